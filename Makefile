@@ -1,0 +1,57 @@
+# Needs Go and make. `make test` also uses what it finds: Docker, namespaces, a
+# C compiler for the race detector. SWAPINIT_TEST_REQUIRE="docker namespaces"
+# turns a tier of tests that cannot run here from a skip into a failure.
+
+GO ?= go
+
+# Static, stripped, and the same bytes on every machine. An init is small before
+# it is fast: without inlining (-l), and with functions packed more closely, the
+# binary is a tenth smaller. Dockerfile.example has the same flags.
+BIN ?= bin/swapinit
+VERSION ?= devel
+FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=16 -X main.version=$(VERSION)"
+BUILD = CGO_ENABLED=0 $(GO) build $(FLAGS)
+
+# What the tests in test/ build and run by themselves is unknown to the cache of
+# test results, so nothing comes from there.
+TEST_FLAGS ?= -count=1 -timeout 20m
+
+# The race detector needs cgo. The tiers in test/ run the released binary, in
+# which it is not.
+RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
+CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race bench lint clean
+
+help: ## print this list
+	@echo "make targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
+
+run: build ## a real server under swapinit as PID 1, load from outside, swaps
+	$(GO) run ./test/demo
+
+build: ## bin/swapinit
+	$(BUILD) -o $(BIN) ./cmd/swapinit
+
+test: race ## all tests
+	$(GO) vet ./...
+	$(GO) test $(TEST_FLAGS) ./...
+
+race: ## the packages' own tests under the race detector
+ifeq ($(CC_FOUND),)
+	@echo "no C compiler, so no race detector: the race tests are left out"
+else
+	CGO_ENABLED=1 $(GO) test -race $(RACE_PACKAGES)
+endif
+
+bench: build ## measure against the other inits that are installed
+	$(GO) run ./test/bench
+
+lint: ## format, vet, and the rules of this repository
+	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test -count=1 ./test/lint
+
+clean: ## remove what build made
+	rm -rf bin
