@@ -1,0 +1,65 @@
+package swap
+
+import "fmt"
+
+// Op is what is to be done.
+type Op uint8
+
+const (
+	OpStart      Op = iota // start Generation with Command (nil: the default one)
+	OpSignal               // send Signal to Generation's main process; Resume
+	OpKill                 // KILL every process of Generation
+	OpVerify               // find out whether Generation holds the endpoints; answer Verified or Refused
+	OpCutOver              // the traffic goes to Generation from now on; Other is the predecessor, 0 if it is dead
+	OpDrain                // watch Generation's connections; answer Drained
+	OpSweep                // TERM what is left of Generation; answer Swept when nothing is
+	OpForget               // Generation is gone: release what belongs to it
+	OpSweepAll             // TERM everything that is left in the container; answer NothingLeft when nothing is
+	OpKillAll              // KILL everything that is left in the container
+	OpReply                // answer request ID: OK, or Reason
+	OpProgress             // Generation has come to Stage because of Reason, Other is the predecessor: for the log if ID is 0, else for that request
+	OpSwapped              // the swap to Generation (0: none was started) has ended: OK, or Reason; Command if one was given
+	OpTransition           // for the log: Generation went From -> To because of Reason
+	OpExit                 // the end: exit with Status. Nothing follows
+)
+
+var opNames = [...]string{"start", "signal", "kill", "verify", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
+	"reply", "progress", "swapped", "transition", "exit"}
+
+func (o Op) String() string { return opNames[o] }
+
+// Stage is a step of a swap, as told to whoever waits for it.
+type Stage string
+
+const (
+	StageQueued   Stage = "queued"   // another swap runs; this one comes next
+	StageStarted  Stage = "started"  // the successor's program runs
+	StageReady    Stage = "ready"    // the successor says that it is ready
+	StageSettled  Stage = "settled"  // the successor has survived its settle time
+	StageCutOver  Stage = "cutover"  // the successor is the active generation
+	StageStopping Stage = "stopping" // the predecessor, Other, has got its stop signal
+	StageFailed   Stage = "failed"   // the successor has failed
+	StageHung     Stage = "hung"     // the generation missed its watchdog and gets ABRT
+)
+
+// Effect is one thing to do. Which fields count is said at its Op. Effects are
+// to be performed in their order.
+type Effect struct {
+	Op         Op
+	Generation int
+	Other      int
+	Command    []string
+	Signal     Signal
+	Resume     bool // let it run again if it is stopped, or it would never see Signal
+	ID         uint64
+	OK         bool
+	Reason     string
+	Stage      Stage
+	From, To   State
+	Status     Status
+}
+
+func (e Effect) String() string {
+	return fmt.Sprintf("%s{gen %d other %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
+		e.Op, e.Generation, e.Other, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
+}

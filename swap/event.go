@@ -1,0 +1,90 @@
+package swap
+
+import (
+	"fmt"
+	"time"
+)
+
+// Signal is a signal number, as in signal(7).
+type Signal int
+
+// Status is how a process ended: by exit(2) with a code, or by a signal.
+type Status struct {
+	Code   int    // exit code; meaningless when Signal is set
+	Signal Signal // the signal that ended it, 0 if none
+}
+
+// ExitCode is the status as a shell tells it: the code, or 128+n for signal n.
+func (s Status) ExitCode() int {
+	if s.Signal != 0 {
+		return 128 + int(s.Signal)
+	}
+	return s.Code
+}
+
+func (s Status) String() string {
+	if s.Signal != 0 {
+		return fmt.Sprintf("was ended by signal %d", int(s.Signal))
+	}
+	return fmt.Sprintf("exited with status %d", s.Code)
+}
+
+// Kind says what happened. The first group concerns one generation and is
+// decided by its state, the second concerns the container and is decided by the
+// machine's phase.
+type Kind uint8
+
+const (
+	Started     Kind = iota // its program runs (exec succeeded)
+	StartFailed             // it could not be started; Reason, Status
+	Ready                   // it says that it is ready
+	Never                   // no readiness source of it will ever report; Reason
+	Verified                // it holds the endpoints
+	Refused                 // it holds none of the endpoints; Reason
+	Exited                  // its main process has ended; Status
+	Swept                   // none of its processes is left
+	Extend                  // it asks for Duration more before its next deadline
+	Ping                    // it is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
+	Hung                    // it reports itself as hung (WATCHDOG=trigger)
+	Drained                 // its connections are idle
+	Note                    // Reason describes why it is not ready yet
+	Expired                 // one of its deadlines has passed (made by Step itself)
+	numGenerationKinds
+)
+
+const (
+	Swap        Kind = numGenerationKinds + iota // a request for a swap; Request
+	Stop                                         // the container is to stop
+	Forward                                      // a signal to pass on; Signal
+	NothingLeft                                  // no process is left in the container
+	Tick                                         // time has passed
+	numKinds
+)
+
+var kindNames = [numKinds]string{"started", "start-failed", "ready", "never", "verified", "refused", "exited", "swept", "extend",
+	"ping", "hung", "drained", "note", "expired", "swap", "stop", "forward", "nothing-left", "tick"}
+
+func (k Kind) String() string {
+	if k < numKinds {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// Event is one thing that happened. Which fields count is said at its Kind.
+type Event struct {
+	Kind       Kind
+	Generation int
+	Status     Status
+	Reason     string
+	Signal     Signal
+	Duration   time.Duration
+	Request    Request
+}
+
+// Request asks for a swap.
+type Request struct {
+	ID      uint64        // names whoever is to be answered; 0: nobody (a signal)
+	Command []string      // the replacement entrypoint; nil: the default one
+	Timeout time.Duration // time to become ready; 0: Config.ReadyTimeout
+}

@@ -1,0 +1,94 @@
+package swap
+
+// stop begins the end of the container: the running swap is off, and after the
+// stop delay every generation is told.
+func (m *Machine) stop(Event) {
+	m.phase = Delaying
+	m.delayEnd = m.now + m.cfg.StopDelay
+	for _, q := range m.queue {
+		m.answer(q, stopping)
+	}
+	m.queue, m.queued = nil, false
+	if m.run == nil {
+		return
+	}
+	g := m.run.successor
+	if g != nil {
+		// It is told with all others, after the delay.
+		g.failed = true
+		g.clearDeadlines()
+		m.progress(g, StageFailed, stopping)
+		m.transition(g, Stopping, stopping)
+	}
+	m.endRun(g, stopping)
+}
+
+// stopAll tells every generation. One that has got the same signal as a retired
+// predecessor is spared a second one: many servers take that for "at once".
+func (m *Machine) stopAll() {
+	m.delayEnd = never
+	m.phase = StoppingAll
+	for _, g := range m.gens {
+		if g.ended {
+			continue
+		}
+		if !g.told || m.cfg.RetireSignal != m.cfg.StopSignal {
+			g.drainBy = never // the KILL of one that missed its watchdog stays
+			m.tell(g, m.cfg.StopSignal, stopping)
+		}
+		if m.cfg.StopTimeout > 0 && !g.killed {
+			g.killAt = min(g.killAt, m.now+m.cfg.StopTimeout)
+		}
+	}
+}
+
+// stopAgain passes a repeated stop signal on; no deadline changes.
+func (m *Machine) stopAgain(Event) {
+	if m.cfg.StopSignal == 0 {
+		return
+	}
+	for _, g := range m.gens {
+		if !g.ended {
+			m.emit(Effect{Op: OpSignal, Generation: g.number, Signal: m.cfg.StopSignal, Resume: m.phase != Running})
+		}
+	}
+}
+
+// forward passes a signal on to the active generation and, while a swap runs,
+// to a successor that is ready for it.
+func (m *Machine) forward(e Event) {
+	if !m.active.ended {
+		m.emit(Effect{Op: OpSignal, Generation: m.active.number, Signal: e.Signal})
+	}
+	if m.run != nil && m.run.successor != nil && m.run.successor.state == Settling {
+		m.emit(Effect{Op: OpSignal, Generation: m.run.successor.number, Signal: e.Signal})
+	}
+}
+
+// finish is called when the active generation has ended for good: its status is
+// the container's, and everything that is left is ended.
+func (m *Machine) finish() {
+	if m.phase >= Sweeping {
+		return
+	}
+	m.phase = Sweeping
+	m.status = m.active.status
+	m.delayEnd = never
+	for _, q := range m.queue {
+		m.answer(q, stopping)
+	}
+	m.queue, m.queued = nil, false
+	for _, g := range m.gens {
+		g.clearDeadlines()
+		m.transition(g, Stopping, "the active generation has ended")
+	}
+	m.sweptBy = m.now + m.cfg.LeftoverTimeout
+	m.emit(Effect{Op: OpSweepAll})
+}
+
+func (m *Machine) nothingLeft(Event) { m.exit() }
+
+func (m *Machine) exit() {
+	m.phase = Over
+	m.emit(Effect{Op: OpExit, Status: m.status})
+}

@@ -1,0 +1,159 @@
+package swap
+
+// generationAction is what an event does to a generation in a state; where it
+// does nothing, why says so.
+type generationAction struct {
+	do  func(*Machine, *generation, Event)
+	why string
+}
+
+// The reasons for doing nothing.
+const (
+	whyOnce     = "happens once, and did before"
+	whyReady    = "readiness is known already"
+	whyNotAsked = "asked for only while settling"
+	whyGoing    = "on its way out: it is not waited for as a successor any more"
+	whyNotOut   = "asked for only on the way out"
+	whyGone     = "no event of it counts any more"
+	whyAlways   = "an active generation's readiness changes nothing but health"
+	whyNoLimit  = "has no deadline that it could extend"
+	whyUnarmed  = "the watchdog starts with readiness"
+)
+
+// generationActions is the table of all pairs of state and event; a test walks
+// it and finds each pair with an action or a reason.
+var generationActions = [numStates][numGenerationKinds]generationAction{
+	Starting: {
+		Started:     {do: (*Machine).started},
+		StartFailed: {do: (*Machine).startFailed},
+		Ready:       {do: (*Machine).becameReady},
+		Never:       {do: (*Machine).neverReady},
+		Verified:    {why: whyNotAsked},
+		Refused:     {why: whyNotAsked},
+		Exited:      {do: (*Machine).exited},
+		Swept:       {why: whyNotOut},
+		Extend:      {do: (*Machine).extendReady},
+		Ping:        {do: (*Machine).ping},
+		Hung:        {do: (*Machine).hung},
+		Drained:     {why: whyNotOut},
+		Note:        {do: (*Machine).note},
+		Expired:     {do: (*Machine).notReadyInTime},
+	},
+	Settling: {
+		Started:     {do: (*Machine).started},
+		StartFailed: {do: (*Machine).startFailed},
+		Ready:       {why: whyReady},
+		Never:       {why: whyReady},
+		Verified:    {do: (*Machine).verified},
+		Refused:     {do: (*Machine).refused},
+		Exited:      {do: (*Machine).exited},
+		Swept:       {why: whyNotOut},
+		Extend:      {why: whyNoLimit},
+		Ping:        {do: (*Machine).ping},
+		Hung:        {do: (*Machine).hung},
+		Drained:     {why: whyNotOut},
+		Note:        {why: whyReady},
+		Expired:     {do: (*Machine).settling},
+	},
+	Active: {
+		Started:     {do: (*Machine).started},
+		StartFailed: {do: (*Machine).startFailed},
+		Ready:       {do: (*Machine).becameReady},
+		Never:       {why: whyAlways},
+		Verified:    {why: whyNotAsked},
+		Refused:     {why: whyNotAsked},
+		Exited:      {do: (*Machine).exited},
+		Swept:       {why: whyNotOut},
+		Extend:      {why: whyNoLimit},
+		Ping:        {do: (*Machine).ping},
+		Hung:        {do: (*Machine).hung},
+		Drained:     {why: whyNotOut},
+		Note:        {do: (*Machine).note},
+		Expired:     {do: (*Machine).watchdogExpired},
+	},
+	Draining: {
+		Started:     {why: whyOnce},
+		StartFailed: {do: (*Machine).startFailed},
+		Ready:       {do: (*Machine).becameReady},
+		Never:       {why: whyAlways},
+		Verified:    {why: whyNotAsked},
+		Refused:     {why: whyNotAsked},
+		Exited:      {do: (*Machine).exited},
+		Swept:       {why: "its main process still runs"},
+		Extend:      {why: whyNoLimit},
+		Ping:        {do: (*Machine).ping},
+		Hung:        {do: (*Machine).hung},
+		Drained:     {do: (*Machine).drained},
+		Note:        {why: whyAlways},
+		Expired:     {do: (*Machine).drainExpired},
+	},
+	Stopping: {
+		Started:     {why: whyGoing},
+		StartFailed: {do: (*Machine).startFailed},
+		Ready:       {why: whyGoing},
+		Never:       {why: whyGoing},
+		Verified:    {why: whyGoing},
+		Refused:     {why: whyGoing},
+		Exited:      {do: (*Machine).exited},
+		Swept:       {do: (*Machine).swept},
+		Extend:      {do: (*Machine).extendStop},
+		Ping:        {why: "a watchdog does not watch what was told to stop; the stop's own deadline does"},
+		Hung:        {why: "it was told to stop and has its deadline"},
+		Drained:     {why: whyOnce},
+		Note:        {why: whyGoing},
+		Expired:     {do: (*Machine).stopExpired},
+	},
+	Gone: {
+		Started: {why: whyGone}, StartFailed: {why: whyGone}, Ready: {why: whyGone}, Never: {why: whyGone},
+		Verified: {why: whyGone}, Refused: {why: whyGone}, Exited: {why: whyGone}, Swept: {why: whyGone},
+		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Drained: {why: whyGone},
+		Note: {why: whyGone}, Expired: {why: whyGone},
+	},
+}
+
+// containerAction is what an event that concerns the container does in a phase.
+type containerAction struct {
+	do  func(*Machine, Event)
+	why string
+}
+
+func ignore(*Machine, Event) {}
+
+// containerActions is the table of all pairs of phase and container event.
+var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction{
+	Running: {
+		Swap - numGenerationKinds:        {do: (*Machine).request},
+		Stop - numGenerationKinds:        {do: (*Machine).stop},
+		Forward - numGenerationKinds:     {do: (*Machine).forward},
+		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
+		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+	},
+	Delaying: {
+		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Stop - numGenerationKinds:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
+		Forward - numGenerationKinds:     {do: (*Machine).forward},
+		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
+		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+	},
+	StoppingAll: {
+		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Stop - numGenerationKinds:        {do: (*Machine).stopAgain},
+		Forward - numGenerationKinds:     {do: (*Machine).forward},
+		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
+		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+	},
+	Sweeping: {
+		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Stop - numGenerationKinds:        {do: ignore, why: "everything that is left has got its signal"},
+		Forward - numGenerationKinds:     {do: ignore, why: "the generation that it was meant for has ended"},
+		NothingLeft - numGenerationKinds: {do: (*Machine).nothingLeft},
+		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+	},
+	Over: {
+		Swap - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+		Stop - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+		Forward - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
+		NothingLeft - numGenerationKinds: {do: ignore, why: "nothing follows the exit"},
+		Tick - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+	},
+}
