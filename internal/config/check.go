@@ -1,0 +1,85 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+const (
+	minGenerations = 2 // a swap needs two
+	maxGenerations = 1000
+	maxSocketName  = 107 // sun_path less its NUL, unix(7)
+)
+
+// check is what one value's syntax does not tell: enums, ranges, the values
+// that other packages understand, and settings that contradict each other.
+func (l *loader) check(s *Settings) error {
+	v := reflect.ValueOf(s).Elem()
+	for i := range l.rows {
+		r := &l.rows[i]
+		field := v.Field(r.index)
+		if field.Kind() != reflect.String {
+			continue
+		}
+		if problem, ok := l.text(r, field.String()); !ok {
+			return l.bad(r.name, problem)
+		}
+	}
+	if s.MaxGenerations < minGenerations || s.MaxGenerations > maxGenerations {
+		return l.bad("SWAPINIT_MAX_GENERATIONS", "out of range")
+	}
+	if len(s.StopSignals) == 0 {
+		return l.bad("SWAPINIT_STOP_SIGNALS", "no signal in it")
+	}
+	for _, sig := range s.StopSignals {
+		if !slices.Contains(s.SwapSignals, sig) {
+			continue
+		}
+		// A signal would both swap and stop. Name the list that was set: the
+		// other one may be the default.
+		set, other := "SWAPINIT_SWAP_SIGNALS", "SWAPINIT_STOP_SIGNALS"
+		if l.values[set] == "" {
+			set, other = other, set
+		}
+		return l.bad(set, l.parsers.name(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
+	}
+	return nil
+}
+
+// text checks a setting that is a string.
+func (l *loader) text(r *setting, value string) (problem string, ok bool) {
+	var err error
+	oneOf := r.tag.Get("oneof")
+	switch {
+	case oneOf != "":
+		return "", slices.Contains(strings.Split(oneOf, ", "), value)
+	case r.name == "SWAPINIT_LISTEN":
+		if value != "" && l.parsers.Listen != nil {
+			err = l.parsers.Listen(value)
+		}
+	case r.name == "SWAPINIT_READY":
+		if l.parsers.Ready != nil {
+			err = l.parsers.Ready(value)
+		}
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return "control character in it", false
+	case r.name == "SWAPINIT_CONTROL":
+		return "", controlAddress(value)
+	}
+	if err != nil {
+		return err.Error(), false
+	}
+	return "", true
+}
+
+func controlAddress(s string) bool {
+	switch {
+	case s == "auto" || s == "off":
+		return true
+	case len(s) > maxSocketName:
+		return false
+	}
+	return len(s) > 1 && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
+}

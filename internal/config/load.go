@@ -1,0 +1,146 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Parsers are what other packages know about values. Signal is required; nil
+// for another one leaves that value unchecked.
+type Parsers struct {
+	Signal     func(string) (syscall.Signal, error)
+	SignalName func(syscall.Signal) string
+	Listen     func(string) error
+	Ready      func(string) error
+}
+
+// Load reads the settings from environ ("NAME=value", as of os.Environ) and
+// args (the command line without the program's name, not beginning with a
+// verb). A flag wins over the environment, the environment over the default.
+// Of a variable given twice the last one counts, as in os/exec; os.Environ
+// itself keeps only the first, as getenv(3) does.
+//
+// With -h or -V only that field is set: asking for help must work, whatever
+// the environment holds. The error is a *UsageError or a *ValueError.
+func Load(environ, args []string, p Parsers) (*Settings, error) {
+	f, err := parseFlags(args, &p)
+	if err != nil {
+		return nil, err
+	}
+	if f.help || f.version {
+		return &Settings{Help: f.help, Version: f.version}, nil
+	}
+	l := &loader{rows: table(), parsers: &p}
+	if err := l.collect(environ); err != nil {
+		return nil, err
+	}
+	s, err := l.parse()
+	if err != nil {
+		return nil, err
+	}
+	f.apply(s)
+	if err := l.check(s); err != nil {
+		return nil, err
+	}
+	if len(s.Command) == 0 && s.TargetFile == "" {
+		return nil, usage(`no command: name it after swapinit, as in "swapinit nginx", or set SWAPINIT_TARGET_FILE; see "swapinit help"`)
+	}
+	return s, nil
+}
+
+// loader is one run of Load.
+type loader struct {
+	rows    []setting
+	parsers *Parsers
+	values  map[string]string // what environ says, by whole name
+}
+
+// collect finds our variables in environ and refuses unknown ones.
+func (l *loader) collect(environ []string) error {
+	l.values = make(map[string]string)
+	nested := false
+	for _, entry := range environ {
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok || !strings.HasPrefix(name, Prefix) {
+			continue
+		}
+		if slices.Contains(runtimeNames[:], name) {
+			nested = nested || name == "SWAPINIT_GENERATION"
+			continue
+		}
+		if l.row(name) == nil {
+			return &ValueError{Variable: name, Value: value, Problem: l.unknown(name)}
+		}
+		l.values[name] = value
+	}
+	if nested {
+		// It is the address of the swapinit above, given to its children.
+		delete(l.values, "SWAPINIT_CONTROL")
+	}
+	for name, value := range l.values {
+		if value == "" && l.row(name).emptyMeans {
+			// env takes the default for an empty value; white space is an empty list.
+			l.values[name] = " "
+		}
+	}
+	return nil
+}
+
+func (l *loader) unknown(name string) string {
+	best, near := nearest(name, l.rows)
+	if near {
+		return "no such setting, did you mean " + best + "?"
+	}
+	return "no such setting, the nearest is " + best + `; "swapinit help" lists all`
+}
+
+// parse fills the table.
+func (l *loader) parse() (*Settings, error) {
+	s := new(Settings)
+	err := env.ParseWithOptions(s, env.Options{
+		Environment: l.values,
+		Prefix:      Prefix,
+		FuncMap:     l.parsers.funcMap(),
+	})
+	if err == nil {
+		return s, nil
+	}
+	// One line at a time: the first error in the order of the table.
+	if all, ok := err.(env.AggregateError); ok && len(all.Errors) > 0 {
+		err = all.Errors[0]
+	}
+	if one, ok := err.(env.ParseError); ok {
+		for i := range l.rows {
+			if l.rows[i].field == one.Name {
+				return nil, l.bad(l.rows[i].name, one.Err.Error())
+			}
+		}
+	}
+	return nil, usage("cannot read settings: " + oneLine(err.Error()))
+}
+
+// row finds a setting by its whole name; nil: there is none.
+func (l *loader) row(name string) *setting {
+	for i := range l.rows {
+		if l.rows[i].name == name {
+			return &l.rows[i]
+		}
+	}
+	return nil
+}
+
+// bad is the error for the value that the setting has.
+func (l *loader) bad(name, problem string) error {
+	return &ValueError{Variable: name, Value: l.value(name), Problem: problem, Accepts: l.row(name).accepts}
+}
+
+// value is what was parsed for the setting.
+func (l *loader) value(name string) string {
+	if v := l.values[name]; v != "" {
+		return v
+	}
+	return l.row(name).tag.Get("envDefault")
+}

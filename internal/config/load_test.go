@@ -1,0 +1,220 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type (
+	sigs    = []syscall.Signal
+	sigMap  = map[syscall.Signal]syscall.Signal
+	exitsOf = map[int]int
+)
+
+const (
+	hup, intr, quit, kill = syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL
+	usr1, usr2, term      = syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM
+)
+
+// get reads the field of a setting.
+func get(t *testing.T, s *Settings, name string) any {
+	t.Helper()
+	for _, r := range table() {
+		if r.name == Prefix+name {
+			return reflect.ValueOf(s).Elem().Field(r.index).Interface()
+		}
+	}
+	t.Fatalf("no setting %s", name)
+	return nil
+}
+
+func TestDefaults(t *testing.T) {
+	want := &Settings{
+		Export:          Names{"systemd", "server-starter", "einhorn"},
+		SwapSignals:     sigs{hup, usr2},
+		Ready:           "auto",
+		ReadyTimeout:    60 * time.Second,
+		Settle:          time.Second,
+		RetireTimeout:   30 * time.Second,
+		StopSignals:     sigs{term},
+		LeftoverTimeout: 5 * time.Second,
+		MaxGenerations:  3,
+		Control:         "auto",
+		Log:             "info",
+		LogFormat:       "text",
+		Color:           "auto",
+		Command:         []string{"nginx", "-g", "daemon off;"},
+	}
+	var empty []string // an empty value is as good as none
+	for _, r := range table() {
+		if !r.emptyMeans {
+			empty = append(empty, r.name+"=")
+		}
+	}
+	for _, environ := range [][]string{nil, empty} {
+		if got := mustLoad(t, environ, want.Command); !reflect.DeepEqual(got, want) {
+			t.Errorf("Load(%q)\n got %+v\nwant %+v", environ, got, want)
+		}
+	}
+}
+
+func TestUnknownNames(t *testing.T) {
+	for _, c := range []struct{ entry, want string }{
+		{"SWAPINIT_LITSEN=:80", `SWAPINIT_LITSEN=":80": no such setting, did you mean SWAPINIT_LISTEN?`},
+		{"SWAPINIT_listen=:80", `did you mean SWAPINIT_LISTEN?`},
+		{"SWAPINIT_STOPSIGNAL=INT", `did you mean SWAPINIT_STOP_SIGNAL?`},
+		{"SWAPINIT_LOGLEVEL=debug", `SWAPINIT_LOGLEVEL="debug": no such setting`},
+		{"SWAPINIT_READY_TIMEOUTS=5s", `did you mean SWAPINIT_READY_TIMEOUT?`},
+		{"SWAPINIT_XYZZY_PLUGH_QUUX=1", `no such setting, the nearest is SWAPINIT_`},
+		{"SWAPINIT_=", `SWAPINIT_="": no such setting`},
+		{"SWAPINIT_LOG\x1b[31m=1", `"SWAPINIT_LOG\x1b[31m"="1"`},
+		{"SWAPINIT_" + strings.Repeat("A", 5000) + "=" + strings.Repeat("\n", 5000), "no such setting"},
+	} {
+		_, err := Load([]string{"PATH=/bin", c.entry, "SWAPINIT_LOG=loud"}, []string{"x"}, testParsers())
+		wantError(t, err, c.want)
+		var bad *ValueError
+		if !errors.As(err, &bad) {
+			t.Errorf("%.40q: got %T, want *ValueError", c.entry, err)
+		}
+	}
+}
+
+func TestForeignNames(t *testing.T) {
+	s := mustLoad(t, []string{
+		"swapinit_listen=ftp:", "SWAPINIT=1", "XSWAPINIT_LOG=loud", "SWAPINIT_NOTHING", "=", "",
+		"SWAPINIT_GENERATION=1", "SWAPINIT_READY_FD=5", "SWAPINIT_RESULT=ok", "SWAPINIT_WORKER=0", "SWAPINIT_CHANNEL_FD=6",
+		"SWAPINIT_CONTROL=what the outer one says",
+	}, []string{"x"})
+	if s.Control != "auto" || s.Log != "info" {
+		t.Errorf("control %q, log %q", s.Control, s.Log)
+	}
+	if _, err := Load([]string{"SWAPINIT_CONTROL=x"}, []string{"x"}, testParsers()); err == nil {
+		t.Error("SWAPINIT_CONTROL is checked only below another swapinit")
+	}
+}
+
+func TestLastOfTwoWins(t *testing.T) {
+	s := mustLoad(t, []string{"SWAPINIT_LOG=error", "SWAPINIT_SETTLE=5s", "SWAPINIT_LOG=debug", "SWAPINIT_SETTLE="}, []string{"x"})
+	if s.Log != "debug" || s.Settle != time.Second {
+		t.Errorf("log %q, settle %v", s.Log, s.Settle)
+	}
+}
+
+func TestFirstOfManyErrorsOnly(t *testing.T) {
+	_, err := Load([]string{"SWAPINIT_STOP_DELAY=2", "SWAPINIT_SETTLE=1", "SWAPINIT_LOG=loud"}, []string{"x"}, testParsers())
+	wantError(t, err, "SWAPINIT_SETTLE")
+	if strings.Contains(err.Error(), "STOP_DELAY") {
+		t.Errorf("more than one error in %q", err)
+	}
+}
+
+func TestLongValueIsCut(t *testing.T) {
+	for _, r := range table() {
+		_, err := Load([]string{r.name + "=" + strings.Repeat("\x00é'\x1b", 20000)}, []string{"x"}, testParsers())
+		if err == nil {
+			if r.name == "SWAPINIT_LISTEN" || r.name == "SWAPINIT_READY" {
+				continue // the stand-ins accept it
+			}
+			t.Errorf("%s accepts rubbish", r.name)
+			continue
+		}
+		wantError(t, err, r.name)
+	}
+	// The message of another package may hold all of the value.
+	_, err := Load([]string{"SWAPINIT_LISTEN=ftp:" + strings.Repeat("/", 5000)}, []string{"x"}, testParsers())
+	wantError(t, err, "...; want endpoints")
+}
+
+func TestSignalConflicts(t *testing.T) {
+	ok := []string{"SWAPINIT_SWAP_SIGNALS=TERM", "SWAPINIT_STOP_SIGNALS=HUP"}
+	mustLoad(t, ok, []string{"x"})
+	_, err := Load([]string{"SWAPINIT_SWAP_SIGNALS=USR1", "SWAPINIT_STOP_SIGNALS=10"}, []string{"x"}, testParsers())
+	wantError(t, err, `SWAPINIT_SWAP_SIGNALS="USR1"`, `USR1 is in SWAPINIT_STOP_SIGNALS="10" too`)
+}
+
+func TestNoCommand(t *testing.T) {
+	for _, args := range [][]string{nil, {"--"}, {"-g"}, {"-e", "1", "--"}} {
+		_, err := Load(nil, args, testParsers())
+		wantError(t, err, "no command", "SWAPINIT_TARGET_FILE", "swapinit help")
+		var use *UsageError
+		if !errors.As(err, &use) || use.ExitStatus() != 125 {
+			t.Errorf("%q: got %T, want a *UsageError with exit status 125", args, err)
+		}
+	}
+	if s := mustLoad(t, []string{"SWAPINIT_TARGET_FILE=/t"}, nil); len(s.Command) != 0 {
+		t.Errorf("command %q", s.Command)
+	}
+}
+
+func TestEffectiveSignals(t *testing.T) {
+	for _, c := range []struct {
+		s            Settings
+		stop, retire syscall.Signal
+	}{
+		{Settings{}, term, term},
+		{Settings{StopSignal: quit}, quit, quit},
+		{Settings{RetireSignal: usr1}, term, usr1},
+		{Settings{StopSignal: quit, RetireSignal: usr1}, quit, usr1},
+		{Settings{SignalMap: sigMap{term: quit}}, quit, quit},
+		{Settings{SignalMap: sigMap{intr: quit}}, term, term},
+		{Settings{SignalMap: sigMap{term: 0}}, 0, term},
+		{Settings{SignalMap: sigMap{term: 0}, RetireSignal: usr2}, 0, usr2},
+		{Settings{SignalMap: sigMap{term: quit}, StopSignal: term}, term, term},
+	} {
+		if stop, retire := c.s.EffectiveStop(), c.s.EffectiveRetire(); stop != c.stop || retire != c.retire {
+			t.Errorf("%+v: stop %d retire %d, want %d %d", c.s, stop, retire, c.stop, c.retire)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		d    int
+	}{
+		{"", "", 0}, {"", "AB", 2}, {"LOG", "LOG", 0}, {"LGO", "LOG", 1}, {"LO", "LOG", 1},
+		{"KITTEN", "SITTING", 3}, {strings.Repeat("A", 100), "A", maxCompared - 1},
+	} {
+		if d := distance(c.a, c.b); d != c.d {
+			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, d, c.d)
+		}
+		if d := distance(c.b, c.a); d != c.d {
+			t.Errorf("distance(%q, %q) = %d, want %d", c.b, c.a, d, c.d)
+		}
+	}
+	for _, r := range table() {
+		if best, near := nearest(r.name, table()); best != r.name || !near {
+			t.Errorf("nearest(%s) = %s, %v", r.name, best, near)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, c := range goodValues {
+		f.Add("SWAPINIT_"+c.name+"="+c.value, "-g", "x")
+	}
+	for _, c := range badValues {
+		f.Add("SWAPINIT_"+c.name+"="+c.value, "--", "x")
+	}
+	f.Add("SWAPINIT_=\n", "-vge143", "-r15:3")
+	f.Add("SWAPINIT_LOG\x9b\xff=", "--rewrite=\x1b:", "")
+	f.Fuzz(func(t *testing.T, entry, arg1, arg2 string) {
+		s, err := Load([]string{entry}, []string{arg1, arg2}, testParsers())
+		if err != nil {
+			checkMessage(t, err)
+			return
+		}
+		if !s.Help && !s.Version && s.TargetFile == "" && len(s.Command) == 0 {
+			t.Error("no command and no error")
+		}
+		for _, d := range []time.Duration{s.ReadyTimeout, s.Watchdog, s.Settle, s.RetireTimeout, s.StopTimeout, s.LeftoverTimeout, s.StopDelay} {
+			if d < 0 || d > MaxDuration {
+				t.Errorf("duration %v", d)
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"reflect"
+	"syscall"
+	"time"
+)
+
+// Prefix is what the name of every setting begins with. Only upper case is
+// ours: swapinit_listen is a variable of somebody else.
+const Prefix = "SWAPINIT_"
+
+// Names is a list of lower-case names. It is a type of its own only to be
+// parsed as a list, where a plain []string is parsed as a command.
+type Names []string
+
+// Settings is the table of all settings. Tags:
+//
+//	env         the variable's name less Prefix
+//	envDefault  the default, parsed like a value
+//	shown       the default as documented, where unset differs from any value
+//	empty       "none": an empty value is an empty list, not the default
+//	oneof       all accepted values
+//	accepts     what is accepted, as errors and the documentation say it
+//	help        the meaning; ^ stands for a backtick
+//
+// Durations are never negative, at most MaxDuration.
+type Settings struct {
+	Listen          string                            `env:"LISTEN" accepts:"endpoints such as :8080, web=tcp://0.0.0.0:80 or unix:///run/a.sock?mode=0660, separated by commas or white space" help:"what swapinit listens on for the server: ^[name=]tcp://host:port^, ^tcp4://^, ^tcp6://^, ^:8080^ (the same as ^tcp://:8080^: IPv6 and IPv4), ^udp://^, ^unix:///path?mode=0660^ (by default 0666, as systemd and nginx do); options ^?backlog=4096&fd=0^. The name is by default the port, or the last part of the path. ^fd=0^ puts the socket on fd 0 and leaves it out of LISTEN_FDS"`
+	Export          Names                             `env:"EXPORT" envDefault:"systemd,server-starter,einhorn" empty:"none" accepts:"a list of systemd, server-starter, einhorn, or empty for none" help:"in which dialects the endpoints are announced to the server; empty for one that is told by an argument"`
+	SwapSignals     []syscall.Signal                  `env:"SWAP_SIGNALS" envDefault:"HUP,USR2" empty:"none" accepts:"a list of signals such as HUP,USR2, or empty for none" help:"these signals ask for a swap; all others are forwarded"`
+	SwapCommand     []string                          `env:"SWAP_COMMAND" accepts:"a command as shell-like words" help:"the replacement's command, when it differs from the first one; quotes and backslashes work, no shell is involved"`
+	TargetFile      string                            `env:"TARGET_FILE" accepts:"the path of a file" help:"a file that names the command: one line of shell-like words, ^#^ begins a comment. Read at start (when it is absent the command line's command runs) and at each swap; written when a swap with a new command succeeded, so that a restarted container resumes with it"`
+	Dir             string                            `env:"DIR" accepts:"the path of a directory" help:"the server's working directory, resolved anew, symbolic links too, at every start"`
+	EnvFile         string                            `env:"ENV_FILE" accepts:"the path of a file" help:"dotenv file, read anew at every start; overrides the environment. Missing or malformed, it is exit status 125 at first and a failed swap later"`
+	Ready           string                            `env:"READY" envDefault:"auto" accepts:"auto, fd, notify, listen, none, delay:5s, exec:COMMAND, tcp://host:port or http://host:port/path" help:"how a server says that it is ready"`
+	ReadyTimeout    time.Duration                     `env:"READY_TIMEOUT" envDefault:"60s" help:"a successor that is not ready by then has failed; 0 = no limit"`
+	Watchdog        time.Duration                     `env:"WATCHDOG" shown:"off" help:"sets WATCHDOG_USEC and WATCHDOG_PID; a generation that then misses ^WATCHDOG=1^ for that long gets ABRT, 5 s later KILL, and counts as dead; 0 = off"`
+	Settle          time.Duration                     `env:"SETTLE" envDefault:"1s" help:"a ready successor must live this much longer before the predecessor retires"`
+	StopSignal      syscall.Signal                    `env:"STOP_SIGNAL" shown:"TERM" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what asks the server to stop gracefully (QUIT for nginx, USR1 for HAProxy). KILL is possible. When it is not set and SWAPINIT_SIGNAL_MAP rewrites TERM, it is what TERM becomes"`
+	RetireSignal    syscall.Signal                    `env:"RETIRE_SIGNAL" shown:"as SWAPINIT_STOP_SIGNAL" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what a predecessor that was swapped out gets instead, when that differs. KILL is possible"`
+	RetireTimeout   time.Duration                     `env:"RETIRE_TIMEOUT" envDefault:"30s" help:"a retired predecessor's time from its stop signal to KILL; 0 = no limit"`
+	StopSignals     []syscall.Signal                  `env:"STOP_SIGNALS" envDefault:"TERM" accepts:"a list of signals such as TERM,INT" help:"these signals stop the container; all others are only forwarded"`
+	StopTimeout     time.Duration                     `env:"STOP_TIMEOUT" envDefault:"0" help:"when the container stops, the time from the stop signal to KILL; 0 = no limit, the container runtime's own deadline decides"`
+	LeftoverTimeout time.Duration                     `env:"LEFTOVER_TIMEOUT" envDefault:"5s" help:"what processes that are left when the active generation has ended get between their stop signal and KILL; 0 = KILL at once"`
+	StopDelay       time.Duration                     `env:"STOP_DELAY" envDefault:"0" help:"wait between being told to stop and passing it on, for load balancers"`
+	SignalMap       map[syscall.Signal]syscall.Signal `env:"SIGNAL_MAP" empty:"none" accepts:"a list such as INT=TERM,USR1= where nothing after = drops the signal, or empty for none" help:"rewrites what is forwarded; what a signal means to swapinit itself is decided before"`
+	KillGroup       bool                              `env:"KILL_GROUP" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"forward signals to the server's process group, not to its main process alone"`
+	ExitMap         map[int]int                       `env:"EXIT_MAP" accepts:"a list such as 143=0,2=1 of exit statuses 0 to 255" help:"exit with the right one when the server exits with the left one"`
+	MaxGenerations  int                               `env:"MAX_GENERATIONS" envDefault:"3" accepts:"a number from 2 to 1000" help:"live generations; a successor that would be one too many first has the oldest draining one killed"`
+	User            string                            `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`
+	Control         string                            `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`
+	Log             string                            `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`
+	LogFormat       string                            `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`
+	Color           string                            `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`
+
+	// From flags only.
+	ParentDeath syscall.Signal `env:"-"` // -p: sent to swapinit when its parent dies; 0 = none
+	LogOrphans  bool           `env:"-"` // -w: log every orphan that is reaped
+	Version     bool           `env:"-"` // -V: nothing else in Settings is filled in
+	Help        bool           `env:"-"` // -h: nothing else in Settings is filled in
+	Command     []string       `env:"-"` // may be empty only when TargetFile is set
+}
+
+// acceptsDuration is the accepts of every duration, which have none of their
+// own: one syntax, one text.
+const acceptsDuration = "a duration such as 30s, 1m30s or 0, at most 8760h"
+
+// EffectiveStop is what asks a server to stop: SWAPINIT_STOP_SIGNAL, else what
+// SWAPINIT_SIGNAL_MAP or -r make of TERM (0: it is dropped), else TERM.
+func (s *Settings) EffectiveStop() syscall.Signal {
+	if s.StopSignal != 0 {
+		return s.StopSignal
+	}
+	if to, ok := s.SignalMap[syscall.SIGTERM]; ok {
+		return to
+	}
+	return syscall.SIGTERM
+}
+
+// EffectiveRetire is what a predecessor gets: SWAPINIT_RETIRE_SIGNAL, else
+// EffectiveStop, else TERM. It is never 0: a map that keeps TERM from the
+// server when the container stops must not keep predecessors for ever.
+func (s *Settings) EffectiveRetire() syscall.Signal {
+	if s.RetireSignal != 0 {
+		return s.RetireSignal
+	}
+	if sig := s.EffectiveStop(); sig != 0 {
+		return sig
+	}
+	return syscall.SIGTERM
+}
+
+// setting is one row of the table.
+type setting struct {
+	index      int    // of the field in Settings
+	field      string // its name
+	name       string // with Prefix
+	emptyMeans bool   // an empty value is a value
+	accepts    string
+	tag        reflect.StructTag
+}
+
+// table lists the rows in the order of the fields.
+func table() []setting {
+	t := reflect.TypeOf(Settings{})
+	rows := make([]setting, t.NumField())
+	n := 0
+	for i := range rows {
+		f := t.Field(i)
+		name := f.Tag.Get("env")
+		if name == "-" {
+			continue
+		}
+		r := &rows[n]
+		n++
+		r.index, r.field, r.name, r.tag = i, f.Name, Prefix+name, f.Tag
+		r.emptyMeans = f.Tag.Get("empty") == "none"
+		r.accepts = f.Tag.Get("accepts")
+		if oneOf := f.Tag.Get("oneof"); oneOf != "" {
+			r.accepts = "one of " + oneOf
+		} else if r.accepts == "" {
+			r.accepts = acceptsDuration
+		}
+	}
+	return rows[:n]
+}
+
+// runtimeNames are what swapinit itself gives to its children. They are there
+// when swapinit runs below another swapinit, and never an error.
+var runtimeNames = [...]string{
+	"SWAPINIT_GENERATION", "SWAPINIT_READY_FD", "SWAPINIT_RESULT", "SWAPINIT_WORKER", "SWAPINIT_CHANNEL_FD",
+}

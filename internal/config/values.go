@@ -1,0 +1,214 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// MaxDuration bounds every duration: a year is a typing error already.
+const MaxDuration = 365 * 24 * time.Hour
+
+// minDuration is the least duration but 0: what is shorter is a wrong unit,
+// and would be 0 in the microseconds of WATCHDOG_USEC.
+const minDuration = time.Millisecond
+
+// funcMap says how a value of each type in the table is parsed.
+func (p *Parsers) funcMap() map[reflect.Type]env.ParserFunc {
+	funcs := make(map[reflect.Type]env.ParserFunc)
+	for _, f := range [...]struct {
+		like  any
+		parse env.ParserFunc
+	}{
+		{time.Duration(0), duration},
+		{false, boolean},
+		{0, number},
+		{Names{}, dialects},
+		{[]string{}, command},
+		{syscall.Signal(0), p.stopSignal},
+		{[]syscall.Signal{}, p.signalList},
+		{map[syscall.Signal]syscall.Signal{}, p.signalMap},
+		{map[int]int{}, exitMap},
+	} {
+		funcs[reflect.TypeOf(f.like)] = f.parse
+	}
+	return funcs
+}
+
+func duration(s string) (any, error) {
+	d, err := time.ParseDuration(s)
+	problem := ""
+	switch {
+	case s != "0" && s != "." && strings.Trim(s, "0123456789.") == "":
+		problem = "no unit, write " + cut(s) + "s"
+	case s[0] == '-':
+		problem = "negative"
+	case err != nil || s[0] == '+':
+		problem = "not a duration"
+	case d > MaxDuration:
+		problem = "too long"
+	case d != 0 && d < minDuration:
+		problem = "shorter than 1ms"
+	default:
+		return d, nil
+	}
+	return nil, errors.New(problem)
+}
+
+func boolean(s string) (any, error) {
+	switch strings.ToLower(s) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, errors.New("neither true nor false")
+}
+
+func number(s string) (any, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, errors.New("not a number in range")
+	}
+	return int(n), nil
+}
+
+// list splits at commas and white space, newlines too: a YAML block is a list.
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r < 0x80 && isSpace(byte(r)) })
+}
+
+func dialects(s string) (any, error) {
+	names := Names{}
+	for _, name := range list(s) {
+		if name != "systemd" && name != "server-starter" && name != "einhorn" {
+			return nil, errors.New("no dialect is named " + quote(name))
+		}
+		if !slices.Contains(names, name) {
+			add((*[]string)(&names), name)
+		}
+	}
+	return names, nil
+}
+
+func command(s string) (any, error) {
+	words, err := Words(s)
+	if err == nil && (len(words) == 0 || words[0] == "") {
+		err = errors.New("no command in it")
+	}
+	return words, err
+}
+
+func (p *Parsers) signal(s string) (syscall.Signal, error) {
+	sig, err := p.Signal(s)
+	if err != nil || sig < 1 || sig > 64 {
+		return 0, errors.New("no signal is named " + quote(s))
+	}
+	return sig, nil
+}
+
+// name is for messages.
+func (p *Parsers) name(sig syscall.Signal) string {
+	if p.SignalName == nil {
+		return strconv.Itoa(int(sig))
+	}
+	return p.SignalName(sig)
+}
+
+// stopSignal is a signal that swapinit sends. STOP would freeze a server for
+// ever. KILL is allowed, as in systemd: some servers are meant to crash.
+func (p *Parsers) stopSignal(s string) (any, error) {
+	sig, err := p.signal(s)
+	if err == nil && sig == syscall.SIGSTOP {
+		return 0, errors.New("STOP freezes a process and does not end it")
+	}
+	return sig, err
+}
+
+// caught is a signal that can mean something to swapinit when it gets it.
+func (p *Parsers) caught(s string) (syscall.Signal, error) {
+	sig, err := p.signal(s)
+	if err != nil {
+		return 0, err
+	}
+	problem := ""
+	switch sig {
+	case syscall.SIGKILL, syscall.SIGSTOP:
+		problem = " cannot be caught"
+	case syscall.SIGPROF, 32, 33, 34: // the Go runtime's and libc's, never delivered to Go code
+		problem = " never reaches swapinit"
+	case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG: // come by themselves, so they ask for nothing
+		problem = " is swapinit's own and never forwarded"
+	default:
+		return sig, nil
+	}
+	return 0, errors.New(p.name(sig) + problem)
+}
+
+func (p *Parsers) signalList(s string) (any, error) {
+	sigs := []syscall.Signal{}
+	for _, name := range list(s) {
+		sig, err := p.caught(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(sigs, sig) {
+			sigs = append(sigs, sig)
+		}
+	}
+	return sigs, nil
+}
+
+func (p *Parsers) signalMap(s string) (any, error) { return pairs(s, p.rewrite, p.name) }
+
+// rewrite is one entry of the map; to "" or "0" drops the signal.
+func (p *Parsers) rewrite(from, to string) (left, right syscall.Signal, err error) {
+	left, err = p.caught(from)
+	if err == nil && to != "" && to != "0" {
+		right, err = p.signal(to)
+	}
+	return left, right, err
+}
+
+func exitMap(s string) (any, error) {
+	return pairs(s, func(from, to string) (left, right int, err error) {
+		if left, err = exitStatus(from); err == nil {
+			right, err = exitStatus(to)
+		}
+		return left, right, err
+	}, strconv.Itoa)
+}
+
+func exitStatus(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil {
+		return 0, errors.New(quote(s) + " is not an exit status")
+	}
+	return int(n), nil
+}
+
+// pairs reads a list of from=to; name is for messages.
+func pairs[N ~int](s string, parse func(from, to string) (N, N, error), name func(N) string) (any, error) {
+	m := make(map[N]N)
+	for _, pair := range list(s) {
+		from, to, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, errors.New("no = in " + quote(pair))
+		}
+		left, right, err := parse(from, to)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := m[left]; twice {
+			return nil, errors.New(name(left) + " is mapped twice")
+		}
+		m[left] = right
+	}
+	return m, nil
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// good and bad values of every setting; TestEverySettingIsTested watches that
+// none is missing.
+var goodValues = []struct {
+	name, value string
+	want        any
+}{
+	{"LISTEN", ":8080", ":8080"},
+	{"LISTEN", "web=:80\nunix:///run/a.sock?mode=0660", "web=:80\nunix:///run/a.sock?mode=0660"},
+	{"EXPORT", "systemd", Names{"systemd"}},
+	{"EXPORT", "einhorn systemd,einhorn", Names{"einhorn", "systemd"}},
+	{"EXPORT", "", Names{}},
+	{"SWAP_SIGNALS", "USR1", sigs{usr1}},
+	{"SWAP_SIGNALS", "SIGHUP,\n usr1 10\tRTMIN+3,", sigs{hup, usr1, 37}},
+	{"SWAP_SIGNALS", "", sigs{}},
+	{"SWAP_SIGNALS", " ", sigs{}},
+	{"SWAP_COMMAND", `sh -c 'exec "$0"' a\ b`, []string{"sh", "-c", `exec "$0"`, "a b"}},
+	{"TARGET_FILE", "/run/target", "/run/target"},
+	{"DIR", "/srv/my app/current", "/srv/my app/current"},
+	{"ENV_FILE", "/etc/app.env", "/etc/app.env"},
+	{"READY", "delay:5s", "delay:5s"},
+	{"READY_TIMEOUT", "90s", 90 * time.Second},
+	{"READY_TIMEOUT", "0", time.Duration(0)},
+	{"WATCHDOG", "500ms", 500 * time.Millisecond},
+	{"WATCHDOG", "0", time.Duration(0)},
+	{"SETTLE", "1m30s", 90 * time.Second},
+	{"SETTLE", "1.5s", 1500 * time.Millisecond},
+	{"STOP_SIGNAL", "QUIT", quit},
+	{"STOP_SIGNAL", "TERM", term},
+	{"STOP_SIGNAL", "kill", kill},
+	{"RETIRE_SIGNAL", "sigkill", kill},
+	{"RETIRE_SIGNAL", "RTMIN+3", syscall.Signal(37)},
+	{"RETIRE_TIMEOUT", "1h", time.Hour},
+	{"STOP_SIGNALS", "TERM INT", sigs{term, intr}},
+	{"STOP_TIMEOUT", "8760h", MaxDuration},
+	{"LEFTOVER_TIMEOUT", "0s", time.Duration(0)},
+	{"STOP_DELAY", "1ms", time.Millisecond},
+	{"SIGNAL_MAP", "INT=TERM,USR1=", sigMap{intr: term, usr1: 0}},
+	{"SIGNAL_MAP", "2=15 USR1=0", sigMap{intr: term, usr1: 0}},
+	{"SIGNAL_MAP", "INT=KILL", sigMap{intr: kill}},
+	{"SIGNAL_MAP", "", sigMap{}},
+	{"KILL_GROUP", "true", true},
+	{"KILL_GROUP", "1", true},
+	{"KILL_GROUP", "Yes", true},
+	{"KILL_GROUP", "on", true},
+	{"KILL_GROUP", "off", false},
+	{"KILL_GROUP", "no", false},
+	{"KILL_GROUP", "0", false},
+	{"KILL_GROUP", "FALSE", false},
+	{"EXIT_MAP", "143=0", exitsOf{143: 0}},
+	{"EXIT_MAP", "0=255, 255=0", exitsOf{0: 255, 255: 0}},
+	{"MAX_GENERATIONS", "2", 2},
+	{"MAX_GENERATIONS", "1000", 1000},
+	{"USER", "1000:1000", "1000:1000"},
+	{"CONTROL", "off", "off"},
+	{"CONTROL", "auto", "auto"},
+	{"CONTROL", "/run/swapinit.sock", "/run/swapinit.sock"},
+	{"CONTROL", "@web", "@web"},
+	{"CONTROL", "@" + strings.Repeat("x", 106), "@" + strings.Repeat("x", 106)},
+	{"LOG", "error", "error"},
+	{"LOG", "debug", "debug"},
+	{"LOG_FORMAT", "json", "json"},
+	{"COLOR", "always", "always"},
+	{"COLOR", "never", "never"},
+}
+
+var badValues = []struct {
+	name, value, problem string
+}{
+	{"LISTEN", "ftp://x", `no network is named "ftp"\n\x1b[31mftp://x`},
+	{"EXPORT", "systemd,launchd", `no dialect is named "launchd"`},
+	{"EXPORT", "Systemd", `no dialect is named "Systemd"`},
+	{"SWAP_SIGNALS", "HUP,HUPP", `no signal is named "HUPP"`},
+	{"SWAP_SIGNALS", "none", `no signal is named "none"`},
+	{"SWAP_SIGNALS", "KILL", "KILL cannot be caught"},
+	{"SWAP_SIGNALS", "STOP", "STOP cannot be caught"},
+	{"SWAP_SIGNALS", "PROF", "PROF never reaches"},
+	{"SWAP_SIGNALS", "32", "never reaches"},
+	{"SWAP_SIGNALS", "33", "never reaches"},
+	{"SWAP_SIGNALS", "34", "never reaches"},
+	{"SWAP_SIGNALS", "CHLD", "never forwarded"},
+	{"SWAP_SIGNALS", "HUP,TERM", `TERM is in SWAPINIT_STOP_SIGNALS="TERM" too`},
+	{"SWAP_COMMAND", "echo 'a", "unclosed single quote"},
+	{"SWAP_COMMAND", "  ", "no command in it"},
+	{"SWAP_COMMAND", "'' a", "no command in it"},
+	{"TARGET_FILE", "/run/a\n", "control character"},
+	{"DIR", "/srv\x01", "control character"},
+	{"ENV_FILE", "/etc/app.env\r", "control character"},
+	{"READY", "maybe", "no such way to be ready"},
+	{"READY_TIMEOUT", "30", "no unit, write 30s"},
+	{"READY_TIMEOUT", "1.5", "no unit, write 1.5s"},
+	{"READY_TIMEOUT", "-5s", "negative"},
+	{"READY_TIMEOUT", "-5", "negative"},
+	{"READY_TIMEOUT", " ", "not a duration"},
+	{"READY_TIMEOUT", ".", "not a duration"},
+	{"READY_TIMEOUT", "30 s", "not a duration"},
+	{"READY_TIMEOUT", "30s\n", "not a duration"},
+	{"READY_TIMEOUT", "+30s", "not a duration"},
+	{"READY_TIMEOUT", "1d", "not a duration"},
+	{"WATCHDOG", "1us", "shorter than 1ms"},
+	{"SETTLE", "NaN", "not a duration"},
+	{"STOP_SIGNAL", "STOP", "STOP freezes"},
+	{"STOP_SIGNAL", "TERM,INT", `no signal is named "TERM,INT"`},
+	{"STOP_SIGNAL", "0", `no signal is named "0"`},
+	{"RETIRE_SIGNAL", "19", "STOP freezes"},
+	{"RETIRE_SIGNAL", "65", `no signal is named "65"`},
+	{"RETIRE_TIMEOUT", "8761h", "too long"},
+	{"STOP_SIGNALS", ",", "no signal in it"},
+	{"STOP_SIGNALS", "KILL", "KILL cannot be caught"},
+	{"STOP_SIGNALS", "TERM,HUP", `HUP is in SWAPINIT_SWAP_SIGNALS="HUP,USR2" too`},
+	{"STOP_TIMEOUT", "999999999999h", "not a duration"},
+	{"LEFTOVER_TIMEOUT", "five", "not a duration"},
+	{"STOP_DELAY", "--1s", "negative"},
+	{"SIGNAL_MAP", "INT", `no = in "INT"`},
+	{"SIGNAL_MAP", "=TERM", `no signal is named ""`},
+	{"SIGNAL_MAP", "INT=FOO", `no signal is named "FOO"`},
+	{"SIGNAL_MAP", "INT=TERM=HUP", `no signal is named "TERM=HUP"`},
+	{"SIGNAL_MAP", "INT=TERM,2=HUP", "INT is mapped twice"},
+	{"SIGNAL_MAP", "STOP=TERM", "STOP cannot be caught"},
+	{"SIGNAL_MAP", "PROF=", "PROF never reaches"},
+	{"SIGNAL_MAP", "PIPE=", "never forwarded"},
+	{"SIGNAL_MAP", "URG=USR1", "never forwarded"},
+	{"KILL_GROUP", "maybe", "neither true nor false"},
+	{"KILL_GROUP", "2", "neither true nor false"},
+	{"EXIT_MAP", "143", `no = in "143"`},
+	{"EXIT_MAP", "256=0", `"256" is not an exit status`},
+	{"EXIT_MAP", "143=-1", `"-1" is not an exit status`},
+	{"EXIT_MAP", "143=", `"" is not an exit status`},
+	{"EXIT_MAP", "1=0,01=2", "1 is mapped twice"},
+	{"MAX_GENERATIONS", "1", "out of range"},
+	{"MAX_GENERATIONS", "0", "out of range"},
+	{"MAX_GENERATIONS", "1001", "out of range"},
+	{"MAX_GENERATIONS", "-2", "not a number"},
+	{"MAX_GENERATIONS", "two", "not a number"},
+	{"USER", "root\n", "control character"},
+	{"CONTROL", "on", ""},
+	{"CONTROL", "run/a.sock", ""},
+	{"CONTROL", "@", ""},
+	{"CONTROL", "/", ""},
+	{"CONTROL", "/run/", ""},
+	{"CONTROL", "@" + strings.Repeat("x", 107), ""},
+	{"LOG", "loud", ""},
+	{"LOG", "INFO", ""},
+	{"LOG", "error, warn", ""},
+	{"LOG_FORMAT", "xml", ""},
+	{"COLOR", "yes", ""},
+}
+
+func TestGoodValues(t *testing.T) {
+	for _, c := range goodValues {
+		s := mustLoad(t, []string{"PATH=/bin", "SWAPINIT_" + c.name + "=" + c.value}, []string{"x"})
+		if got := get(t, s, c.name); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s=%q: got %#v, want %#v", c.name, c.value, got, c.want)
+		}
+	}
+}
+
+func TestBadValues(t *testing.T) {
+	for _, c := range badValues {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			s, err := Load([]string{"SWAPINIT_" + c.name + "=" + c.value}, []string{"x"}, testParsers())
+			if s != nil {
+				t.Error("settings in spite of an error")
+			}
+			parts := []string{"SWAPINIT_" + c.name + "=" + quote(c.value) + ": ", c.problem, "want "}
+			wantError(t, err, parts...)
+			var bad *ValueError
+			if !errors.As(err, &bad) || bad.ExitStatus() != 125 {
+				t.Errorf("got %T, want a *ValueError with exit status 125", err)
+			}
+		})
+	}
+}
+
+func TestEverySettingIsTested(t *testing.T) {
+	good, bad := map[string]bool{}, map[string]bool{}
+	for _, c := range goodValues {
+		good[Prefix+c.name] = true
+	}
+	for _, c := range badValues {
+		bad[Prefix+c.name] = true
+	}
+	for _, r := range table() {
+		if !good[r.name] || !bad[r.name] {
+			t.Errorf("%s: good value tested: %v, bad value tested: %v", r.name, good[r.name], bad[r.name])
+		}
+		if help := r.tag.Get("help"); help == "" || r.accepts == "" {
+			t.Errorf("%s: help %q, accepts %q", r.name, help, r.accepts)
+		}
+		if strings.Contains(r.accepts, "^") {
+			t.Errorf("%s: accepts is printed as it is, no ^ in it", r.name)
+		}
+	}
+}
