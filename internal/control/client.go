@@ -1,0 +1,145 @@
+package control
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// answerTime is how long a verb waits for the init; swap waits for the swap.
+const answerTime = 10 * time.Second
+
+// ErrGone is the error of Do when the connection ended after the request was
+// sent and before the reply came: whether the init acted on it is unknown.
+var ErrGone = errors.New("the init went away before it answered")
+
+// Do sends one request to the init at addr (@name or a path) and returns its
+// reply, which may well be one that says no. onEvent, which may be nil, is called
+// for each event in the calling goroutine. A swap with a wait has no time limit
+// but the init's own; anything else has 10 s. Errors: *NoInit when nobody could
+// be reached, ErrGone, or one that says what went wrong.
+func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
+	line := encodeRequest(req)
+	if len(line)-1 > MaxLine {
+		return nil, errors.New("cannot send request: " + strconv.Itoa(len(line)-1) + " bytes, accepted are up to " + strconv.Itoa(MaxLine))
+	}
+	start := time.Now()
+	f, err := dial(addr, start.Add(answerTime))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	f.SetDeadline(start.Add(answerTime))
+	_, sent := f.Write(line)
+	if req.Verb == VerbSwap && !req.Swap.NoWait {
+		f.SetDeadline(time.Time{})
+	}
+	// Also after a failed write: an init that turns us away says why and closes.
+	in := lineReader{r: f, max: maxAnswer}
+	for {
+		line, err := in.next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, errors.New("the init did not answer within " + answerTime.String())
+		case err != nil && sent != nil:
+			return nil, &NoInit{"cannot send request to " + addr + ": " + unwrapped(sent).Error(), sent}
+		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
+			return nil, ErrGone
+		case err != nil:
+			return nil, errors.New("cannot read answer: " + err.Error())
+		}
+		e, r, err := decodeAnswer(line)
+		switch {
+		case err != nil:
+			return nil, err
+		case r != nil:
+			return r, nil
+		case onEvent != nil:
+			onEvent(*e)
+		}
+	}
+}
+
+// dial connects; the caller owns the file. Its errors are *NoInit.
+func dial(addr string, deadline time.Time) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		if err = connect(fd, addr, deadline); err != nil {
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		return nil, &NoInit{"cannot reach swapinit at " + addr + ": " + err.Error(), err}
+	}
+	return os.NewFile(uintptr(fd), addr), nil
+}
+
+// connect ends with a socket that does not block.
+func connect(fd int, addr string, deadline time.Time) error {
+	if len(addr) > 107 && !strings.HasPrefix(addr, "@") {
+		return errors.New("the path is too long")
+	}
+	for {
+		// A full backlog makes connect wait, as long as this allows (socket(7)).
+		// It is not restarted after a signal then, and the Go runtime uses some.
+		left := time.Until(deadline)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		tv := unix.NsecToTimeval(max(left.Nanoseconds(), int64(time.Millisecond)))
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
+			return err
+		}
+		err := unix.Connect(fd, &unix.SockaddrUnix{Name: addr})
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EAGAIN {
+			return unix.ETIMEDOUT
+		}
+		if err != nil && err != unix.EISCONN {
+			return err
+		}
+		break
+	}
+	if err := checkServer(fd, addr); err != nil {
+		return err
+	}
+	return unix.SetNonblock(fd, true)
+}
+
+// checkServer asks who listens (SO_PEERCRED of a client: who called listen).
+// Any process of the network namespace may take an abstract name before the init
+// does, but none can have its pid.
+func checkServer(fd int, addr string) error {
+	inode, err := pidNamespace()
+	if err != nil {
+		return nil // a name that was looked up in /proc does not come here
+	}
+	want, ok := autoPid(addr, inode)
+	if !ok {
+		return nil
+	}
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return err
+	}
+	if int(cred.Pid) != want {
+		return errors.New("it belongs to pid " + strconv.Itoa(int(cred.Pid)) + " of uid " + strconv.Itoa(int(cred.Uid)) + " instead of pid " + strconv.Itoa(want))
+	}
+	return nil
+}
+
+// unwrapped strips the name of the file from an error of os.File.
+func unwrapped(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

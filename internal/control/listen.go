@@ -1,0 +1,189 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrOff is the answer of Listen and Find when SWAPINIT_CONTROL is off.
+var ErrOff = errors.New("control is off (SWAPINIT_CONTROL=off)")
+
+const (
+	namePrefix = "@swapinit/"
+	backlog    = 128
+)
+
+// Server is the init's end. It owns the listening socket, every connection and
+// their goroutines until Close.
+type Server struct {
+	address string
+	uid     uint32
+	file    *os.File
+	raw     syscall.RawConn
+	dev     uint64 // of the path, to unlink only what is our own
+	ino     uint64 // 0: abstract
+
+	limits limits
+	handle func(Call)
+	logf   func(string)
+
+	quit    chan struct{} // closed by Close
+	mu      sync.Mutex
+	closed  bool
+	clients map[*conn]struct{}
+	freed   chan struct{}  // a client has left
+	wg      sync.WaitGroup // the accept loop and every connection
+}
+
+// Listen opens the control socket. setting is SWAPINIT_CONTROL: auto (or "") is
+// the abstract name @swapinit/<pid namespace inode>, followed by /<pid> unless
+// pid, the init's own, is 1; an absolute path, of which a stale socket is
+// replaced and a live one refused; @name. ownUid is let in besides uid 0.
+// Nobody is served before Serve.
+func Listen(setting string, pid, ownUid int) (*Server, error) {
+	name, err := address(setting)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		inode, err := pidNamespace()
+		if err != nil {
+			return nil, errors.New("cannot name control socket: " + err.Error() + ", set SWAPINIT_CONTROL to off, an absolute path or @name")
+		}
+		name = autoName(inode, pid)
+	}
+	s := &Server{address: name, uid: uint32(ownUid), limits: usual, quit: make(chan struct{}), clients: map[*conn]struct{}{}, freed: make(chan struct{}, 1)}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("cannot open control socket %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// address checks SWAPINIT_CONTROL; it is "" for auto.
+func address(setting string) (string, error) {
+	switch {
+	case setting == "off":
+		return "", ErrOff
+	case setting == "" || setting == "auto":
+		return "", nil
+	case strings.HasPrefix(setting, "/") || strings.HasPrefix(setting, "@") && setting != "@":
+		return setting, nil
+	}
+	return "", errors.New("cannot use SWAPINIT_CONTROL=" + strconv.Quote(setting) + ", accepted: auto, off, an absolute path, @name")
+}
+
+// open makes the listening socket; after an error nothing is left of it.
+func (s *Server) open() error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	if err = s.bind(fd); err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		s.unlink()
+		return err
+	}
+	s.file = os.NewFile(uintptr(fd), s.address)
+	s.raw, err = s.file.SyscallConn()
+	return err // none: the file is open
+}
+
+func (s *Server) bind(fd int) error {
+	path := !strings.HasPrefix(s.address, "@")
+	sa := &unix.SockaddrUnix{Name: s.address}
+	err := unix.Bind(fd, sa)
+	if path && err == unix.EADDRINUSE {
+		if err = removeStale(s.address); err == nil {
+			err = unix.Bind(fd, sa)
+		}
+	}
+	switch {
+	case err == unix.EINVAL && len(s.address) > 107:
+		return errors.New(strconv.Itoa(len(s.address)) + " bytes are too many, accepted are up to 107")
+	case err == unix.EADDRINUSE:
+		return fmt.Errorf("%w, is another swapinit running?", err)
+	case err != nil:
+		return err
+	}
+	if path {
+		// The peer check is what guards it. Before listen nobody can connect,
+		// so the mode needs no umask, which the children would inherit.
+		var st unix.Stat_t
+		if err := unix.Lstat(s.address, &st); err != nil {
+			return err
+		}
+		s.dev, s.ino = uint64(st.Dev), st.Ino
+		return unix.Chmod(s.address, 0o600)
+	}
+	return nil
+}
+
+// removeStale unlinks a socket that nobody listens on.
+func removeStale(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return errors.New("the path exists and is not a socket")
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != unix.ECONNREFUSED {
+		return unix.EADDRINUSE
+	}
+	if err := unix.Unlink(path); err != unix.ENOENT {
+		return err
+	}
+	return nil
+}
+
+// Address is what SWAPINIT_CONTROL of a child or a verb has to be: @name or a path.
+func (s *Server) Address() string { return s.address }
+
+func (s *Server) unlink() {
+	if s.ino == 0 {
+		return
+	}
+	var st unix.Stat_t
+	if unix.Lstat(s.address, &st) == nil && uint64(st.Dev) == s.dev && st.Ino == s.ino {
+		unix.Unlink(s.address)
+	}
+}
+
+// autoName is the abstract name of the init with this pid.
+func autoName(inode uint64, pid int) string {
+	name := namePrefix + strconv.FormatUint(inode, 10)
+	if pid != 1 {
+		name += "/" + strconv.Itoa(pid)
+	}
+	return name
+}
+
+// pidNamespace is the inode of our own pid namespace (namespaces(7)). Abstract
+// names are shared by a network namespace, which a container may share with its
+// host; the inode tells whose name it is.
+func pidNamespace() (uint64, error) {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return 0, err
+	}
+	number, ok := strings.CutPrefix(link, "pid:[")
+	if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); ok && err == nil {
+		return n, nil
+	}
+	return 0, errors.New("cannot read /proc/self/ns/pid: " + strconv.Quote(link))
+}

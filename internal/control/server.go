@@ -1,0 +1,245 @@
+package control
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limits are the server's times. None of them is ever spent by the init's loop.
+type limits struct {
+	first time.Duration // from the connection to its first request
+	next  time.Duration // from a reply to the next request
+	reply time.Duration // for a client to take its reply
+	close time.Duration // for replies under way when the server closes
+}
+
+var usual = limits{first: 10 * time.Second, next: 60 * time.Second, reply: 30 * time.Second, close: time.Second}
+
+const (
+	logEvery    = 10 * time.Second // between log lines of one kind
+	acceptPause = 100 * time.Millisecond
+	roomTime    = time.Second // for clients that have hung up to be gone
+)
+
+// Peer is the process at the other end (unix(7), SO_PEERCRED), as it was when it
+// connected.
+type Peer struct {
+	Pid int // 0: in a pid namespace that is not below ours
+	Uid uint32
+}
+
+// Serve starts the accept loop in a goroutine and returns. handle is called for
+// each valid request, in the goroutine of its client, and must not block: it
+// passes the Call to the loop, which answers it. logf gets lines about clients
+// that were turned away; it is called from the accept loop. Call Serve once.
+func (s *Server) Serve(handle func(Call), logf func(string)) {
+	s.handle, s.logf = handle, logf
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.wg.Add(1)
+	go s.accept()
+}
+
+// Close stops listening, unlinks its path, gives replies that Done already has
+// a second to be read, ends every connection and goroutine, and returns after
+// that. Calls without an answer see Gone.
+func (s *Server) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.wg.Wait()
+		return
+	}
+	s.closed = true
+	close(s.quit)
+	for c := range s.clients {
+		// Wakes those who wait for a request. One that sets a later deadline at
+		// this moment looks at quit afterwards.
+		c.file.SetReadDeadline(time.Unix(1, 0))
+	}
+	s.mu.Unlock()
+	s.unlink()
+	s.file.Close()
+
+	ended := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(ended)
+	}()
+	t := time.NewTimer(s.limits.close)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return
+	case <-t.C:
+	}
+	s.mu.Lock()
+	for c := range s.clients {
+		c.file.Close() // ends a write to a client that does not read
+	}
+	s.mu.Unlock()
+	<-ended
+}
+
+func (s *Server) closing() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// accept is the accept loop. It waits in the netpoller only.
+func (s *Server) accept() {
+	defer s.wg.Done()
+	var refused, failed limiter
+	for {
+		var fd int
+		var err error
+		if s.raw.Read(func(l uintptr) bool {
+			fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return err != unix.EAGAIN
+		}) != nil {
+			return // closed
+		}
+		if err == unix.EINTR || err == unix.ECONNABORTED {
+			continue
+		}
+		if err != nil {
+			// EMFILE and its like: the connection stays in the backlog, so
+			// trying again at once would spin.
+			if note, ok := failed.note(); ok {
+				s.logf("cannot accept control connection: " + err.Error() + note)
+			}
+			t := time.NewTimer(acceptPause)
+			select {
+			case <-s.quit:
+				t.Stop()
+				return
+			case <-t.C:
+			}
+			continue
+		}
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			unix.Close(fd)
+			continue
+		}
+		peer := Peer{Pid: int(cred.Pid), Uid: cred.Uid}
+		if peer.Uid != 0 && peer.Uid != s.uid {
+			turnAway(fd, CodeRefused, uid(peer.Uid)+" may not control this swapinit, only "+s.whom())
+			if note, ok := refused.note(); ok {
+				s.logf("control: turned away " + uid(peer.Uid) + ", pid " + strconv.Itoa(peer.Pid) + ": only " + s.whom() + " may" + note)
+			}
+			continue
+		}
+		s.admit(fd, peer)
+	}
+}
+
+func (s *Server) whom() string {
+	if s.uid == 0 {
+		return "uid 0"
+	}
+	return "uid 0 and " + uid(s.uid)
+}
+
+func uid(n uint32) string { return "uid " + strconv.Itoa(int(n)) }
+
+// admit takes over fd.
+func (s *Server) admit(fd int, peer Peer) {
+	if !s.room() {
+		turnAway(fd, CodeBusy, "too many control connections, accepted are "+strconv.Itoa(MaxClients)+" at a time")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		unix.Close(fd)
+		return
+	}
+	file := os.NewFile(uintptr(fd), "control client")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return
+	}
+	c := &conn{s: s, file: file, raw: raw, peer: peer, lines: lineReader{r: file, max: MaxLine}}
+	s.clients[c] = struct{}{}
+	s.wg.Add(1)
+	go c.run()
+}
+
+// room reports whether one more client may come in. When all places are taken it
+// waits for those who have hung up and whose goroutine is just about to notice.
+func (s *Server) room() bool {
+	t := time.NewTimer(roomTime)
+	defer t.Stop()
+	for {
+		s.mu.Lock()
+		free, leaving := len(s.clients) < MaxClients, false
+		for c := range s.clients {
+			if free || leaving {
+				break
+			}
+			leaving = c.hungUp()
+		}
+		s.mu.Unlock()
+		if free || !leaving {
+			return free
+		}
+		select {
+		case <-s.freed:
+		case <-s.quit:
+			return false
+		case <-t.C:
+			return false
+		}
+	}
+}
+
+func (s *Server) forget(c *conn) {
+	c.file.Close()
+	s.mu.Lock()
+	delete(s.clients, c)
+	s.mu.Unlock()
+	select {
+	case s.freed <- struct{}{}:
+	default:
+	}
+	s.wg.Done()
+}
+
+// turnAway sends an error to a connection that nobody read from and closes it.
+// The buffer of a new socket has room for one line, so this never waits.
+func turnAway(fd int, code, reason string) {
+	unix.SendmsgN(fd, encodeReply(*refuse(code, reason)), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	unix.Close(fd)
+}
+
+// limiter keeps strangers from filling the log: a line now and then, with the
+// number of those that were left out.
+type limiter struct {
+	last   time.Time
+	hidden int
+}
+
+func (l *limiter) note() (suffix string, ok bool) {
+	now := time.Now()
+	if !l.last.IsZero() && now.Sub(l.last) < logEvery {
+		l.hidden++
+		return "", false
+	}
+	if l.hidden > 0 {
+		suffix = " (and " + strconv.Itoa(l.hidden) + " times since the last such line)"
+	}
+	l.last, l.hidden = now, 0
+	return suffix, true
+}

@@ -1,0 +1,24 @@
+// Package listen owns the endpoints: the sockets that swapinit opens, or was
+// itself given, and hands to every generation.
+//
+// The idea. A socket that lives in the init outlives every server, so the
+// kernel goes on queueing connections while one server leaves and the next
+// comes. For that to be true the init must never lose the socket, whatever a
+// server does to the file description that it shares:
+//
+//	what a server does            what the kernel does          what Guard does
+//	shutdown(2), TCP              state CLOSE, refuses          listen(2) on the same socket
+//	shutdown(2), unix             refuses for ever              a new socket under the old fd number
+//	unlink, rename of the path    connect: ENOENT               links the path to the socket again
+//	its own socket at the path    connect: the wrong socket     takes the path back
+//	close(2), exit, death         nothing, we still hold it     nothing
+//
+// How a child finds its sockets is a matter of dialects (systemd,
+// Server::Starter, einhorn): see Given.Environ.
+//
+// Ownership: Set owns every socket, from Open (for inherited ones: from
+// Inherited) to Set.Close. The numbers in a Given are lent: they stay valid, and keep
+// their meaning, until Set.Close. Every descriptor of this package is
+// close-on-exec and above 2, so that none can be mistaken for a standard
+// stream, not even where swapinit was started with those closed.
+package listen

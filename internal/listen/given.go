@@ -1,0 +1,112 @@
+package listen
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// NoFile is Given.Stdin where no endpoint is on fd 0.
+const NoFile = ^uintptr(0)
+
+// The dialects in which endpoints can be announced (SWAPINIT_EXPORT).
+const (
+	Systemd       = "systemd"
+	ServerStarter = "server-starter"
+	Einhorn       = "einhorn"
+)
+
+// Given is what one generation gets. The descriptors are lent: whoever forks
+// duplicates them into the child and does not close them.
+type Given struct {
+	Stdin     uintptr    // the endpoint with fd=0, or NoFile
+	Files     []uintptr  // for the child's fds 3, 4, ...
+	Endpoints []Endpoint // all, in the order of Set.Endpoints
+	Inodes    []uint64   // st_ino of each endpoint's socket, in the order of Endpoints: what /proc/PID/fd shows as socket:[N]
+}
+
+// FD is the child's descriptor of the endpoint with that name: {fd.NAME}. Of
+// inherited endpoints with one name the first counts.
+func (g Given) FD(name string) (int, bool) {
+	fd := firstFD
+	for i := range g.Endpoints {
+		switch e := &g.Endpoints[i]; {
+		case e.Name == name && e.Stdin:
+			return 0, true
+		case e.Name == name:
+			return fd, true
+		case !e.Stdin:
+			fd++
+		}
+	}
+	return 0, false
+}
+
+// Environ announces the endpoints in the dialects asked for; unknown ones
+// are passed over. Nothing at all is said when there is no endpoint, so that
+// a server which finds no variable opens its own socket.
+//
+//	systemd         LISTEN_FDS=2 LISTEN_PID=0 LISTEN_FDNAMES=web:a.sock
+//	server-starter  SERVER_STARTER_PORT=8080=3;/run/a.sock=4 SERVER_STARTER_GENERATION=1
+//	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2 EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
+//
+// LISTEN_PID is a placeholder until the child knows its own pid. The endpoint
+// on fd 0 is announced in no dialect: a server that takes its fd 0 needs no
+// telling, and one that hears of a socket twice may fail. Server::Starter has
+// no form for datagram sockets and other kinds, so they are left out there.
+func (g Given) Environ(dialects []string, generation, masterPid int) []string {
+	count := 0
+	names, ports, numbers := "", "", ""
+	var env, each []string
+	for i := range g.Endpoints {
+		e := &g.Endpoints[i]
+		if e.Stdin {
+			continue
+		}
+		number := strconv.Itoa(firstFD + count)
+		names += ":" + e.Name
+		numbers += " " + number
+		if key := starterKey(&e.Spec); key != "" {
+			ports += ";" + key + "=" + number
+		}
+		add(&each, "EINHORN_FD_"+strconv.Itoa(count)+"="+number)
+		count++
+	}
+	if count == 0 {
+		return nil
+	}
+	if contains(dialects, Systemd) {
+		add(&env, "LISTEN_FDS="+strconv.Itoa(count))
+		add(&env, "LISTEN_PID=0")
+		add(&env, "LISTEN_FDNAMES="+names[1:])
+	}
+	if contains(dialects, ServerStarter) && ports != "" {
+		add(&env, "SERVER_STARTER_PORT="+ports[1:])
+		add(&env, "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
+	}
+	if contains(dialects, Einhorn) {
+		for _, entry := range each {
+			add(&env, entry)
+		}
+		add(&env, "EINHORN_FD_COUNT="+strconv.Itoa(count))
+		add(&env, "EINHORN_FDS="+numbers[1:])
+		add(&env, "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
+	}
+	return env
+}
+
+func add(list *[]string, s string) { *list = append(*list, s) }
+
+// starterKey is the left side of an entry in SERVER_STARTER_PORT: the port
+// alone for all addresses, as start_server's --port has it.
+func starterKey(spec *Spec) string {
+	switch {
+	case spec.Network == "unix" && strings.HasPrefix(spec.Path, "/") && !strings.ContainsAny(spec.Path, ";="):
+		return spec.Path
+	case !spec.isTCP():
+		return "" // or inherited: unnamed, abstract, or not expressible
+	case spec.dualStack() || spec.Addr.Addr() == netip.IPv4Unspecified():
+		return strconv.Itoa(int(spec.Addr.Port()))
+	}
+	return spec.Addr.String()
+}

@@ -1,0 +1,214 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is watched. None of it fires when a client connects, so an init whose
+// server is busy sleeps on.
+//
+//   - TCP: epoll with no events asked for reports EPOLLHUP alone, which is
+//     state CLOSE. A unix socket needs EPOLLRDHUP, because shutdown(SHUT_RD)
+//     ends it without a HUP. Edge-triggered: while the cause cannot be
+//     repaired yet, the event must not come again and again.
+//   - A path: inotify on the socket's inode, not on its directory, which may
+//     be a busy /tmp. Every new or lost link to an inode is IN_ATTRIB, and
+//     the rename of one is IN_MOVE_SELF. What escapes it (a renamed directory) is
+//     found by Check.
+const (
+	tcpEvents  = unix.EPOLLET
+	unixEvents = unix.EPOLLET | unix.EPOLLRDHUP
+	pathEvents = unix.IN_ATTRIB | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_DONT_FOLLOW
+)
+
+// guard is one goroutine that sleeps in the runtime's poller (no thread is
+// blocked) on an epoll descriptor, which holds the sockets and inotify.
+type guard struct {
+	file       *os.File // owns epoll
+	conn       syscall.RawConn
+	epoll      int
+	inotify    int // -1 if there is none
+	inotifyErr error
+	lines      []string // to be reported first
+	done       chan struct{}
+}
+
+// Guard starts the goroutine that repairs endpoints as soon as a process
+// has harmed them: TCP listeners that were shut down listen again; paths of
+// own unix endpoints are restored; own unix sockets that were shut down are
+// replaced, as they cannot be revived. Repairs are limited to bursts, and
+// lines to about one a second for each endpoint.
+//
+// report is called from that goroutine, and by Check in its caller's. It
+// must not block for long and must not call Close. Close ends the guard. An
+// error means that nothing is watched; Check still works, without lines.
+func (s *Set) Guard(report func(line string)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.guard != nil {
+		return errors.New("cannot guard endpoints: already done, or closed")
+	}
+	g, err := newGuard()
+	if err != nil {
+		return fmt.Errorf("cannot guard endpoints: %w", err)
+	}
+	for _, l := range s.listeners {
+		if l.file != nil && l.file.spareErr != nil {
+			add(&g.lines, l.line("its path can have no second link ("+l.file.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
+		}
+		if err := g.watch(l); err != nil {
+			add(&g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
+		}
+	}
+	s.guard, s.report = g, report
+	go s.run(g)
+	return nil
+}
+
+// Check looks at all endpoints once, now, and repairs what it finds,
+// regardless of the limits: for the moment when a generation has ended.
+func (s *Set) Check() {
+	s.mu.Lock()
+	lines, next := s.sweep(time.Now(), true)
+	if s.guard != nil {
+		// The guard's own wait now ends when the later sweeps are due.
+		_ = s.guard.file.SetReadDeadline(next)
+	}
+	report := s.report
+	s.mu.Unlock()
+	if report != nil {
+		for _, line := range lines {
+			report(line)
+		}
+	}
+}
+
+func (s *Set) run(g *guard) {
+	defer close(g.done)
+	lines := g.lines
+	for {
+		for _, line := range lines {
+			s.report(line)
+		}
+		// The first sweep comes before the first wait: it finds what happened
+		// between Open and the watches.
+		s.mu.Lock()
+		var next time.Time
+		lines, next = s.sweep(time.Now(), false)
+		err := g.file.SetReadDeadline(next) // zero: none
+		s.mu.Unlock()
+		if err != nil {
+			return // closed
+		}
+		if len(lines) > 0 {
+			continue // said at once; the sweep that follows costs nothing
+		}
+		err = g.conn.Read(func(fd uintptr) bool { return g.drain(int(fd)) })
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return // os.ErrClosed: Close has been called
+		}
+	}
+}
+
+func newGuard() (*guard, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		epoll, err = aboveStreams(epoll)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// os.NewFile takes a non-blocking descriptor into the runtime's poller.
+	_ = syscall.SetNonblock(epoll, true) // cannot fail on a new one
+	g := &guard{epoll: epoll, file: os.NewFile(uintptr(epoll), "endpoints"), done: make(chan struct{})}
+	g.conn, _ = g.file.SyscallConn() // fails for a nil file only
+	// It can fail where a uid has used up its few instances
+	// (fs.inotify.max_user_instances); the rest of the guard does without.
+	g.inotify, g.inotifyErr = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if g.inotifyErr == nil {
+		g.inotify, g.inotifyErr = aboveStreams(g.inotify)
+	}
+	if g.inotifyErr == nil {
+		g.inotifyErr = g.add(g.inotify, unix.EPOLLIN)
+	}
+	return g, nil
+}
+
+func (g *guard) add(fd int, events uint32) error {
+	return unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+}
+
+// watch adds one listener. Without a guard it does nothing.
+func (g *guard) watch(l *listener) error {
+	if g == nil || !l.guarded {
+		return nil
+	}
+	events := uint32(tcpEvents)
+	if !l.isTCP() {
+		events = unixEvents
+	}
+	err := g.add(l.fd, events)
+	if err != nil || l.file == nil {
+		return err
+	}
+	// It needs read permission on the socket's file. The watch of a path's
+	// former inode ends with that inode.
+	if err = g.inotifyErr; err == nil {
+		_, err = unix.InotifyAddWatch(g.inotify, l.file.name, uint32(pathEvents))
+	}
+	if err != nil {
+		return errors.New("inotify: " + err.Error())
+	}
+	return nil
+}
+
+func (g *guard) unwatch(l *listener) {
+	if g != nil {
+		_ = unix.EpollCtl(g.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
+	}
+}
+
+// drain takes all that has been reported, and tells whether that was
+// anything. Which listener it was about does not matter: a sweep looks at
+// all of them, and there are few.
+func (g *guard) drain(epoll int) bool {
+	var events [16]unix.EpollEvent
+	var buffer [4096]byte
+	got := false
+	for {
+		n, err := unix.EpollWait(epoll, events[:], 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return got
+		}
+		got = true
+		for _, event := range events[:n] {
+			if int(event.Fd) != g.inotify {
+				continue
+			}
+			for {
+				if n, err := syscall.Read(g.inotify, buffer[:]); n <= 0 || err != nil {
+					break
+				}
+			}
+		}
+	}
+}
+
+// stop makes the goroutine end; wait returns when it has.
+func (g *guard) stop() { _ = g.file.Close() }
+
+func (g *guard) wait() {
+	<-g.done
+	if g.inotify >= 0 {
+		_ = syscall.Close(g.inotify)
+	}
+}

@@ -1,0 +1,101 @@
+package listen
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// openInet opens a TCP or UDP endpoint. It changes the address in one case:
+// where there is no IPv6, all addresses are all IPv4 addresses. That shows as
+// EAFNOSUPPORT (kernel without it, ipv6.disable=1) or EADDRNOTAVAIL; with the
+// sysctl disable_ipv6 alone, [::] still binds and accepts IPv4.
+func openInet(spec *Spec) (int, error) {
+	fd, err := bindInet(spec)
+	if spec.dualStack() && (err == unix.EAFNOSUPPORT || err == unix.EADDRNOTAVAIL) {
+		spec.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), spec.Addr.Port())
+		fd, err = bindInet(spec)
+	}
+	if err == nil {
+		return fd, nil
+	}
+	text := ""
+	switch errno, _ := err.(unix.Errno); errno {
+	case unix.EADDRINUSE:
+		text = "another socket has the address, or one that overlaps it: end its process or choose another port"
+	case unix.EACCES:
+		text = "ports below net.ipv4.ip_unprivileged_port_start (1024 by default) need root or CAP_NET_BIND_SERVICE"
+	case unix.EADDRNOTAVAIL:
+		text = "no interface here has this address: use one of this container's, or * for all"
+	case unix.EAFNOSUPPORT:
+		text = "this system has no IPv6"
+		if spec.Addr.Addr().Is4() {
+			text = "this system has no IPv4"
+		}
+	}
+	return -1, hint(err, text)
+}
+
+// hint adds what to do to what the kernel said.
+func hint(err error, text string) error {
+	if text == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, text)
+}
+
+// bindInet returns a bare errno.
+func bindInet(spec *Spec) (int, error) {
+	family, kind := unix.AF_INET, unix.SOCK_DGRAM
+	if spec.Addr.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	if spec.isTCP() {
+		kind = unix.SOCK_STREAM
+	}
+	fd, err := newSocket(family, kind)
+	if err != nil {
+		return -1, err
+	}
+	set := func(level, option, value int) {
+		if err == nil {
+			err = unix.SetsockoptInt(fd, level, option, value)
+		}
+	}
+	if family == unix.AF_INET6 {
+		// Explicit both ways: net.ipv6.bindv6only sets the default.
+		only := 1
+		if spec.dualStack() {
+			only = 0
+		}
+		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+	}
+	if spec.isTCP() {
+		// For TCP: bind in spite of connections in TIME_WAIT. For UDP it would
+		// let any process of this uid take our datagrams, so not there.
+		set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		// Accepted sockets inherit it, and servers that adopt a listener
+		// often forget it (asyncio does).
+		set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, sockaddr(spec.Addr))
+	}
+	if err == nil && spec.isTCP() {
+		err = unix.Listen(fd, spec.Backlog)
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func sockaddr(addr netip.AddrPort) unix.Sockaddr {
+	if addr.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+}

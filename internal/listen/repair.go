@@ -1,0 +1,226 @@
+package listen
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// A listener is repaired at once, up to burst times in a row (workers that
+	// end together and each shut it down); beyond that every so often. One
+	// repair costs microseconds, so this bounds a hostile loop to next to nothing.
+	repairBurst = 100
+	repairEvery = 10 * time.Millisecond
+
+	// A repair that fails is tried again: what prevents it (a rival on the
+	// port, a missing directory) ends without any event that could be waited for.
+	retryFirst = 10 * time.Millisecond
+	retryMax   = 10 * time.Second
+
+	// reportEvery bounds the lines of one endpoint.
+	reportEvery = time.Second
+)
+
+// repairs is what the limits above have to remember of one listener.
+type repairs struct {
+	debt     time.Time     // leaky bucket: how far ahead of the clock the repairs are
+	wait     time.Duration // before the next try, after a failure
+	notYet   time.Time     // nothing is repaired before
+	reported time.Time
+	muted    int    // since then
+	last     string // the latest muted line
+}
+
+// sweep looks at all listeners, repairs what it finds and returns the lines
+// to report and when it wants to be called again without an event (zero: never).
+// The caller holds the mutex. force disregards the limits on repairs.
+func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) {
+	if s.closed {
+		return nil, next
+	}
+	sooner := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	for _, l := range s.listeners {
+		line, r := "", &l.repairs
+		if l.guarded && !l.dead {
+			if force || !now.Before(r.notYet) {
+				line = r.account(now, func() (string, error) { return s.mend(l) })
+			}
+			if now.Before(r.notYet) {
+				sooner(r.notYet)
+			}
+		}
+		line, again := r.limit(now, line)
+		if line != "" {
+			add(&lines, l.line(line))
+		}
+		if !again.IsZero() {
+			sooner(again)
+		}
+	}
+	return lines, next
+}
+
+// line names the endpoint in front of what is to be said about it.
+func (l *listener) line(text string) string {
+	return "endpoint " + l.Name + " (" + l.Address + "): " + text
+}
+
+// account does one repair and decides when the next may be.
+func (r *repairs) account(now time.Time, mend func() (string, error)) string {
+	line, err := mend()
+	if err != nil {
+		r.wait = min(max(2*r.wait, retryFirst), retryMax)
+		r.notYet = now.Add(r.wait)
+		return err.Error()
+	}
+	r.wait = 0
+	r.notYet = time.Time{}
+	if line != "" {
+		if r.debt.Before(now) {
+			r.debt = now
+		}
+		r.debt = r.debt.Add(repairEvery)
+		r.notYet = r.debt.Add(-repairBurst * repairEvery)
+	}
+	return line
+}
+
+// limit lets a line through, or counts it; later, with the next line or at
+// the returned time, the latest of the counted is let through.
+func (r *repairs) limit(now time.Time, line string) (string, time.Time) {
+	if due := r.reported.Add(reportEvery); now.Before(due) {
+		if line != "" {
+			r.muted++
+			r.last = line
+		}
+		if r.muted == 0 {
+			due = time.Time{}
+		}
+		return "", due
+	}
+	if line == "" && r.muted > 0 {
+		line = r.last
+		r.muted--
+	}
+	if line == "" {
+		return "", time.Time{}
+	}
+	if r.muted > 0 {
+		line += " (and " + strconv.Itoa(r.muted) + " times more)"
+	}
+	r.reported, r.muted, r.last = now, 0, ""
+	return line, time.Time{}
+}
+
+// mend checks one listener and repairs it. It returns what it did, or why it
+// could not; neither when all is well.
+func (s *Set) mend(l *listener) (string, error) {
+	if l.isTCP() {
+		return l.listenAgain()
+	}
+	shut := isShut(l.fd)
+	switch {
+	case l.file == nil && shut:
+		l.dead = true
+		return "a process shut it down, and a unix socket cannot listen again: whoever passed it to swapinit must make it anew", nil
+	case l.file == nil:
+		return "", nil
+	case shut:
+		return s.renew(l, "a process shut it down")
+	}
+	did, err := l.file.restore()
+	switch {
+	case err == errGone:
+		return s.renew(l, "its path was removed with all links")
+	case err != nil:
+		return "", errors.New("cannot restore its path: " + err.Error())
+	case did:
+		return "a process removed or replaced its path, restored", nil
+	}
+	return "", nil
+}
+
+// listenAgain revives a TCP listener. shutdown(2) has put it into state
+// CLOSE and reset the queued connections, but address and port stay bound.
+// EADDRINUSE: in that moment somebody else took the port (SO_REUSEADDR).
+func (l *listener) listenAgain() (string, error) {
+	if accepting(l.fd) {
+		return "", nil
+	}
+	var err error
+	if l.Inherited { // Parse accepts no port 0
+		// A port that the kernel chose (a socket that was bound to port 0) is
+		// given up at the shutdown, though getsockname(2) still shows it, and
+		// listen(2) would choose another. One that was asked for stays
+		// (SOCK_BINDPORT_LOCK), and to bind it again is EINVAL.
+		if err = unix.Bind(l.fd, sockaddr(l.Addr)); err == unix.EINVAL {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = unix.Listen(l.fd, l.Backlog)
+	}
+	if err != nil {
+		return "", errors.New("a process shut it down, cannot listen again: " + err.Error())
+	}
+	return "a process shut it down, it listens again", nil
+}
+
+// isShut: somebody called shutdown(2) for reading, after which connects to a
+// unix socket are refused for as long as it lives.
+func isShut(fd int) bool {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n == 1 && poll[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
+}
+
+// renew puts a new socket in the place of a dead one: at the path, and under
+// the old fd number, so that what was lent by Generation stays true. Running
+// generations keep the dead one; connections wait in the new one's queue for
+// the next generation, and are not refused.
+func (s *Set) renew(l *listener, cause string) (string, error) {
+	var stat syscall.Stat_t
+	var err error
+	if syscall.Lstat(l.file.name, &stat) == nil {
+		if what := kindOf(stat.Mode); what != "socket" {
+			err = noSocket(l.file.name, what)
+		} else {
+			_ = syscall.Unlink(l.file.name) // ours, or one that took our path; bind tells if it is still there
+		}
+	}
+	fresh := &path{name: l.file.name, spare: l.file.spare}
+	fd := -1
+	if err == nil {
+		fd, err = bindUnix(&l.Spec, fresh)
+		err = unixHint(&l.Spec, err)
+	}
+	if err != nil {
+		return "", errors.New(cause + ", cannot make a new socket: " + err.Error())
+	}
+	// epoll watches the open file, which lives on in the children: it must be
+	// deleted while the fd still means it.
+	s.guard.unwatch(l)
+	err = unix.Dup3(fd, l.fd, unix.O_CLOEXEC)
+	_ = syscall.Close(fd)
+	if err == nil {
+		l.file = fresh
+		err = l.identify()
+	}
+	watchErr := s.guard.watch(l)
+	if err != nil {
+		return "", errors.New(cause + ", cannot put a new socket into its place: " + err.Error())
+	}
+	line := cause + ", made a new socket, which only the next generation gets: connections wait until a swap"
+	if watchErr != nil {
+		line += " (cannot watch it: " + watchErr.Error() + ")"
+	}
+	return line, nil
+}

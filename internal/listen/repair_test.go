@@ -1,0 +1,57 @@
+package listen
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestRepairLimits(t *testing.T) {
+	var r repairs
+	now := time.Unix(1000, 0)
+	did := func() (string, error) { return "did", nil }
+	for i := range repairBurst {
+		if r.account(now, did); r.notYet.After(now) {
+			t.Fatalf("repair %d had to wait", i)
+		}
+	}
+	if r.account(now, did); !r.notYet.Equal(now.Add(repairEvery)) {
+		t.Errorf("after the burst: %v", r.notYet.Sub(now))
+	}
+	now = now.Add(repairBurst * repairEvery * 2)
+	if r.account(now, did); r.notYet.After(now) {
+		t.Error("a rest does not restore the burst")
+	}
+	failure := errors.New("no")
+	var waits []time.Duration
+	for range 20 {
+		r.account(now, func() (string, error) { return "", failure })
+		waits = append(waits, r.notYet.Sub(now))
+	}
+	if waits[0] != retryFirst || waits[1] != 2*retryFirst || waits[19] != retryMax {
+		t.Errorf("waits %v", waits)
+	}
+	if r.account(now, func() (string, error) { return "", nil }); !r.notYet.IsZero() || r.wait != 0 {
+		t.Error("all well, but still waiting")
+	}
+}
+
+func TestReportLimits(t *testing.T) {
+	var r repairs
+	now := time.Unix(1000, 0)
+	if line, again := r.limit(now, "a"); line != "a" || !again.IsZero() {
+		t.Errorf("first: %q %v", line, again)
+	}
+	for _, text := range []string{"b", "", "c"} {
+		if line, again := r.limit(now, text); line != "" || !again.Equal(now.Add(reportEvery)) {
+			t.Errorf("%q: %q %v", text, line, again)
+		}
+	}
+	now = now.Add(reportEvery)
+	if line, again := r.limit(now, ""); line != "c (and 1 times more)" || !again.IsZero() {
+		t.Errorf("later: %q %v", line, again)
+	}
+	if line, again := r.limit(now.Add(reportEvery), ""); line != "" || !again.IsZero() {
+		t.Errorf("nothing left: %q %v", line, again)
+	}
+}

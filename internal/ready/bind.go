@@ -1,0 +1,174 @@
+package ready
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// bound is a datagram socket with a name. path is empty for an abstract one;
+// else dev and ino tell whether the path is still this socket's.
+type bound struct {
+	fd      int
+	address string // as in NOTIFY_SOCKET
+	path    string
+	dev     uint64
+	ino     uint64
+}
+
+// bindNotify binds in the first usable directory: some client libraries
+// cannot speak to an abstract name. An image may have no such directory at
+// all, hence the abstract name as the last resort.
+func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
+	base := "swapinit-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(generation)
+	for _, dir := range dirs {
+		if !usable(dir, uid) {
+			continue
+		}
+		// The plain name comes first so that what a killed swapinit left
+		// behind is replaced and does not pile up.
+		file := strings.TrimSuffix(dir, "/") + "/" + base
+		b, err := bindPath(file + ".notify")
+		if err != nil {
+			b, err = bindPath(file + "-" + random() + ".notify")
+		}
+		if err == nil {
+			return b, nil
+		}
+	}
+	// Abstract names belong to the network namespace, which containers can
+	// share with each other and with the host.
+	name := "@" + base + "-" + pidNamespace() + "-" + random()
+	fd, err := socket(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot create notification socket: %w", err)
+	}
+	return &bound{fd: fd, address: name}, nil
+}
+
+func bindPath(file string) (*bound, error) {
+	removeStale(file)
+	fd, err := socket(file) // too long a name is an error
+	if err != nil {
+		return nil, err
+	}
+	b := &bound{fd: fd, address: file, path: file}
+	var st syscall.Stat_t
+	if err = syscall.Lstat(file, &st); err == nil {
+		b.dev, b.ino = uint64(st.Dev), st.Ino
+		// Sending needs write permission, and a server may drop its
+		// privileges before it is ready. Who may speak is decided by the
+		// credentials of each message, not by the mode. usable made sure that
+		// nobody else can have put a symbolic link here.
+		err = unix.Chmod(file, 0o666)
+	}
+	if err != nil {
+		syscall.Close(fd)
+		b.unlink()
+	}
+	return b, err
+}
+
+// unlink removes the path unless somebody replaced it.
+func (b *bound) unlink() {
+	var st syscall.Stat_t
+	if b.path != "" && syscall.Lstat(b.path, &st) == nil && uint64(st.Dev) == b.dev && st.Ino == b.ino {
+		syscall.Unlink(b.path)
+	}
+}
+
+// socket returns a bound nonblocking datagram socket that asks for the
+// sender's credentials. They are asked for before the bind: a message that
+// arrived earlier would have none.
+func socket(name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+	}
+	if err != nil {
+		syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// removeStale unlinks a socket that nobody receives on any more. The
+// directory may be shared with another container whose swapinit has the same
+// pid, so a living one stays.
+func removeStale(file string) {
+	var st syscall.Stat_t
+	if syscall.Lstat(file, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		return
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer syscall.Close(fd)
+	if unix.Connect(fd, &unix.SockaddrUnix{Name: file}) == unix.ECONNREFUSED {
+		syscall.Unlink(file)
+	}
+}
+
+// usable reports whether a name in dir stays ours, because nobody but root and
+// ourselves can rename it, and whether uid can reach it. Whether it can be
+// written is seen at the bind.
+func usable(dir string, uid int) bool {
+	var st syscall.Stat_t
+	if !strings.HasPrefix(dir, "/") || syscall.Stat(dir, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return false
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 && st.Mode&syscall.S_ISVTX == 0 {
+		return false
+	}
+	if uid < 0 {
+		uid = os.Geteuid()
+	}
+	if uid == 0 {
+		return true
+	}
+	// dir and all above it, / too.
+	for i := len(dir); i >= 0; i = strings.LastIndexByte(dir[:i], '/') {
+		if syscall.Stat(dir[:i]+"/", &st) != nil {
+			return false
+		}
+		// The groups of uid are unknown here, so they count for nothing.
+		search := uint32(syscall.S_IXOTH)
+		if int(st.Uid) == uid {
+			search = syscall.S_IXUSR
+		}
+		if st.Mode&search == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// random is a name's part that differs from that of any other swapinit whose
+// network namespace this one shares.
+func random() string {
+	var b uint64
+	if n, _, _ := unix.RawSyscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b), unix.GRND_NONBLOCK); n != unsafe.Sizeof(b) {
+		b = uint64(time.Now().UnixNano())
+	}
+	return strconv.FormatUint(b, 16)
+}
+
+// pidNamespace returns the inode of our pid namespace, see namespaces(7).
+func pidNamespace() string {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return "0"
+	}
+	return strings.Trim(link, "pid:[]")
+}

@@ -1,0 +1,162 @@
+package ready
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	statusMax = 512              // bytes of STATUS= that are kept
+	extendMax = 24 * time.Hour   // the most that one message can add to a timeout
+	pidMax    = 4 << 20          // PID_MAX_LIMIT of the kernel
+	errnoMax  = 4095             // MAX_ERRNO of the kernel
+	usecMax   = 1<<63/1000 - 1   // microseconds that fit a time.Duration
+	usec      = time.Microsecond // the unit of every *_USEC
+)
+
+// Message is one notification, as in sd_notify(3). Where a key stands more
+// than once in a datagram, its first valid value counts.
+type Message struct {
+	Pid             int           // the sender, in swapinit's pid namespace
+	Uid             uint32        // the sender's uid
+	Ready           bool          // READY=1
+	Stopping        bool          // STOPPING=1
+	Reloading       bool          // RELOADING=1
+	Status          *string       // STATUS=, at most 512 bytes of printable UTF-8; nil when absent, empty clears it
+	MainPid         int           // MAINPID=, 0 when absent
+	Extend          time.Duration // EXTEND_TIMEOUT_USEC=, from now on, at most 24 hours; 0 when absent
+	Watchdog        bool          // WATCHDOG=1
+	WatchdogTrigger bool          // WATCHDOG=trigger
+	WatchdogUsec    time.Duration // WATCHDOG_USEC=, the new interval; 0 when absent, negative: switched off
+	Errno           int           // ERRNO=, 0 when absent
+
+	// Barrier, when not nil, closes the fd by which the sender waits until
+	// everything before this message is processed. The receiver owns that fd
+	// through it and must call it; calling it again does nothing.
+	Barrier func()
+}
+
+// parse reads the text of a datagram. barrier is set when it is nothing but
+// BARRIER=1. ok is false for a datagram that says nothing to us.
+//
+// Like systemd's service manager it drops datagrams with a NUL inside, allows
+// one at the end, takes \r for a line end too, and ignores every assignment
+// that shares a datagram with BARRIER=1.
+func parse(data []byte) (m Message, barrier, ok bool) {
+	text := strings.TrimSuffix(string(data), "\x00")
+	if strings.IndexByte(text, 0) >= 0 {
+		return Message{}, false, false
+	}
+	lines, barriers := 0, 0
+	for text != "" {
+		line := text
+		if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = ""
+		}
+		switch {
+		case line == "":
+			continue
+		case line == "BARRIER=1":
+			barriers++
+		case m.set(line):
+			ok = true
+		}
+		lines++
+	}
+	if barriers > 0 {
+		return Message{}, lines == 1, lines == 1
+	}
+	return m, false, ok
+}
+
+// set takes one assignment and tells whether it meant something.
+func (m *Message) set(line string) bool {
+	switch line {
+	case "READY=1":
+		m.Ready = true
+		return true
+	case "STOPPING=1":
+		m.Stopping = true
+		return true
+	case "RELOADING=1":
+		m.Reloading = true
+		return true
+	case "WATCHDOG=1":
+		m.Watchdog = true
+		return true
+	case "WATCHDOG=trigger":
+		m.WatchdogTrigger = true
+		return true
+	}
+	key, value, found := strings.Cut(line, "=")
+	if found && key == "STATUS" {
+		if m.Status == nil {
+			status := clean(value)
+			m.Status = &status
+		}
+		return true
+	}
+	n, valid := number(value)
+	if !valid {
+		return false
+	}
+	switch key {
+	case "MAINPID":
+		// 1 is either swapinit or not a process of the generation.
+		if valid = n > 1 && n <= pidMax; valid && m.MainPid == 0 {
+			m.MainPid = int(n)
+		}
+	case "ERRNO":
+		if valid = n > 0 && n <= errnoMax; valid && m.Errno == 0 {
+			m.Errno = int(n)
+		}
+	case "EXTEND_TIMEOUT_USEC":
+		if valid = n > 0; valid && m.Extend == 0 {
+			m.Extend = time.Duration(min(n, uint64(extendMax/usec))) * usec
+		}
+	case "WATCHDOG_USEC":
+		switch {
+		case m.WatchdogUsec != 0:
+		case n == 0 || n > usecMax:
+			m.WatchdogUsec = -1
+		default:
+			m.WatchdogUsec = time.Duration(n) * usec
+		}
+	default:
+		return false
+	}
+	return valid
+}
+
+// number reads an unsigned decimal; one too big for 64 bits is the biggest.
+func number(value string) (uint64, bool) {
+	if len(value) > 64 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(value, 10, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
+}
+
+// clean keeps what can be shown on a terminal or in a log: no control
+// characters, nothing that is not UTF-8. It cuts between characters.
+func clean(value string) string {
+	out := make([]byte, 0, min(len(value), statusMax))
+	for _, r := range value {
+		if r == '\t' {
+			r = ' '
+		}
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			continue
+		}
+		if len(out)+utf8.RuneLen(r) > statusMax {
+			break
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return string(out)
+}

@@ -1,0 +1,227 @@
+package ready
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	datagramMax = 64 << 10 // bytes; anything longer is ignored
+	drainMax    = 4096     // messages that one Drain handles at most
+)
+
+// Notify is the notification socket of one generation, see sd_notify(3). It
+// owns the socket and its path.
+type Notify struct {
+	bound *bound
+	file  *os.File // owns bound.fd
+	conn  syscall.RawConn
+
+	// mu is held from the receipt of a message until it is delivered, so that
+	// messages arrive in order whoever receives them.
+	mu      sync.Mutex
+	accept  func(pid int, uid uint32) bool
+	deliver func(Message)
+	data    []byte
+	control []byte
+
+	closed atomic.Bool
+	done   chan struct{} // closed when the reader has ended
+}
+
+// NewNotify opens the socket for a generation whose main process runs as uid
+// (-1: as swapinit itself). It gets a path in the first directory of dirs
+// (nil: /run, /tmp, /dev/shm) that can be written and reached by uid, an
+// abstract name if there is none.
+func NewNotify(generation int, dirs []string, uid int) (*Notify, error) {
+	if dirs == nil {
+		dirs = []string{"/run", "/tmp", "/dev/shm"}
+	}
+	b, err := bindNotify(generation, dirs, uid)
+	if err != nil {
+		return nil, err
+	}
+	n := &Notify{bound: b, file: os.NewFile(uintptr(b.fd), b.address)}
+	if n.conn, err = n.file.SyscallConn(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// Address returns the value of NOTIFY_SOCKET: a path, or @name.
+func (n *Notify) Address() string { return n.bound.address }
+
+// Watch starts the reader; call it once. accept says whether the sender of a
+// message belongs to the generation; it sees no message whose sender the
+// kernel cannot name. deliver gets the messages one at a time and in order,
+// from the reader's goroutine or from a caller of Drain. Neither func may wait
+// for a goroutine that can be in Drain, nor call Drain; both may call Close.
+//
+// Senders wait while deliver does (the kernel queues few datagrams, see
+// net.unix.max_dgram_qlen), so a flood costs no memory here.
+func (n *Notify) Watch(accept func(pid int, uid uint32) bool, deliver func(Message)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.accept, n.deliver = accept, deliver
+	n.data = make([]byte, datagramMax)
+	// Room for two fds: that is enough to tell one from too many. The kernel
+	// drops those that do not fit.
+	n.control = make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(2*4))
+	n.done = make(chan struct{})
+	go n.read()
+}
+
+// read waits and drains until Close. The wait does not touch the queue: then
+// Drain cannot overtake a message that was received but not delivered.
+func (n *Notify) read() {
+	defer close(n.done)
+	for {
+		err := n.conn.Read(func(fd uintptr) bool { return polled(fd, unix.POLLIN) })
+		if err != nil || !n.drain() {
+			return
+		}
+	}
+}
+
+// Drain delivers all that was queued when it was called before it returns. A
+// message that another goroutine is just delivering is waited for. It does
+// nothing before Watch and after Close.
+func (n *Notify) Drain() { n.drain() }
+
+// drain is false when the socket will yield nothing any more.
+func (n *Notify) drain() bool {
+	// Senders that never pause must not keep the caller for ever.
+	for range drainMax {
+		more, err := n.step()
+		if err != nil {
+			return false
+		}
+		if !more {
+			break
+		}
+	}
+	return true
+}
+
+// step receives and delivers one message. more is false when there was none.
+func (n *Notify) step() (more bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.deliver == nil {
+		return false, nil
+	}
+	buffer := unix.Iovec{Base: &n.data[0]}
+	buffer.SetLen(len(n.data))
+	header := unix.Msghdr{Iov: &buffer, Control: &n.control[0]}
+	header.SetIovlen(1)
+	header.SetControllen(len(n.control))
+	var size uintptr
+	var errno syscall.Errno
+	// Control holds the socket open only for the system call: were deliver
+	// called inside, a Close in it would wait for itself.
+	err = n.conn.Control(func(fd uintptr) {
+		for {
+			size, _, errno = unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&header)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			if errno != unix.EINTR {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case errno == unix.EAGAIN:
+		return false, nil
+	case errno != 0:
+		return false, errno
+	}
+	n.handle(n.data[:size], n.control[:header.Controllen], int(header.Flags))
+	return true, nil
+}
+
+// handle delivers a datagram, or drops it. Every fd that came with it is
+// closed here, but the one of a barrier.
+func (n *Notify) handle(data, control []byte, flags int) {
+	cred, fds := ancillary(control)
+	defer func() {
+		for _, fd := range fds {
+			syscall.Close(int(fd))
+		}
+	}()
+	if cred == nil || cred.Pid <= 0 || flags&unix.MSG_TRUNC != 0 {
+		// Pid 0 is a sender outside our pid namespace.
+		return
+	}
+	m, barrier, ok := parse(data)
+	if !ok || n.closed.Load() || !n.accept(int(cred.Pid), cred.Uid) {
+		return
+	}
+	if barrier {
+		if len(fds) != 1 || flags&unix.MSG_CTRUNC != 0 {
+			return
+		}
+		m.Barrier = closeOnce(fds[0])
+		fds = nil
+	}
+	if m.MainPid == os.Getpid() {
+		m.MainPid = 0
+	}
+	m.Pid, m.Uid = int(cred.Pid), cred.Uid
+	n.deliver(m)
+}
+
+// ancillary takes the credentials and the fds out of the control data, which
+// is a list as of cmsg(3).
+func ancillary(control []byte) (cred *unix.Ucred, fds []int32) {
+	for len(control) >= unix.SizeofCmsghdr {
+		header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+		size := int(header.Len)
+		if size < unix.SizeofCmsghdr || size > len(control) {
+			return nil, fds
+		}
+		data := control[unix.SizeofCmsghdr:size]
+		switch {
+		case header.Level != unix.SOL_SOCKET:
+		case header.Type == unix.SCM_RIGHTS:
+			for ; len(data) >= 4; data = data[4:] {
+				fds = append(fds, *(*int32)(unsafe.Pointer(&data[0])))
+			}
+		case header.Type == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred:
+			cred = (*unix.Ucred)(unsafe.Pointer(&data[0]))
+		}
+		control = control[min(unix.CmsgSpace(size-unix.SizeofCmsghdr), len(control)):]
+	}
+	return cred, fds
+}
+
+func closeOnce(fd int32) func() {
+	return sync.OnceFunc(func() { syscall.Close(int(fd)) })
+}
+
+// Close closes the socket, ends the reader and unlinks the path if it is still
+// this socket's. It waits for nothing, so a delivery that has begun may end
+// after it. It may be called more than once.
+func (n *Notify) Close() {
+	if n.closed.Swap(true) {
+		return
+	}
+	n.file.Close()
+	n.bound.unlink()
+}
+
+// polled asks for the state of fd without waiting.
+func polled(fd uintptr, events int16) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return n > 0 || err != nil
+		}
+	}
+}

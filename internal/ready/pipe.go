@@ -1,0 +1,103 @@
+package ready
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// PipeEvent is what a readiness pipe says, once.
+type PipeEvent uint8
+
+const (
+	// Ready: a newline arrived.
+	Ready PipeEvent = iota + 1
+	// Never: every writer closed the pipe, or wrote 64 KiB, without a
+	// newline. This source will not report any more.
+	Never
+)
+
+// lineMax bounds the text before the newline, in bytes, the newline included.
+const lineMax = 64 << 10
+
+// Pipe is the readiness pipe of one generation: the child writes a line when
+// it is ready. Pipe owns both ends; they are close-on-exec, and only a
+// duplicate reaches the child.
+type Pipe struct {
+	read  *os.File
+	write int // -1 once closed; blocking, the child expects a plain pipe
+	done  chan struct{}
+	once  sync.Once
+}
+
+// NewPipe makes the pipe. See pipe(7).
+func NewPipe() (*Pipe, error) {
+	var fds [2]int
+	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("cannot create readiness pipe: %w", err)
+	}
+	// Each end has a file description of its own, so this leaves the child's
+	// end blocking. os.NewFile uses the poller for a nonblocking fd only. On a
+	// new pipe it cannot fail.
+	_ = syscall.SetNonblock(fds[0], true)
+	return &Pipe{read: os.NewFile(uintptr(fds[0]), "readiness pipe"), write: fds[1]}, nil
+}
+
+// ChildEnd returns the fd to duplicate into the child. Pipe keeps owning it;
+// it is valid until CloseChildEnd.
+func (p *Pipe) ChildEnd() uintptr { return uintptr(p.write) }
+
+// CloseChildEnd closes swapinit's copy of the child's end. Without it the end
+// of the pipe would never be seen. Call it as soon as the child is forked.
+func (p *Pipe) CloseChildEnd() {
+	if p.write >= 0 {
+		syscall.Close(p.write)
+		p.write = -1
+	}
+}
+
+// Watch starts the reader; call it once. report is called at most once, from
+// the reader's goroutine, which ends then or at Close. After that nothing is
+// read any more, yet the read end stays open until Close: a child that goes on
+// writing must not die of SIGPIPE.
+func (p *Pipe) Watch(report func(PipeEvent)) {
+	p.done = make(chan struct{})
+	go func() {
+		defer close(p.done)
+		if event, err := readLine(p.read); err == nil {
+			report(event)
+		}
+	}()
+}
+
+// Close closes both ends and ends the reader. It may be called more than once,
+// but not at the same time as CloseChildEnd.
+func (p *Pipe) Close() {
+	p.once.Do(func() {
+		// In this order: closing the last writer first would tell the reader
+		// that the child gave up.
+		p.read.Close()
+		p.CloseChildEnd()
+	})
+}
+
+// readLine reads until the outcome is known. It fails when the pipe was closed
+// on our side.
+func readLine(r io.Reader) (PipeEvent, error) {
+	var buf [512]byte
+	for left := lineMax; ; {
+		n, err := r.Read(buf[:min(left, len(buf))])
+		left -= n
+		switch {
+		case bytes.IndexByte(buf[:n], '\n') >= 0:
+			return Ready, nil
+		case err == io.EOF, err == nil && left == 0:
+			return Never, nil
+		case err != nil:
+			return 0, err
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package ready
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestPoll(t *testing.T) {
+	var failures []error
+	tries, dones := 0, 0
+	Poll(t.Context().Done(), time.Millisecond, func(<-chan struct{}) error {
+		if tries++; tries < 4 {
+			return fmt.Errorf("try %d", tries)
+		}
+		return nil
+	}, func(err error) { failures = append(failures, err) }, func() { dones++ })
+	if tries != 4 || dones != 1 || len(failures) != 3 || failures[2].Error() != "try 3" {
+		t.Errorf("%d tries, %d dones, failures %v", tries, dones, failures)
+	}
+}
+
+// The first try does not wait for the interval.
+func TestPollAtOnce(t *testing.T) {
+	done := make(chan struct{})
+	go Poll(t.Context().Done(), 24*time.Hour, func(<-chan struct{}) error { return nil }, nil, func() { close(done) })
+	receive(t, done, "success")
+}
+
+func TestPollCancel(t *testing.T) {
+	// Between two tries.
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Poll(ctx.Done(), 24*time.Hour, func(<-chan struct{}) error { return errors.New("not yet") }, func(error) { cancel() }, func() { t.Error("done") })
+	}()
+	receive(t, ended, "end of Poll")
+
+	// In a try: neither its success nor its failure counts any more.
+	for _, outcome := range []error{nil, errors.New("too late")} {
+		ctx, cancel = context.WithCancel(t.Context())
+		Poll(ctx.Done(), 0, func(<-chan struct{}) error { cancel(); return outcome },
+			func(err error) { t.Errorf("reported %v", err) }, func() { t.Error("done") })
+	}
+	// Before the first.
+	Poll(ctx.Done(), 0, func(<-chan struct{}) error { t.Error("probed"); return nil }, nil, nil)
+}
+
+func mode(t *testing.T, s string) Mode {
+	t.Helper()
+	m, err := Parse(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil && strings.HasPrefix(address, "[") {
+		t.Skipf("no IPv6: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestTCP(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(address, func(t *testing.T) {
+			l := listen(t, address)
+			probe := TCP(mode(t, "tcp://"+l.Addr().String()))
+			if err := probe(t.Context().Done()); err != nil {
+				t.Errorf("with a listener: %v", err)
+			}
+			l.Close()
+			err := probe(t.Context().Done())
+			if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), l.Addr().String()+": connection refused") {
+				t.Errorf("without a listener: %v", err)
+			}
+		})
+	}
+}
+
+// deaf returns an address whose listener's queue is full: the kernel drops
+// every further connect silently.
+func deaf(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err = unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := name.(*unix.SockaddrInet4)
+	for range 4 {
+		c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(c) })
+		if err = unix.Connect(c, to); err != nil && err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+	}
+	return fmt.Sprintf("127.0.0.1:%d", to.Port)
+}
+
+func TestTCPTimeout(t *testing.T) {
+	probe := TCP(mode(t, "tcp://"+deaf(t)))
+	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	outcome := make(chan error, 1)
+	go func() { outcome <- probe(ctx.Done()) }()
+	cancel()
+	if err := receive(t, outcome, "end of the probe"); !errors.Is(err, errStopped) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A probe must not take the other end of its own socket for a server.
+func TestConnectedToItself(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1"} {
+		ip := netip.MustParseAddr(address)
+		var loop unix.Sockaddr = &unix.SockaddrInet6{Addr: ip.As16()}
+		family := unix.AF_INET6
+		if ip.Is4() {
+			family, loop = unix.AF_INET, &unix.SockaddrInet4{Addr: ip.As4()}
+		}
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer unix.Close(fd)
+		if err = unix.Bind(fd, loop); err != nil {
+			t.Skip(err)
+		}
+		self, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if connectedToItself(fd) {
+			t.Errorf("%s: not connected at all", address)
+		}
+		if err = unix.Connect(fd, self); err != nil {
+			t.Fatal(err)
+		}
+		if !connectedToItself(fd) {
+			t.Errorf("%s: not noticed", address)
+		}
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(address, func(t *testing.T) {
+			var code int
+			requests := make(chan *http.Request, 10)
+			server := &httptest.Server{Listener: listen(t, address), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests <- r
+				w.WriteHeader(code)
+			})}}
+			server.Start()
+			defer server.Close()
+			host := server.Listener.Addr().String()
+			probe := HTTP(mode(t, "http://"+host+"/health?full=1"))
+			for _, code = range []int{200, 204, 299} {
+				if err := probe(t.Context().Done()); err != nil {
+					t.Errorf("%d: %v", code, err)
+				}
+				r := <-requests
+				if r.Method != "GET" || r.RequestURI != "/health?full=1" || r.Host != host || r.Proto != "HTTP/1.1" || !r.Close {
+					t.Errorf("request %s %s %s, host %s, close %v", r.Method, r.RequestURI, r.Proto, r.Host, r.Close)
+				}
+			}
+			for _, code = range []int{301, 404, 503} {
+				err := probe(t.Context().Done())
+				if want := fmt.Sprintf(`%s answered "HTTP/1.1 %d %s" instead of 2xx`, host, code, http.StatusText(code)); err == nil || err.Error() != want {
+					t.Errorf("error %v, want %s", err, want)
+				}
+				<-requests
+			}
+		})
+	}
+}
+
+// raw serves each connection with answer, in two pieces, after the request.
+func raw(t *testing.T, answer string) string {
+	t.Helper()
+	l := listen(t, "127.0.0.1:0")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			in := bufio.NewReader(c)
+			for line := "x"; strings.TrimSpace(line) != "" && err == nil; {
+				line, err = in.ReadString('\n')
+			}
+			io.WriteString(c, answer[:len(answer)/2])
+			io.WriteString(c, answer[len(answer)/2:])
+			c.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestHTTPAnswers(t *testing.T) {
+	for _, c := range []struct{ answer, want string }{
+		{"HTTP/1.0 200 OK\r\n", ""},
+		{"HTTP/1.1 200\n", ""},
+		{"HTTP/1.1 200 \r\nX: y\r\n\r\nbody", ""},
+		{"HTTP/1.1 200 " + strings.Repeat("x", statusLineMax-15) + "\r\n", ""},
+		{"HTTP/1.1 200 " + strings.Repeat("x", statusLineMax) + "\r\n", "no end of line in 4096 bytes"},
+		{"HTTP/1.1 2000 OK\r\n", `answered "HTTP/1.1 2000 OK"`},
+		{"HTTP/1.1 200OK\r\n", `answered "HTTP/1.1 200OK"`},
+		{"HTTP/1.1 200 OK", "ended after \"HTTP/1.1 200 OK\""},
+		{"", "ended after \"\""},
+		{"SSH-2.0-x\x1b[31m\r\n", `answered "SSH-2.0-x\x1b[31m" instead of 2xx`},
+		{"HTTP/1.1 500 " + strings.Repeat("y", 300) + "\r\n", `y"… instead of 2xx`},
+		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", `answered "HTTP/1.1 100 Continue"`},
+	} {
+		err := HTTP(mode(t, "http://"+raw(t, c.answer)))(t.Context().Done())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%.40q: error %v, want %q", c.answer, err, c.want)
+		}
+		if err != nil && (len(err.Error()) > 250 || strings.ContainsAny(err.Error(), "\r\n\x1b")) {
+			t.Errorf("%.40q: error %q is not one short line", c.answer, err)
+		}
+	}
+}
+
+func TestHTTPTimeout(t *testing.T) {
+	// Accepted by the kernel, answered by nobody.
+	probe := HTTP(mode(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/"))
+	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	outcome := make(chan error, 1)
+	go func() { outcome <- probe(ctx.Done()) }()
+	cancel()
+	if err := receive(t, outcome, "end of the probe"); !errors.Is(err, errStopped) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestProbeLeaks(t *testing.T) {
+	live := TCP(mode(t, "tcp://"+listen(t, "127.0.0.1:0").Addr().String()))
+	gone := listen(t, "127.0.0.1:0")
+	gone.Close()
+	dead := TCP(mode(t, "tcp://"+gone.Addr().String()))
+	before := openFDs(t)
+	for range 50 {
+		if err := live(t.Context().Done()); err != nil {
+			t.Fatal(err)
+		}
+		if dead(t.Context().Done()) == nil {
+			t.Fatal("a connection to a closed listener")
+		}
+	}
+	if after := openFDs(t); len(after) != len(before) {
+		t.Errorf("fds before: %v\nafter: %v", before, after)
+	}
+}
+
+func FuzzStatusLine(f *testing.F) {
+	for _, s := range []string{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 503\n", "HTTP/1.1 2000\r\n", "HTTP/1.1 200", "HTTP/1.1 20\n", "x"} {
+		f.Add([]byte(s), []byte{3, 0, 7})
+	}
+	f.Fuzz(func(t *testing.T, data, sizes []byte) {
+		line, err := readStatusLine(&pieces{data, sizes})
+		want, _, found := strings.Cut(string(data), "\n")
+		found = found && len(want) < statusLineMax
+		if (err == nil) != found {
+			t.Fatalf("%q: error %v", data, err)
+		}
+		if err != nil {
+			return
+		}
+		if string(line) != strings.TrimSuffix(want, "\r") {
+			t.Errorf("%q: line %q", data, line)
+		}
+		code, ok := statusCode(line)
+		if ok && (code < 100 || code > 999 || !strings.HasPrefix(string(line), "HTTP/") || string(line[9:12]) != fmt.Sprint(code)) {
+			t.Errorf("%q: code %d", line, code)
+		}
+	})
+}

@@ -1,0 +1,126 @@
+package ready
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryTimeout bounds one try of a TCP or HTTP probe, from the connect to the
+// last byte that is read.
+const tryTimeout = time.Second
+
+var errStopped = errors.New("the probe was stopped")
+
+// TCP returns a probe for Poll that succeeds when the address of m accepts a
+// connection. Each try takes at most a second.
+func TCP(m Mode) func(stop <-chan struct{}) error {
+	addr := m.Addr
+	return func(stop <-chan struct{}) error {
+		return connect(stop, addr, func(*os.File) error { return nil })
+	}
+}
+
+// connect calls use with a connection to addr, which it closes afterwards.
+// When stop is closed or the time of one try is over, all that waits on the
+// connection fails.
+func connect(stop <-chan struct{}, addr netip.AddrPort, use func(*os.File) error) error {
+	conn, err := open(addr)
+	if err == nil {
+		defer conn.Close()
+		ended := make(chan struct{})
+		defer close(ended)
+		_ = conn.SetDeadline(time.Now().Add(tryTimeout))
+		go func() {
+			select {
+			case <-stop:
+				_ = conn.SetDeadline(time.Unix(1, 0))
+			case <-ended:
+			}
+		}()
+		err = established(conn)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot connect to %s: %w", addr.String(), err)
+	} else {
+		err = use(conn)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if stopped(stop) {
+			return errStopped
+		}
+		return errors.New("no answer from " + addr.String() + " within 1s")
+	}
+	return err
+}
+
+// open begins to connect. The fd gets to the poller only then: before it, an
+// unconnected socket would count as hung up.
+func open(addr netip.AddrPort) (*os.File, error) {
+	family := unix.AF_INET6
+	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+	if addr.Addr().Is4() {
+		family = unix.AF_INET
+		to = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	// An interrupted connect goes on by itself, see connect(2).
+	if err = unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
+		syscall.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "probe"), nil
+}
+
+// established waits until the connection stands or has failed.
+func established(conn *os.File) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var outcome error
+	err = raw.Write(func(fd uintptr) bool {
+		if !polled(fd, unix.POLLOUT) {
+			return false
+		}
+		var code int
+		code, outcome = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		switch {
+		case outcome != nil:
+		case code != 0:
+			outcome = unix.Errno(code)
+		case connectedToItself(int(fd)):
+			outcome = unix.ECONNREFUSED
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return outcome
+}
+
+// connectedToItself tells whether both ends of a connection are the same
+// socket. TCP allows that (simultaneous open), and a connect to a free port of
+// the ephemeral range meets itself when the kernel picks that very port: a
+// probe that asks often enough would find a server where none is.
+func connectedToItself(fd int) bool {
+	var local, remote unix.RawSockaddrInet6 // the larger of the two
+	return name(unix.SYS_GETSOCKNAME, fd, &local) && name(unix.SYS_GETPEERNAME, fd, &remote) && local == remote
+}
+
+// name is getsockname(2) or getpeername(2).
+func name(call uintptr, fd int, to *unix.RawSockaddrInet6) bool {
+	size := uint32(unix.SizeofSockaddrInet6)
+	_, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(&size)))
+	return errno == 0
+}

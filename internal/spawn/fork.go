@@ -1,0 +1,164 @@
+package spawn
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Spec says what to start. The child always gets a process group of its own.
+type Spec struct {
+	Path    string           // the program, as LookPath returns it; relative to Dir
+	Argv    []string         // with argv[0]; empty = Path alone
+	Env     []string         // all of it, passed on as it stands, duplicates too
+	Dir     string           // working directory; "" = keep ours
+	Files   []uintptr        // child's fd i is Files[i]; at least 3, all open; the caller keeps and closes them
+	User    *User            // nil = keep ours
+	Tty     int              // -1, or our fd of the controlling terminal: the child gets the foreground
+	PidVars []string         // variables to be set to the child's own pid, where they stand in Env, else at its end
+	Ignore  []syscall.Signal // to be ignored in the child (those that a Go program can ignore: not 32 to 34)
+}
+
+// Child is a process that has been started.
+type Child struct {
+	Pid   int
+	PidFD int // close-on-exec; belongs to whoever takes it; -1 before Linux 5.2
+
+	spec   *Spec
+	report *os.File // the stage's pipe, closed by Exec; nil without a stage
+	once   sync.Once
+	err    error
+}
+
+// Fork starts s. Without PidVars and Ignore the child is its program when Fork
+// returns; otherwise it is on the way there and Child.Exec must be called. Until
+// Exec has returned, the child is a Go program that dies of signals in its own
+// fashion (QUIT prints stacks), so hold back what is to be forwarded.
+//
+// The error is an *Error. A failed Fork leaves no process and no fd behind; it
+// may have given the foreground of Tty to a group that is gone.
+func Fork(s Spec) (*Child, error) {
+	if len(s.Argv) == 0 {
+		s.Argv = []string{s.Path}
+	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if len(s.PidVars) > 0 || len(s.Ignore) > 0 {
+		return s.forkStage()
+	}
+	pid, pidfd, err := s.forkExec(s.Path, s.Argv, s.Env, s.Files)
+	switch {
+	case err == syscall.ENOEXEC && isScript(beneath(s.Dir, s.Path)):
+		pid, pidfd, err = s.forkExec(shell, shellArgv(s.Path, s.Argv), s.Env, s.Files)
+		if err != nil && !isLimit(err) {
+			return nil, s.explainShell(err)
+		}
+	case err == syscall.ETXTBSY:
+		return s.forkStage() // it can wait for the file, the init can not
+	}
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return &Child{Pid: pid, PidFD: pidfd}, nil
+}
+
+// check refuses what ForkExec would report as an errno that says nothing.
+func (s *Spec) check() error {
+	if s.Path == "" {
+		return failed(stageLookup, s.Path, errNameless)
+	}
+	if len(s.Files) < 3 || slices.Contains(s.Files, ^uintptr(0)) {
+		return failed(stageFork, s.Path, syscall.EBADF)
+	}
+	if hasNul(s.Path) || hasNul(s.Dir) || slices.ContainsFunc(s.Argv, hasNul) || slices.ContainsFunc(s.Env, hasNul) {
+		return failed(stageFork, s.Path, errors.New("an argument or variable contains a NUL byte"))
+	}
+	return nil
+}
+
+func hasNul(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+
+// forkStage starts the exec stage. Its pipe is the fd after the child's own.
+func (s *Spec) forkStage() (*Child, error) {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		return nil, failed(stageFork, s.Path, err)
+	}
+	// The read end does not block (a new pipe's can be told so): a goroutine that
+	// waits for it then costs no thread, and threads count against --pids-limit.
+	_ = syscall.SetNonblock(pipe[0], true)
+	report := os.NewFile(uintptr(pipe[0]), "exec stage")
+	files := append(slices.Clip(s.Files), uintptr(pipe[1]))
+	argv, env := encodeRequest(s, len(s.Files))
+	pid, pidfd, err := s.forkExec("/proc/self/exe", argv, env, files)
+	syscall.Close(pipe[1])
+	if err != nil {
+		report.Close()
+		return nil, s.explainStage(err)
+	}
+	return &Child{Pid: pid, PidFD: pidfd, spec: s, report: report}, nil
+}
+
+// forkExec is the one place that forks. err is a bare errno.
+func (s *Spec) forkExec(path string, argv, env []string, files []uintptr) (pid, pidfd int, err error) {
+	attr := &syscall.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: &syscall.SysProcAttr{
+		Setpgid: true,
+		PidFD:   &pidfd,
+	}}
+	if s.Tty >= 0 {
+		attr.Sys.Foreground, attr.Sys.Ctty = true, s.Tty
+	}
+	if s.User != nil {
+		attr.Sys.Credential = &syscall.Credential{Uid: s.User.Uid, Gid: s.User.Gid, Groups: s.User.Groups}
+	}
+	pid, err = syscall.ForkExec(path, argv, attr)
+	if err == syscall.EPERM && s.User != nil && s.User.isUs() {
+		// setgroups(2) needs CAP_SETGID even to change nothing.
+		attr.Sys.Credential = nil
+		pid, err = syscall.ForkExec(path, argv, attr)
+	}
+	return pid, pidfd, err
+}
+
+// Exec waits until the child runs its program; nil means that it does. It must
+// be called once a Fork went well, from any goroutine; it ends at the latest
+// with the child. An error is an *Error, and the child then ends by itself: its
+// exit status is not the program's.
+func (c *Child) Exec() error {
+	c.once.Do(func() { c.err = c.await() })
+	return c.err
+}
+
+func (c *Child) await() error {
+	if c.report == nil {
+		return nil
+	}
+	defer c.report.Close()
+	var buf [2*messageSize + 1]byte
+	have, err := 0, error(nil)
+	for have < len(buf) && err == nil {
+		var n int
+		n, err = c.report.Read(buf[have:])
+		have += n
+	}
+	step, number := "", syscall.Errno(0)
+	if err == nil || err == io.EOF {
+		step, number, err = decodeReport(buf[:have])
+	}
+	switch {
+	case err != nil:
+		return failed(stageFork, c.spec.Path, err)
+	case step == "":
+		return failed(stageFork, c.spec.Path, errors.New("the child ended before its program began: it was killed, or "+limitHint))
+	case step == stepBegin:
+		return nil
+	case step == stepShell && !isLimit(number):
+		return c.spec.explainShell(number)
+	}
+	return c.spec.explainExec(number)
+}

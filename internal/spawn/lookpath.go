@@ -1,0 +1,107 @@
+package spawn
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+// defaultPath stands in for a PATH that is not set, as in Docker's images.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// LookPath finds file as execvp(3) would after a chdir to dir ("" = where we
+// are). pathVar is the value of the child's PATH, "" when it has none.
+//
+// The result always contains a slash and is what Spec.Path wants: a relative
+// one (file had a slash, or an element of PATH is relative or empty) is
+// relative to dir. The error is an *Error of stage "lookup".
+//
+// As in a shell, an unsuitable candidate (a directory, a file that is not
+// executable) does not end the search, but is what is reported if nothing
+// better comes. "Executable" is judged with our own rights; if the child has a
+// user of its own, the kernel judges again.
+func LookPath(file, pathVar, dir string) (string, error) {
+	if file == "" {
+		return "", failed(stageLookup, file, errNameless)
+	}
+	if strings.Contains(file, "/") {
+		if err := executable(beneath(dir, file)); err != nil {
+			return "", failed(stageLookup, file, err)
+		}
+		return file, nil
+	}
+	if pathVar == "" {
+		pathVar = defaultPath
+	}
+	var unsuitable *Error
+	for _, element := range strings.Split(pathVar, ":") {
+		if element == "" {
+			element = "."
+		}
+		candidate := element + "/" + file
+		err := executable(beneath(dir, candidate))
+		if err == nil {
+			return candidate, nil
+		}
+		if unsuitable == nil && !skip(err) {
+			unsuitable = failed(stageLookup, candidate, err)
+		}
+	}
+	if unsuitable == nil {
+		unsuitable = failed(stageLookup, file, hint(syscall.ENOENT, " in PATH "+strconv.Quote(pathVar)))
+	}
+	return "", unsuitable
+}
+
+var errNameless = fmt.Errorf("its name is empty: %w", syscall.ENOENT)
+
+// skip lists the errors that execvp passes over in silence: the element of
+// PATH is not there, or is a mount whose server does not answer.
+func skip(err error) bool {
+	switch errno(err) {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ESTALE, syscall.ENODEV, syscall.ETIMEDOUT:
+		return true
+	}
+	return false
+}
+
+// executable returns nil or a bare errno.
+func executable(path string) error {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return err
+	}
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+		return access(path) // also refuses what is on a noexec mount
+	case syscall.S_IFDIR:
+		return syscall.EISDIR // execve would say EACCES, which sends people to chmod
+	}
+	return syscall.EACCES
+}
+
+// access is access(2) with X_OK, which package syscall surrounds with an
+// emulation of newer calls.
+func access(path string) error {
+	name, err := syscall.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	const xOK, cwd = 1, -100 // X_OK, AT_FDCWD
+	dir := cwd
+	if _, _, errno := syscall.Syscall(syscall.SYS_FACCESSAT, uintptr(dir), uintptr(unsafe.Pointer(name)), xOK); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// beneath is path as seen from dir.
+func beneath(dir, path string) string {
+	if dir == "" || strings.HasPrefix(path, "/") {
+		return path
+	}
+	// No filepath.Join: it would clean "link/.." away without following link.
+	return strings.TrimSuffix(dir, "/") + "/" + path
+}
