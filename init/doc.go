@@ -1,0 +1,23 @@
+// Package pid1 is the init itself: the only loop, which turns what happens in
+// the operating system into events of the state machine (package swap) and
+// performs the effects that come out of it.
+//
+// The folder is called init because that is what it is; the package cannot be,
+// as Go refuses to import a package of that name ("init must be a func").
+//
+//	child exits ─┐
+//	signals ─────┤            ┌── swap.Step(now, event) ──┐
+//	readiness ───┼─> Init.run ┤                           ├─> perform: start, signal, sweep, reply, exit
+//	control ─────┤            └── Deadline() -> one timer ┘
+//	timer ───────┘
+//
+// Init's fields belong to the goroutine of run. Every other goroutine waits for
+// one thing (a process's end, a client, a probe) and posts a func that run
+// calls; none of them changes state. The loop itself never waits for a child, a
+// client, a file that a child names, or the log.
+//
+// Ownership of file descriptors: a generation owns its readiness pipe and its
+// notification socket until it is forgotten; the endpoints own their sockets;
+// reaper.Process owns the pidfd. Everything is close-on-exec until it is
+// duplicated into a child.
+package pid1

@@ -1,0 +1,100 @@
+package pid1
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/listen"
+)
+
+// baseEnviron is the environment that all children share: ours, without our
+// settings and without what an init above us has told us about itself.
+func baseEnviron(environ []string) []string {
+	var kept []string
+	for _, kv := range listen.Scrub(environ) {
+		if !strings.HasPrefix(kv, config.Prefix) {
+			kept = append(kept, kv)
+		}
+	}
+	return kept
+}
+
+// sharedEnviron is what the server of a generation and its probes have in
+// common.
+func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err error) {
+	env = append(env, i.environ...)
+	if i.set.EnvFile != "" {
+		data, err := i.readFile("SWAPINIT_ENV_FILE", i.set.EnvFile)
+		if err != nil {
+			return nil, err
+		}
+		file, err := config.EnvFile(data)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use SWAPINIT_ENV_FILE=%q: %w", i.set.EnvFile, err)
+		}
+		for _, kv := range file {
+			env = set(env, kv.Key, kv.Value)
+		}
+		env = listen.Scrub(env)
+	}
+	for n, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		if !strings.Contains(value, "{") {
+			continue
+		}
+		if value, err = config.Expand(value, number, given.FD); err != nil {
+			return nil, fmt.Errorf("cannot use the environment variable %s: %w", name, err)
+		}
+		env[n] = name + "=" + value
+	}
+	env = append(env, "SWAPINIT_GENERATION="+itoa(number))
+	if i.server != nil {
+		env = append(env, "SWAPINIT_CONTROL="+i.server.Address())
+	}
+	return env, nil
+}
+
+// serverEnviron makes the environment of a generation's server. pidVars are
+// those of its variables that must hold the server's own pid, which nobody
+// knows before it is forked.
+func (i *Init) serverEnviron(number int, given listen.Given, notify string) (env, pidVars []string, err error) {
+	if env, err = i.sharedEnviron(number, given); err != nil {
+		return nil, nil, err
+	}
+	for _, kv := range given.Environ(i.set.Export, number, os.Getpid()) {
+		env = append(env, kv)
+		if strings.HasPrefix(kv, "LISTEN_PID=") {
+			pidVars = append(pidVars, "LISTEN_PID")
+		}
+	}
+	env = append(env, "SWAPINIT_READY_FD="+itoa(3+len(given.Files)), "NOTIFY_SOCKET="+notify)
+	if w := i.set.Watchdog; w > 0 {
+		env = append(env, "WATCHDOG_USEC="+strconv.FormatInt(w.Microseconds(), 10), "WATCHDOG_PID=0")
+		pidVars = append(pidVars, "WATCHDOG_PID")
+	}
+	return env, pidVars, nil
+}
+
+// set replaces a variable where it stands, or appends it.
+func set(env []string, key, value string) []string {
+	for n, kv := range env {
+		if name, _, _ := strings.Cut(kv, "="); name == key {
+			env[n] = key + "=" + value
+			return env
+		}
+	}
+	return append(env, key+"="+value)
+}
+
+// lookup finds a variable's value, the first one as getenv(3) does.
+func lookup(env []string, key string) string {
+	for _, kv := range env {
+		if name, value, ok := strings.Cut(kv, "="); ok && name == key {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package pid1
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/swapinit/swapinit/swap"
+)
+
+// verify finds out whether a successor holds an endpoint, in its main process
+// or in any other of its own. One that lost them on the way (a wrapper that
+// passes no descriptors on, a server that binds a port of its own) would be
+// ready and serve nobody.
+func (i *Init) verify(g *generation) {
+	e := swap.Event{Kind: swap.Verified, Generation: g.number}
+	if inodes := i.inodes(g); len(inodes) > 0 {
+		held, seen := holds(i.members(g, snapshot(), map[life]mark{}), inodes)
+		switch {
+		case !seen:
+			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
+		case !held:
+			e.Kind = swap.Refused
+			e.Reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm, some wrappers and Bun do that)"
+		}
+	}
+	i.post(func() { i.step(e) })
+}
+
+// inodes are those of the sockets that g was given.
+func (i *Init) inodes(g *generation) map[uint64]bool {
+	given := map[uint64]bool{}
+	for _, inode := range i.endpoints.Generation(g.number).Inodes {
+		given[inode] = true
+	}
+	return given
+}
+
+// holds reports whether one of the processes has one of the sockets open; seen
+// is false when one of them did not let us look.
+func holds(processes []process, inodes map[uint64]bool) (held, seen bool) {
+	seen = len(processes) > 0
+	for _, p := range processes {
+		open, ok := sockets(p.pid)
+		seen = seen && ok
+		for _, inode := range open {
+			if inodes[inode] {
+				return true, true
+			}
+		}
+	}
+	return false, seen
+}
+
+// sockets lists the inodes of a process's sockets, proc_pid_fd(5); false if we
+// may not see them. One that has gone has none.
+func sockets(pid int) (inodes []uint64, ok bool) {
+	path := "/proc/" + itoa(pid) + "/fd/"
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, os.IsNotExist(err)
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		link, err := os.Readlink(path + name)
+		if os.IsPermission(err) {
+			return nil, false
+		}
+		if s, found := strings.CutPrefix(link, "socket:["); found {
+			if inode, err := strconv.ParseUint(strings.TrimSuffix(s, "]"), 10, 64); err == nil {
+				inodes = append(inodes, inode)
+			}
+		}
+	}
+	return inodes, true
+}
+
+// listening lists the sockets that listen in our network namespace, by inode,
+// with their ports (0 for unix): the state column of /proc/net/tcp (0A) and the
+// flags of /proc/net/unix (__SO_ACCEPTCON).
+func listening() map[uint64]uint16 {
+	found := map[uint64]uint16{}
+	for _, name := range [...]string{"tcp", "tcp6", "unix"} {
+		state, column := "0A", 9
+		if name == "unix" {
+			state, column = "00010000", 6
+		}
+		data, _ := os.ReadFile("/proc/net/" + name) // no IPv6, say
+		for _, line := range strings.Split(string(data), "\n") {
+			f := strings.Fields(line)
+			if len(f) <= column || f[3] != state {
+				continue
+			}
+			if inode, err := strconv.ParseUint(f[column], 10, 64); err == nil {
+				_, hex, _ := strings.Cut(f[1], ":")
+				port, _ := strconv.ParseUint(hex, 16, 16)
+				found[inode] = uint16(port)
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,141 @@
+package pid1
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/swapinit/swapinit/internal/spawn"
+)
+
+func TestDefaultCommand(t *testing.T) {
+	i := testInit(t)
+	dir := t.TempDir()
+	i.dir = dir
+	check := func(number int, current []string, want ...string) {
+		t.Helper()
+		got, err := i.defaultCommand(number, current)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("generation %d: %q, %v, want %q", number, got, err, want)
+		}
+	}
+	if _, err := i.defaultCommand(1, nil); err == nil {
+		t.Error("no command at all, and no error")
+	}
+	i.set.Command = []string{"line"}
+	check(1, nil, "line")
+	check(2, nil, "line")
+	i.set.SwapCommand = []string{"swap", "to"}
+	check(1, nil, "line")
+	check(2, nil, "swap", "to")
+	check(3, []string{"named"}, "named")
+	i.set.TargetFile = "target" // relative to the directory of the start
+	check(3, []string{"named"}, "named")
+	if err := os.WriteFile(dir+"/target", []byte("# text\nfile 'a b'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(1, nil, "file", "a b")
+	check(3, []string{"named"}, "file", "a b")
+	if err := os.WriteFile(dir+"/target", []byte("two\nlines\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.defaultCommand(3, []string{"named"}); err == nil || !strings.Contains(err.Error(), `SWAPINIT_TARGET_FILE="target"`) {
+		t.Errorf("a malformed target file: %v", err)
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	i := testInit(t)
+	dir := t.TempDir()
+	fifo, big := dir+"/fifo", dir+"/big"
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(big, nil, 0o600), os.Truncate(big, maxFile+1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fifo, dir, "/dev/null", big, dir + "/missing"} {
+		// Of the fifo the test would hang.
+		if _, err := i.readFile("SWAPINIT_X", name); err == nil || !strings.HasPrefix(err.Error(), "cannot use SWAPINIT_X=") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := i.readFile("SWAPINIT_X", dir+"/missing"); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestWriteAtomically(t *testing.T) {
+	dir := t.TempDir()
+	name := dir + "/target"
+	for _, text := range []string{"first\n", "second, and longer\n", "3\n"} {
+		if err := writeAtomically(name, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(name); string(got) != text {
+			t.Errorf("it holds %q, want %q", got, text)
+		}
+	}
+	// A failure leaves what was there, and nothing else.
+	if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if writeAtomically(name, []byte("x")) == nil {
+		t.Error("a directory was replaced")
+	}
+	left, _ := filepath.Glob(dir + "/.*.swapinit")
+	if len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	// Who may write into the directory cannot make us write elsewhere.
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Symlink(elsewhere, dir+"/.link.swapinit"); err != nil {
+		t.Fatal(err)
+	}
+	if writeAtomically(dir+"/link", []byte("x")) == nil {
+		t.Error("a symbolic link was followed")
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("it was written through a symbolic link")
+	}
+}
+
+func TestResolveDir(t *testing.T) {
+	i := testInit(t)
+	i.dir = t.TempDir()
+	i.childDir = i.dir
+	if got, err := i.resolveDir(); got != i.dir || err != nil {
+		t.Errorf("unset: %q, %v", got, err)
+	}
+	i.set.Dir = "current"
+	if _, err := i.resolveDir(); err == nil || !strings.Contains(err.Error(), `SWAPINIT_DIR="current"`) {
+		t.Errorf("missing: %v", err)
+	}
+	real, err := filepath.EvalSymlinks(i.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, release := range []string{"r1", "r2"} {
+		_ = os.Remove(i.dir + "/current")
+		if err := errors.Join(os.Mkdir(i.dir+"/"+release, 0o700), os.Symlink(release, i.dir+"/current")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := i.resolveDir(); got != real+"/"+release || err != nil {
+			t.Errorf("%q, %v, want %s", got, err, release)
+		}
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	_, missing := spawn.LookPath("no-such-program", "/bin", "/")
+	_, plain := spawn.LookPath("/etc/passwd", "", "/")
+	for _, c := range []struct {
+		err  error
+		want int
+	}{{missing, 127}, {plain, 126}, {errors.Join(missing), 127}, {errors.New("other"), 125}} {
+		if got := exitStatus(c.err); got != c.want {
+			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}

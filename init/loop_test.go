@@ -1,0 +1,191 @@
+package pid1
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/ready"
+	"github.com/swapinit/swapinit/reaper"
+	"github.com/swapinit/swapinit/swap"
+	"golang.org/x/sys/unix"
+)
+
+// Whoever posts after the end of the loop must not be stuck: the control
+// server's Close waits for such goroutines.
+func TestPostAfterTheEnd(t *testing.T) {
+	i := testInit(t)
+	for range cap(i.posted) {
+		i.post(func() {})
+	}
+	done := make(chan struct{})
+	go func() {
+		i.post(func() {})
+		close(done)
+	}()
+	close(i.over)
+	<-done
+}
+
+func TestExitMap(t *testing.T) {
+	i := testInit(t)
+	i.ran = true
+	i.set.ExitMap = map[int]int{143: 0, 3: 4}
+	for _, c := range []struct {
+		status swap.Status
+		want   int
+	}{{swap.Status{Signal: 15}, 0}, {swap.Status{Signal: 9}, 137}, {swap.Status{Code: 3}, 4}, {swap.Status{Code: 4}, 4}, {swap.Status{}, 0}} {
+		i.perform(swap.Effect{Op: swap.OpExit, Status: c.status})
+		if !i.exiting || i.status != c.want {
+			t.Errorf("%v: exit %d, want %d", c.status, i.status, c.want)
+		}
+	}
+}
+
+// However many signals come before the program runs, none is lost for good.
+func TestHeldSignals(t *testing.T) {
+	i := testInit(t)
+	g := &generation{number: 1}
+	for range 100 {
+		i.send(g, syscall.SIGWINCH)
+	}
+	i.send(g, syscall.SIGTERM)
+	if want := []syscall.Signal{syscall.SIGWINCH, syscall.SIGTERM}; !slices.Equal(g.held, want) {
+		t.Errorf("held: %v, want %v", g.held, want)
+	}
+}
+
+// The status that a server ends with comes out of the loop, from start to exit.
+func TestRun(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	i.opt.Signals = make(chan os.Signal, 1)
+	i.set.Control = "off"
+	i.set.Command = []string{"/bin/sh", "-c", "sleep 1000 & exit 42"}
+	i.run()
+	if i.status != 42 || !childless() {
+		t.Errorf("exit %d, want 42; everybody gone: %v", i.status, childless())
+	}
+}
+
+// Generation 1 has failed before it was forked, the swap that was asked for
+// meanwhile has not: the container is served by generation 2.
+func TestFirstGenerationFails(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	i.opt.Signals = make(chan os.Signal, 1)
+	i.set.Command, i.set.SwapCommand = []string{"/no/such/program"}, []string{"/bin/sh", "-c", "echo >&$SWAPINIT_READY_FD; exec sleep 1000"}
+	i.step(swap.Event{Kind: swap.Swap})
+	for i.machine.Active() != 2 {
+		(<-i.posted)()
+	}
+	if !i.serving {
+		t.Error("the control socket is not served")
+	}
+	i.step(swap.Event{Kind: swap.Stop})
+	for !i.exiting {
+		(<-i.posted)()
+	}
+	if i.status != 128+15 {
+		t.Errorf("exit %d, want 143", i.status)
+	}
+}
+
+func TestMainPid(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	g := start(t, i, []string{"SWAPINIT_GENERATION=3", "PATH=" + os.Getenv("PATH")}, "sleep 1000 & wait")
+	first := g.proc
+	child := 0
+	eventually(t, "its child", func() bool {
+		for _, p := range snapshot() {
+			if p.ppid == first.Pid() {
+				child = p.pid
+			}
+		}
+		return child != 0
+	})
+	stranger := start(t, i, nil, "sleep 1000")
+	var err error
+	if g.notify, err = ready.NewNotify(3, []string{t.TempDir()}, -1); err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	for _, pid := range []int{stranger.pid(), os.Getpid(), 1, fake} { // not one of its own
+		if i.notified(g, ready.Message{MainPid: pid}); g.proc != first && pid != fake {
+			t.Fatalf("it follows %d", pid)
+		}
+	}
+	i.notified(g, ready.Message{MainPid: child})
+	if g.proc == first || g.pid() != child {
+		t.Fatalf("its main process is %d, want %d", g.pid(), child)
+	}
+	_ = g.proc.Signal(syscall.SIGUSR1)
+	(<-i.posted)()
+	if !g.ended.Load() {
+		t.Error("its main process has ended, it has not")
+	}
+	// Nothing more is followed, and what is late does no harm.
+	i.notified(g, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
+	g.close()
+	for _, p := range []*reaper.Process{first, stranger.proc} {
+		_ = p.SignalGroup(syscall.SIGKILL)
+		<-p.Exited()
+	}
+}
+
+func TestHealth(t *testing.T) {
+	i := testInit(t)
+	g := &generation{number: 1}
+	expect := func(want string) {
+		t.Helper()
+		if got := i.unhealthy(); !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	expect("no generation is active")
+	i.gens[1] = g
+	expect("not ready")
+	g.readyAfter = time.Second
+	expect("")
+	g.leaving = true
+	expect("generation 1 is stopping")
+	g.ended.Store(true)
+	expect("no generation is active")
+	i.machine.Step(0, swap.Event{Kind: swap.Stop})
+	expect("the container is stopping")
+}
+
+// What is inherited above stderr is closed; what is ours is close-on-exec.
+func TestCloseInherited(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	var inherited, ours [2]int
+	if err := errors.Join(unix.Pipe2(inherited[:], 0), unix.Pipe2(ours[:], unix.O_CLOEXEC)); err != nil {
+		t.Fatal(err)
+	}
+	closeInherited()
+	for _, fd := range append(inherited[:], ours[:]...) {
+		_, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if mine := fd == ours[0] || fd == ours[1]; mine != (err == nil) {
+			t.Errorf("descriptor %d, ours: %v: %v", fd, mine, err)
+		}
+	}
+	for fd := range 3 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			t.Errorf("descriptor %d is closed", fd)
+		}
+	}
+}

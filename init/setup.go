@@ -1,0 +1,237 @@
+package pid1
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/ready"
+	"github.com/swapinit/swapinit/reaper"
+	"github.com/swapinit/swapinit/signals"
+	"github.com/swapinit/swapinit/swap"
+	"golang.org/x/sys/unix"
+)
+
+// Parsers are what config needs to know of the other packages to be strict.
+func Parsers() config.Parsers {
+	return config.Parsers{
+		Signal:     signals.Parse,
+		SignalName: signals.Name,
+		Listen: func(s string) error {
+			_, err := listen.Parse(s)
+			return err
+		},
+		Ready: func(s string) error {
+			_, err := ready.Parse(s, config.Words)
+			return err
+		},
+	}
+}
+
+// newInit does everything that can fail before the first child runs. The Init
+// is usable for logging and closing even when there is an error.
+func newInit(o Options) (*Init, error) {
+	s := o.Settings
+	i := &Init{set: s, opt: o, began: time.Now(), posted: make(chan func(), 256), over: make(chan struct{}), gens: map[int]*generation{}, calls: map[uint64]control.Call{},
+		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap},
+		bells:  bells{of: map[*sweeper]struct{}{}}}
+	level, _ := logline.ParseLevel(s.Log) // config has checked it
+	i.log = logline.New(logline.Options{Level: level, JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
+
+	var err error
+	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
+		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
+	}
+	if err := i.open(); err != nil {
+		return i, err
+	}
+	i.environ = baseEnviron(o.Environ)
+	i.leaveDir()
+	if os.Getpid() != 1 {
+		// Orphans below us come to us, as they come to PID 1.
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			i.warn("subreaper", "cannot become a child subreaper, orphans will not be reaped: "+err.Error(), 0, 0)
+		}
+	}
+	i.terminal = openTerminal()
+	reap := reaper.Options{Reaped: i.bells.ring}
+	if i.log.Enabled(i.orphanLevel()) { // thousands may come at once: no work for nothing
+		reap.Orphan = i.orphan
+	}
+	i.reaper = reaper.New(reap)
+	i.machine = swap.New(i.machineConfig(), nil)
+	return i, nil
+}
+
+// leaveDir makes / the working directory, as an init must not pin a mount; the
+// children go back to where swapinit was started. Where they could not (it has
+// no name any more, we or SWAPINIT_USER may not search it), it is inherited as
+// without swapinit, and pinned.
+func (i *Init) leaveDir() {
+	var err error
+	if i.dir, err = unix.Getwd(); err != nil {
+		i.dir = ""
+		return
+	}
+	if i.set.User == "" && syscall.Access(i.dir, unix.X_OK) == nil && syscall.Chdir("/") == nil {
+		i.childDir = i.dir
+	}
+}
+
+// open opens the endpoints and the control socket.
+func (i *Init) open() error {
+	specs, err := listen.Parse(i.set.Listen)
+	if err != nil {
+		return fmt.Errorf("SWAPINIT_LISTEN: %w", err)
+	}
+	inherited, err := listen.Inherited(i.opt.Environ, os.Getpid())
+	if err != nil {
+		return err
+	}
+	closeInherited()
+	if i.endpoints, err = listen.Open(specs, inherited); err != nil {
+		return err
+	}
+	if err := i.checkProbe(); err != nil {
+		return err
+	}
+	if i.set.Control == "off" {
+		return nil
+	}
+	server, err := control.Listen(i.set.Control, os.Getpid(), os.Getuid())
+	switch {
+	case err == nil:
+		i.server = server
+	case i.set.Control == "auto":
+		// Nobody asked for it by name; the container is worth more than its verbs.
+		i.warn("control", err.Error(), 0, 0)
+	default:
+		return fmt.Errorf("SWAPINIT_CONTROL: %w", err)
+	}
+	return nil
+}
+
+// checkProbe refuses a readiness probe of an endpoint: swapinit itself listens
+// there, so that the probe would succeed before the successor even runs.
+func (i *Init) checkProbe() error {
+	for _, e := range i.endpoints.Endpoints() {
+		if e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
+			return fmt.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, so an answer there says nothing about the server; "+
+				"probe an address of the server's own, or use fd, notify, exec or delay", i.mode.Text, e.Address)
+		}
+	}
+	return nil
+}
+
+// closeInherited closes what is open above stderr without close-on-exec: only
+// an inherited descriptor can be so. Endpoints were marked before.
+func closeInherited() {
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		// No /proc: the children at least must not get them.
+		_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+		return
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+func (i *Init) machineConfig() swap.Config {
+	s := i.set
+	c := swap.Config{ReadyTimeout: s.ReadyTimeout, Settle: s.Settle, RetireTimeout: s.RetireTimeout, StopDelay: s.StopDelay, StopTimeout: s.StopTimeout,
+		LeftoverTimeout: s.LeftoverTimeout, Watchdog: s.Watchdog, MaxGenerations: s.MaxGenerations,
+		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT)}
+	switch i.mode.Kind {
+	case ready.KindAuto:
+		c.ReadyHint = "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"
+	case ready.KindFD:
+		c.ReadyHint = "; the server must write a line to the fd in SWAPINIT_READY_FD"
+	case ready.KindNotify:
+		c.ReadyHint = "; the server must send READY=1 to NOTIFY_SOCKET"
+	}
+	return c
+}
+
+// lateAfter is when the rest of the start is done. Until then the signals that
+// hardly anybody sends have no handler, and the control socket queues its
+// clients.
+const lateAfter = 5 * time.Millisecond
+
+// afterFirstFork puts off what the first child need not wait for. It takes
+// milliseconds, most of them in the runtime, for registering signals and making
+// threads, and would compete with the child's own start.
+func (i *Init) afterFirstFork() {
+	time.AfterFunc(trimAfter, trim)
+	time.AfterFunc(lateAfter, func() {
+		i.post(i.serve)
+		signal.Notify(i.opt.Signals, signals.Late()...)
+		spareThreads()
+	})
+}
+
+// serve begins to watch over the endpoints and to answer clients.
+func (i *Init) serve() {
+	if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
+		i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
+	}
+	if i.server != nil {
+		i.server.Serve(i.handle, func(line string) { i.warn("control", line, 0, 0) })
+	}
+}
+
+// threads is how many threads of ours may be in the kernel at a time: waiting for
+// children, for events, in a write of the log, in a fork, and reading files and
+// the process table for a swap.
+const threads = 8
+
+// spareThreads lets the runtime make its threads now. It ends the process when
+// it wants one more and the kernel refuses (a pids limit that a swap has
+// reached, say); those that it has, it keeps and reuses.
+func spareThreads() {
+	var all, done sync.WaitGroup
+	all.Add(threads)
+	done.Add(threads)
+	for range threads {
+		go func() {
+			runtime.LockOSThread() // one thread each, all at the same time
+			all.Done()
+			all.Wait()
+			runtime.UnlockOSThread()
+			done.Done()
+		}()
+	}
+	done.Wait()
+}
+
+// ParentDeath asks the kernel for sig when the parent of this process ends. The
+// parent is looked at again: it may have ended before (prctl(2)). The setting
+// belongs to the calling thread, which must live as long as the process.
+func ParentDeath(sig syscall.Signal) error {
+	parent := os.Getppid()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot ask for a signal on the parent's death: %w", err)
+	}
+	if os.Getppid() != parent {
+		return syscall.Kill(os.Getpid(), sig)
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package pid1
+
+import (
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/swapinit/swapinit/swap"
+	"golang.org/x/sys/unix"
+)
+
+// A sweeper looks this often when nothing wakes it, ever more seldom: for
+// processes that are not our children, whose end nobody tells us (docker exec).
+const (
+	sweepFirst = 20 * time.Millisecond
+	sweepLast  = 160 * time.Millisecond
+)
+
+// sweeper ends processes that nobody waits for: TERM to each as it is found,
+// KILL to each once it is told so, until none is left. It is one goroutine,
+// woken by every process that is reaped.
+type sweeper struct {
+	find func() (left []process, more bool) // more: others may come, although none is left
+	kill *atomic.Bool
+	bell chan struct{}
+	end  chan struct{}
+}
+
+func (i *Init) newSweeper(kill *atomic.Bool, find func() ([]process, bool), gone func()) *sweeper {
+	s := &sweeper{find: find, kill: kill, bell: make(chan struct{}, 1), end: make(chan struct{})}
+	i.bells.add(s)
+	go func() {
+		defer i.bells.remove(s)
+		if s.run() {
+			i.post(gone)
+		}
+	}()
+	return s
+}
+
+// stop ends the sweeper; it is the loop's to call, once or more.
+func (s *sweeper) stop() {
+	select {
+	case <-s.end:
+	default:
+		close(s.end)
+	}
+}
+
+// run returns true when nothing is left, false when it was stopped.
+func (s *sweeper) run() bool {
+	told := map[life]syscall.Signal{}
+	empty := false
+	for pause := sweepFirst; ; pause = min(2*pause, sweepLast) {
+		left, more := s.find()
+		if len(left) == 0 && !more {
+			if empty {
+				return true
+			}
+			// A process that forked and ended while the table was read is
+			// not in it, nor is its child: one look is no proof.
+			empty = true
+			continue
+		}
+		empty = false
+		// A stopped process sees TERM only when it runs again.
+		sig, then := syscall.SIGTERM, syscall.SIGCONT
+		if s.kill.Load() {
+			sig, then = syscall.SIGKILL, 0
+		}
+		for _, p := range left {
+			if told[p.life] != sig {
+				told[p.life] = sig
+				pause = sweepFirst
+				p.signal(sig, then)
+			}
+		}
+		if !s.wait(left, pause) {
+			return false
+		}
+	}
+}
+
+// wait returns when it is time for another look; false when the sweeper was
+// stopped. A bell is no reason as long as one is there of those that were left:
+// a storm of deaths in a large table must not be a storm of looks.
+func (s *sweeper) wait(left []process, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.end:
+			return false
+		case <-timer.C:
+			return true
+		case <-s.bell:
+		}
+		for len(left) > 0 && left[0].gone() {
+			left = left[1:]
+		}
+		if len(left) == 0 {
+			return true
+		}
+	}
+}
+
+// sweep ends what g's main process has left behind.
+func (g *generation) sweep(i *Init) {
+	if g.sweeper != nil {
+		return
+	}
+	marks := map[life]mark{}
+	g.sweeper = i.newSweeper(&g.killed, func() ([]process, bool) { return i.members(g, snapshot(), marks), false },
+		func() { i.step(swap.Event{Kind: swap.Swept, Generation: g.number}) })
+}
+
+// sweepAll ends everything that is left: as PID 1 the whole pid namespace, and
+// else all that descends from us.
+func (i *Init) sweepAll() {
+	for _, g := range i.gens {
+		if g.sweeper != nil {
+			g.sweeper.stop() // one sweeper for all from here on
+		}
+	}
+	i.sweeping.Store(true)
+	i.newSweeper(&i.killing, i.leftovers, func() { i.step(swap.Event{Kind: swap.NothingLeft}) })
+}
+
+// leftovers finds all that is left of the container.
+func (i *Init) leftovers() (left []process, more bool) {
+	own := os.Getpid()
+	// Asked before the look: a fork that is over by now is seen, and after it
+	// there is none, see spawn.
+	more = i.forking.Load() > 0
+	if own != 1 && childless() {
+		return nil, more // whatever descends from us does so through a child
+	}
+	table := snapshot()
+	if len(table) == 0 && !childless() {
+		// /proc is not mounted, or hides other users' processes.
+		if own == 1 {
+			left = []process{{life: life{pid: everybody}}}
+		}
+		return left, true
+	}
+	parent := make(map[int]int, len(table))
+	for _, p := range table {
+		parent[p.pid] = p.ppid
+	}
+	for _, p := range table {
+		// A zombie counts until it is reaped, if that is for us to do.
+		if p.dead() && p.ppid != own || own != 1 && !descends(parent, p.ppid, own) {
+			continue
+		}
+		left = append(left, p)
+	}
+	return left, more
+}
+
+// childless reports whether we have no child, not even a zombie: waitid(2),
+// which reaps nothing here.
+func childless() bool {
+	return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == unix.ECHILD
+}
+
+func (i *Init) killAll() {
+	i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
+	i.killing.Store(true)
+	i.bells.ring()
+}

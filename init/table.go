@@ -1,0 +1,242 @@
+package pid1
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is one line of the process table, proc_pid_stat(5).
+type process struct {
+	life
+	ppid      int
+	pgrp, sid int
+	state     byte
+	threads   int
+}
+
+// life names a process for ever, which its number alone does not.
+type life struct {
+	pid   int
+	start uint64 // clock ticks since boot
+}
+
+// everybody is kill(2)'s -1, for PID 1 where the process table cannot be read.
+const everybody = -1
+
+// snapshot reads the process table of our pid namespace, without ourselves.
+// Processes come and go meanwhile; each line by itself is right.
+func snapshot() []process {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	own := os.Getpid()
+	table := make([]process, 0, len(names))
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && pid != own {
+			if p, ok := readProcess(pid); ok {
+				table = append(table, p)
+			}
+		}
+	}
+	return table
+}
+
+func readProcess(pid int) (process, bool) {
+	data, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		return process{}, false
+	}
+	return parseStat(pid, data)
+}
+
+// parseStat reads "pid (comm) state ppid pgrp session ...". comm may hold
+// anything, parentheses and newlines included, so it ends at the last ")".
+func parseStat(pid int, data []byte) (process, bool) {
+	end := bytes.LastIndexByte(data, ')')
+	if end < 0 {
+		return process{}, false
+	}
+	f := strings.Fields(string(data[end+1:]))
+	if len(f) < 20 || len(f[0]) != 1 {
+		return process{}, false
+	}
+	p := process{life: life{pid: pid}, state: f[0][0]}
+	var err error
+	number := func(s string) int {
+		n, e := strconv.Atoi(s)
+		if e != nil {
+			err = e
+		}
+		return n
+	}
+	p.ppid, p.pgrp, p.sid, p.threads = number(f[1]), number(f[2]), number(f[3]), number(f[17])
+	start, e := strconv.ParseUint(f[19], 10, 64)
+	p.start = start
+	return p, err == nil && e == nil
+}
+
+// dead reports whether nothing of the process runs any more. A process whose
+// first thread has ended is a zombie with threads: alive.
+func (p process) dead() bool { return (p.state == 'Z' || p.state == 'X') && p.threads <= 1 }
+
+// signal sends two signals, of which the second may be 0 for none, to exactly
+// this process. The pid is pinned by a pidfd before the start time is compared,
+// so a later bearer of the number is never hit. An error means that it is gone,
+// or not ours to signal: nothing can be done about either.
+func (p process) signal(first, second syscall.Signal) {
+	if p.pid == everybody {
+		_ = unix.Kill(everybody, first)
+		_ = unix.Kill(everybody, second)
+		return
+	}
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if !p.gone() {
+		_ = unix.PidfdSendSignal(fd, first, nil, 0)
+		_ = unix.PidfdSendSignal(fd, second, nil, 0)
+	}
+}
+
+// gone reports whether this process is not in the table any more.
+func (p process) gone() bool {
+	now, ok := readProcess(p.pid)
+	return !ok || now.life != p.life
+}
+
+// mark is what the environment with which a process was started says about
+// whose it is.
+type mark uint8
+
+const (
+	unmarked mark = iota
+	marked        // by the generation that was asked for
+	foreign       // by another one, or by an init below us, which numbers its own
+)
+
+// mark reads it. An environment that is empty says nothing, not even for later:
+// so is that of a process in the middle of its exec. seen is false then, and
+// where the kernel does not let us read (another uid and no CAP_SYS_PTRACE).
+func (i *Init) mark(pid, number int) (m mark, seen bool) {
+	data, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
+	if err != nil || len(data) == 0 {
+		return unmarked, false
+	}
+	generation, control, ours := "", "", ""
+	for _, kv := range strings.Split(string(data), "\x00") {
+		if v, ok := strings.CutPrefix(kv, "SWAPINIT_GENERATION="); ok {
+			generation = v
+		} else if v, ok := strings.CutPrefix(kv, "SWAPINIT_CONTROL="); ok {
+			control = v
+		}
+	}
+	if i.server != nil {
+		ours = i.server.Address()
+	}
+	switch {
+	case generation == "":
+		return unmarked, true
+	case generation == itoa(number) && control == ours:
+		return marked, true
+	}
+	return foreign, true
+}
+
+// members picks the processes of g out of the table: what descends from its
+// main process while that lives, and what carries its mark. Those without a
+// mark (it cannot be read, or they have written a title over it) count if they
+// are of the session or process group that the main process led: its number
+// cannot have been given away as long as one of them has it, and if it leads a
+// new life as a process, it counts for nothing. marks is what earlier calls for
+// g have learned.
+func (i *Init) members(g *generation, table []process, marks map[life]mark) []process {
+	main, group := g.pid(), g.pid()
+	if g.ended.Load() {
+		main = 0
+	}
+	parent := make(map[int]int, len(table))
+	for _, p := range table {
+		parent[p.pid] = p.ppid
+		if main == 0 && p.pid == group {
+			group = 0
+		}
+	}
+	var found []process
+	for _, p := range table {
+		if p.dead() && p.ppid != os.Getpid() {
+			continue
+		}
+		if main != 0 && descends(parent, p.pid, main) {
+			found = append(found, p)
+			continue
+		}
+		m, known := marks[p.life]
+		if !known {
+			if m, known = i.mark(p.pid, g.number); known {
+				marks[p.life] = m
+			}
+		}
+		if m == marked || m == unmarked && p.in(group) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// in reports whether p is of the session or process group with that number, 0
+// for none.
+func (p process) in(group int) bool { return group != 0 && (p.sid == group || p.pgrp == group) }
+
+// descends walks up from pid; the walk is bounded, as the table is no snapshot
+// of one moment.
+func descends(parent map[int]int, pid, ancestor int) bool {
+	for range len(parent) + 1 {
+		if pid == ancestor {
+			return true
+		}
+		up, ok := parent[pid]
+		if !ok || up <= 0 {
+			return false
+		}
+		pid = up
+	}
+	return false
+}
+
+// belongs reports whether pid is a process of g. One that has gone is given the
+// benefit of the doubt: the socket that it has written to is g's alone.
+func (i *Init) belongs(g *generation, pid int) bool {
+	main := g.pid()
+	if pid == main {
+		return true
+	}
+	sender, ok := readProcess(pid)
+	if !ok {
+		return true
+	}
+	for at, hops := sender, 0; ok && hops < 1000; hops++ {
+		if at.ppid == main {
+			return true
+		}
+		if at.ppid <= 0 {
+			break
+		}
+		at, ok = readProcess(at.ppid)
+	}
+	if m, _ := i.mark(pid, g.number); m != unmarked {
+		return m == marked
+	}
+	// Gone before it could be asked: a process that forks itself into the
+	// background and ends is like that.
+	return sender.in(main) || sender.gone()
+}

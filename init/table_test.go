@@ -1,0 +1,142 @@
+package pid1
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// statLine is a line of proc_pid_stat(5) with 52 fields.
+func statLine(comm, head string, threads, start int) string {
+	return "42 (" + comm + ") " + head + strings.Repeat(" 0", 13) + fmt.Sprintf(" %d 0 %d", threads, start) + strings.Repeat(" 0", 30) + "\n"
+}
+
+// parsed is what is to come out of statLine(comm, "S 7 40 30", 3, 9000).
+var parsed = process{life: life{pid: 42, start: 9000}, ppid: 7, pgrp: 40, sid: 30, state: 'S', threads: 3}
+
+func TestParseStat(t *testing.T) {
+	for _, comm := range []string{"nginx", "", "a b", "a)", "((", ") R 1 1 1", "x) Z 99 99 99 0", "two\nlines", "tab\t)", strings.Repeat(")", 15)} {
+		if p, ok := parseStat(42, []byte(statLine(comm, "S 7 40 30", 3, 9000))); !ok || p != parsed {
+			t.Errorf("comm %q: %+v, %v, want %+v", comm, p, ok, parsed)
+		}
+	}
+	for _, bad := range []string{"", "42", "42 (x", "42 (x)", "42 (x) S 7 40 30", statLine("x", "SS 7 40 30", 3, 9000), statLine("x", "S x 40 30", 3, 9000), statLine("x", "S 7 40 30", 3, -1)} {
+		if p, ok := parseStat(42, []byte(bad)); ok {
+			t.Errorf("%q is taken for %+v", bad, p)
+		}
+	}
+	p, ok := readProcess(os.Getpid())
+	if !ok || p.ppid != os.Getppid() || p.pgrp != syscall.Getpgrp() || p.dead() || p.gone() {
+		t.Errorf("we ourselves are read as %+v, %v", p, ok)
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add("sh", []byte("42 (sh) S 1 2 3"))
+	f.Add("a) R 9 9 9", []byte(statLine("x", "S 7 40 30", 3, 9000)))
+	f.Fuzz(func(t *testing.T, comm string, line []byte) {
+		parseStat(42, line) // must not panic
+		if p, ok := parseStat(42, []byte(statLine(comm, "S 7 40 30", 3, 9000))); !ok || p != parsed {
+			t.Errorf("comm %q: %+v, %v", comm, p, ok)
+		}
+	})
+}
+
+func TestDead(t *testing.T) {
+	for _, c := range []struct {
+		state   byte
+		threads int
+		dead    bool
+	}{{'S', 1, false}, {'D', 1, false}, {'T', 1, false}, {'Z', 1, true}, {'X', 0, true}, {'Z', 4, false}} {
+		if p := (process{state: c.state, threads: c.threads}); p.dead() != c.dead {
+			t.Errorf("state %c with %d threads: dead is %v", c.state, c.threads, p.dead())
+		}
+	}
+}
+
+func TestDescends(t *testing.T) {
+	parent := map[int]int{10: 1, 11: 10, 12: 11, 20: 0, 30: 31, 31: 30, 40: 39}
+	for _, c := range []struct {
+		pid, ancestor int
+		want          bool
+	}{{12, 10, true}, {10, 10, true}, {12, 1, true}, {10, 12, false}, {20, 1, false}, {30, 1, false}, {40, 1, false}, {99, 1, false}} {
+		if got := descends(parent, c.pid, c.ancestor); got != c.want {
+			t.Errorf("%d descends from %d: %v", c.pid, c.ancestor, got)
+		}
+	}
+}
+
+// Pids above the kernel's limit (2^22) belong to nobody: nothing is read of them.
+const fake = 1 << 23
+
+func TestMembers(t *testing.T) {
+	own := os.Getpid()
+	line := func(n, parent, group, session int) process {
+		return process{life: life{fake + n, uint64(n)}, ppid: parent, pgrp: fake + group, sid: fake + session, state: 'S', threads: 1}
+	}
+	table := []process{
+		line(1, own, 1, 1),    // the main process
+		line(2, fake+1, 2, 2), // its child, in a session of its own
+		line(3, fake+2, 3, 3), // its grandchild
+		line(4, own, 1, 9),    // an orphan in its group
+		line(5, own, 9, 1),    // an orphan in its session
+		line(6, own, 9, 9),    // a stranger
+		line(7, own, 7, 7),    // marked, as an earlier look has found
+		line(8, own, 1, 1),    // marked by another generation
+		{life: life{fake + 9, 9}, ppid: fake + 1, pgrp: fake + 1, state: 'Z', threads: 1}, // a zombie of the main process
+		{life: life{fake + 10, 10}, ppid: own, pgrp: fake + 1, state: 'Z', threads: 1},    // an orphan's zombie: ours to reap
+	}
+	marks := map[life]mark{{fake + 7, 7}: marked, {fake + 8, 8}: foreign}
+	i := testInit(t)
+	g := &generation{number: 3}
+	check := func(when string, want ...int) {
+		t.Helper()
+		var got []int
+		for _, p := range i.members(g, table, marks) {
+			got = append(got, p.pid-fake)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	check("not yet forked", 7)
+	g.mainPid.Store(fake + 1)
+	check("alive", 1, 2, 3, 4, 5, 7, 10)
+	g.ended.Store(true)
+	check("its number has a new bearer", 7)
+	table = table[1:]
+	check("ended", 4, 5, 7, 10)
+}
+
+// What a process says of itself by its environment.
+func TestMark(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	for _, c := range []struct {
+		env  []string
+		want mark
+		seen bool
+	}{
+		{[]string{"A=1", "SWAPINIT_GENERATION=3"}, marked, true},
+		{[]string{"SWAPINIT_GENERATION=33"}, foreign, true},
+		{[]string{"SWAPINIT_GENERATION=3", "SWAPINIT_CONTROL=@another"}, foreign, true},
+		{[]string{"XSWAPINIT_GENERATION=3"}, unmarked, true},
+		{nil, unmarked, false},
+	} {
+		g := start(t, i, c.env, "sleep 1000")
+		eventually(t, strings.Join(c.env, " "), func() bool { // it may be in the middle of its exec
+			m, seen := i.mark(g.pid(), 3)
+			return m == c.want && seen == c.seen
+		})
+		_ = g.proc.SignalGroup(syscall.SIGKILL)
+		<-g.proc.Exited()
+		if _, seen := i.mark(g.pid(), 3); seen {
+			t.Error("a mark of a process that is gone")
+		}
+	}
+}
