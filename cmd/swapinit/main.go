@@ -1,0 +1,90 @@
+//go:build linux
+
+// An init has no use for as many threads as the container has CPUs, and must
+// not wake up to see whether that number has changed: the runtime is kept from
+// reading, and holding open, the cgroup's files.
+
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
+// Command swapinit is the init of a container, set as its ENTRYPOINT, and the
+// verbs that talk to it. See README.md and docs/.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+
+	pid1 "github.com/swapinit/swapinit/init"
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/signals"
+)
+
+// signalQueue is how many signals may wait for the loop: os/signal drops what
+// does not fit.
+const signalQueue = 256
+
+func main() {
+	// Between fork and exec this binary runs as the child, see internal/spawn.
+	spawn.Stage()
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	if verb, rest, ok := config.Verb(args); ok {
+		if verb == "help" {
+			fmt.Print(config.Usage())
+			return 0
+		}
+		return runVerb(verb, rest, os.Getenv, version)
+	}
+	// From here on this may be PID 1. The kernel drops a signal that PID 1 has
+	// no handler for, so handlers come before everything else; what was ignored
+	// before can only be learned before that.
+	ignored := signals.Inherited()
+	queue := make(chan os.Signal, signalQueue)
+	signal.Notify(queue, signals.Early()...)
+
+	// Two processors are plenty for an init; with one for each CPU of the host
+	// the runtime would also want a thread for each.
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+
+	settings, err := config.Load(os.Environ(), args, pid1.Parsers())
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
+		return exitStatus(err)
+	}
+	switch {
+	case settings.Help:
+		fmt.Print(config.Usage())
+		return 0
+	case settings.Version:
+		fmt.Println("swapinit", version)
+		return 0
+	}
+	if settings.ParentDeath != 0 {
+		// The setting is the thread's: keep this one.
+		runtime.LockOSThread()
+		if err := pid1.ParentDeath(settings.ParentDeath); err != nil {
+			fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
+			return config.ExitStatus
+		}
+	}
+	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
+}
+
+func exitStatus(err error) int {
+	var e interface{ ExitStatus() int }
+	if errors.As(err, &e) {
+		return e.ExitStatus()
+	}
+	return config.ExitStatus
+}
+
+// version is set by the Makefile (VERSION=...). debug.ReadBuildInfo would know it
+// for `go install`, at the price of a tenth of what this program may still grow.
+var version = "devel"
