@@ -1,0 +1,200 @@
+// Package load sends HTTP requests without pause and counts what became of
+// them. It is strict: nothing is tried again, so that a connection that was
+// refused, reset or closed before its answer is a failure, also on a
+// connection that was kept open.
+package load
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options say what to send, and where.
+type Options struct {
+	Dial  func(context.Context) (net.Conn, error) // one new connection to the server
+	Fresh int                                     // clients with a connection for each request
+	Kept  int                                     // clients that keep theirs as long as the server does
+	Pace  time.Duration                           // each client's time from one request to the next; 0 = none
+}
+
+// Count is what happened so far.
+type Count struct {
+	Requests int
+	Failed   int // of these, without a complete and good answer
+	Refused  int // of these, not even connected
+	Slowest  time.Duration
+	Bodies   map[string]int // answers by their first line
+	Errors   []string       // the first few failures
+}
+
+func (c Count) String() string {
+	return fmt.Sprintf("%d requests, %d failed (%d refused), answers %v, errors %q", c.Requests, c.Failed, c.Refused, c.Bodies, c.Errors)
+}
+
+// Load is a running load. Its owner calls Stop.
+type Load struct {
+	opts    Options
+	stop    chan struct{}
+	clients sync.WaitGroup
+
+	mu    sync.Mutex
+	count Count
+}
+
+// answerTimeout is when a request without an answer has failed. It is longer
+// than any pause that a busy test machine makes.
+const answerTimeout = 60 * time.Second
+
+// Start starts the clients.
+func Start(o Options) *Load {
+	l := &Load{opts: o, stop: make(chan struct{}), count: Count{Bodies: map[string]int{}}}
+	for i := range o.Fresh + o.Kept {
+		l.clients.Add(1)
+		go func() {
+			defer l.clients.Done()
+			l.client(i < o.Kept)
+		}()
+	}
+	return l
+}
+
+// Stop ends the load when the requests that are under way are answered, and
+// returns the final count.
+func (l *Load) Stop() Count {
+	close(l.stop)
+	l.clients.Wait()
+	return l.Count()
+}
+
+// Count returns what happened until now.
+func (l *Load) Count() Count {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.count
+	c.Bodies = map[string]int{}
+	for k, n := range l.count.Bodies {
+		c.Bodies[k] = n
+	}
+	c.Errors = append([]string(nil), l.count.Errors...)
+	return c
+}
+
+// client is one client: requests one after the other until the load stops.
+func (l *Load) client(keep bool) {
+	var pace <-chan time.Time
+	if l.opts.Pace > 0 {
+		tick := time.NewTicker(l.opts.Pace)
+		defer tick.Stop()
+		pace = tick.C
+	}
+	var conn *connection
+	defer func() { conn.close() }()
+	for {
+		select {
+		case <-l.stop:
+			return
+		default:
+		}
+		if pace != nil {
+			select {
+			case <-l.stop:
+				return
+			case <-pace:
+			}
+		}
+		begin := time.Now()
+		var body string
+		var err error
+		conn, body, err = l.request(conn, keep)
+		l.record(body, time.Since(begin), err)
+	}
+}
+
+// request sends one request, on conn or on a new connection, and returns the
+// connection that the next one can use, or nil.
+func (l *Load) request(conn *connection, keep bool) (*connection, string, error) {
+	if conn == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+		defer cancel()
+		raw, err := l.opts.Dial(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		conn = &connection{Conn: raw, in: bufio.NewReader(raw)}
+	}
+	body, again, err := conn.get(keep)
+	if err != nil || !again {
+		conn.close()
+		conn = nil
+	}
+	return conn, body, err
+}
+
+func (l *Load) record(body string, took time.Duration, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &l.count
+	c.Requests++
+	c.Slowest = max(c.Slowest, took)
+	if err == nil {
+		c.Bodies[body]++
+		return
+	}
+	c.Failed++
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		c.Refused++
+	}
+	if len(c.Errors) < 5 {
+		c.Errors = append(c.Errors, err.Error())
+	}
+}
+
+// connection is one HTTP/1.1 connection of a client.
+type connection struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c *connection) close() {
+	if c != nil {
+		_ = c.Conn.Close()
+	}
+}
+
+// get sends GET / and reads the answer. again: the connection can be used for
+// the next request.
+func (c *connection) get(keep bool) (body string, again bool, err error) {
+	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return "", false, err
+	}
+	request := "GET / HTTP/1.1\r\nHost: test\r\n"
+	if !keep {
+		request += "Connection: close\r\n"
+	}
+	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
+		return "", false, err
+	}
+	answer, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return "", false, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return "", false, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return "", false, fmt.Errorf("status %s", answer.Status)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line, keep && !answer.Close, nil
+}
