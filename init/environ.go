@@ -45,7 +45,11 @@ func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err 
 		if !strings.Contains(value, "{") {
 			continue
 		}
-		if value, err = config.Expand(value, number, given.FD); err != nil {
+		fd := given.FD
+		if name == "NGINX" {
+			fd = given.NonblockFD
+		}
+		if value, err = config.Expand(value, number, fd); err != nil {
 			return nil, fmt.Errorf("cannot use the environment variable %s: %w", name, err)
 		}
 		env[n] = name + "=" + value

@@ -20,7 +20,7 @@ func TestBaseEnviron(t *testing.T) {
 
 func TestServerEnviron(t *testing.T) {
 	i := testInit(t)
-	i.environ = []string{"A=old", "PATH=/bin", "NGINX={fd.web};", "LOG=/log/{generation}", "odd{generation}", "JSON={\"a\":1}", "A=second"}
+	i.environ = []string{"A=old", "PATH=/bin", "WEB={fd.web};", "LOG=/log/{generation}", "odd{generation}", "JSON={\"a\":1}", "A=second"}
 	i.set.EnvFile = filepath.Join(t.TempDir(), "env")
 	i.set.Watchdog = 2 * time.Second
 	i.set.Export = []string{listen.Systemd}
@@ -32,7 +32,7 @@ func TestServerEnviron(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"A=new4", "PATH=/bin", "NGINX=3;", "LOG=/log/4", "odd{generation}", "JSON={\"a\":1}", "A=second", "B=added",
+	want := []string{"A=new4", "PATH=/bin", "WEB=3;", "LOG=/log/4", "odd{generation}", "JSON={\"a\":1}", "A=second", "B=added",
 		"SWAPINIT_GENERATION=4", "LISTEN_FDS=1", "LISTEN_PID=0", "LISTEN_FDNAMES=web",
 		"SWAPINIT_READY_FD=4", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=2000000", "WATCHDOG_PID=0"}
 	if !slices.Equal(env, want) {
@@ -41,7 +41,7 @@ func TestServerEnviron(t *testing.T) {
 	if want := []string{"LISTEN_PID", "WATCHDOG_PID"}; !slices.Equal(pidVars, want) {
 		t.Errorf("variables with the pid: %q, want %q", pidVars, want)
 	}
-	if i.environ[0] != "A=old" || i.environ[2] != "NGINX={fd.web};" {
+	if i.environ[0] != "A=old" || i.environ[2] != "WEB={fd.web};" {
 		t.Errorf("the environment of later generations has changed: %q", i.environ)
 	}
 }

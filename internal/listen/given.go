@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // NoFile is Given.Stdin where no endpoint is on fd 0.
@@ -40,6 +42,23 @@ func (g Given) FD(name string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// NonblockFD is FD for a server that takes over sockets as they are and polls
+// them: it sets O_NONBLOCK on that endpoint's. In the variable NGINX an nginx
+// passes its sockets, which have it, to another nginx, which therefore never
+// sets it (ngx_open_listening_sockets passes over inherited ones) and would hang
+// in accept(2) whenever another worker was faster.
+func (g Given) NonblockFD(name string) (int, bool) {
+	fd, ok := g.FD(name)
+	if ok {
+		own := g.Stdin
+		if fd != 0 {
+			own = g.Files[fd-firstFD]
+		}
+		_ = unix.SetNonblock(int(own), true) // it is an open socket
+	}
+	return fd, ok
 }
 
 // Environ announces the endpoints in the dialects asked for; unknown ones

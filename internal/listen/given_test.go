@@ -2,9 +2,12 @@ package listen
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func givenOf(t testing.TB, list string) Given {
@@ -130,4 +133,47 @@ func FuzzEnviron(f *testing.F) {
 			t.Errorf("not scrubbed: %q", Scrub(environ))
 		}
 	})
+}
+
+// Only the endpoint that is asked for, and only by those who poll it, becomes
+// non-blocking: servers that block in accept(2) fail otherwise.
+func TestNonblockFD(t *testing.T) {
+	dir := t.TempDir()
+	specs, err := Parse("unix://" + dir + "/a,unix://" + dir + "/b,unix://" + dir + "/c?fd=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := Open(specs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	given := set.Generation(1)
+	flags := func() (list []bool) {
+		for _, fd := range append(given.Files, given.Stdin) {
+			n, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, n&unix.O_NONBLOCK != 0)
+		}
+		return list
+	}
+	for _, step := range []struct {
+		name string
+		fd   int
+		ok   bool
+		want []bool
+	}{
+		{"none", 0, false, []bool{false, false, false}},
+		{"b", 4, true, []bool{false, true, false}},
+		{"c", 0, true, []bool{false, true, true}},
+	} {
+		if fd, ok := given.NonblockFD(step.name); fd != step.fd || ok != step.ok {
+			t.Errorf("%s: fd %d, %v", step.name, fd, ok)
+		}
+		if got := flags(); !slices.Equal(got, step.want) {
+			t.Errorf("after %s: non-blocking %v, want %v", step.name, got, step.want)
+		}
+	}
 }
