@@ -23,6 +23,12 @@ type checker struct {
 	begun    map[int]int  // the step of its start
 	asked    map[uint64]int
 	answered map[uint64]bool
+	verbs    map[uint64]bool // rollback and promote
+	was      map[int]bool    // active at some time
+	unfit    map[int]bool    // rolled back from
+	aim      int             // gets the new connections,
+	share    int             // or this part of them: the rest is the active generation's
+	rolling  bool            // this step's event asked to go back
 	active   int
 	stopping bool
 	sweeping bool
@@ -31,7 +37,7 @@ type checker struct {
 }
 
 func newChecker(cfg Config) *checker {
-	return &checker{cfg: cfg, active: 1, alive: map[int]bool{}, exited: map[int]Status{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
+	return &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, unfit: map[int]bool{}, alive: map[int]bool{}, exited: map[int]Status{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
 		answered: map[uint64]bool{}, counts: map[Op]int{}}
 }
@@ -41,7 +47,10 @@ func (c *checker) in(now time.Duration, e Event) {
 	c.step++
 	c.now = now
 	g := e.Generation
+	c.rolling = e.Kind == Rollback
 	switch e.Kind {
+	case Rollback, Promote:
+		c.verbs[e.Request.ID] = true
 	case Ready:
 		if _, ok := c.readyAt[g]; !ok && c.alive[g] && !c.sweeping {
 			c.readyAt[g] = now
@@ -83,7 +92,22 @@ func (c *checker) out(effects []Effect, views []View) error {
 	if successors > 1 || active > 1 {
 		return fmt.Errorf("step %d: OneSwapAtATime: %d successors, %d active in %v", c.step, successors, active, views)
 	}
+	for _, v := range views {
+		_, dead := c.exited[v.Number]
+		if !c.stopping && !c.sweeping && !dead && (v.Number == c.active || successors == 1 && (v.State == Starting || v.State == Settling)) {
+			// Somebody lives who could have the traffic.
+			if _, lost := c.exited[c.aim]; lost || !c.alive[c.aim] {
+				return fmt.Errorf("step %d: AlwaysAccepting: connections go to generation %d, which is dead, though %v", c.step, c.aim, views)
+			}
+		}
+	}
 	return nil
+}
+
+// left or failed generations must not be touched while connections go to them.
+func (c *checker) aimed(g int) bool {
+	_, dead := c.exited[c.active]
+	return !c.stopping && !c.sweeping && !dead && (g == c.aim || g == c.active && c.share < Full)
 }
 
 func (c *checker) effect(e Effect) error {
@@ -116,11 +140,20 @@ func (c *checker) effect(e Effect) error {
 		}
 		ends := e.Op == OpKill || e.Signal == c.cfg.RetireSignal || e.Signal == c.cfg.StopSignal || e.Signal == c.cfg.AbortSignal
 		_, dead := c.exited[g]
+		if ends && c.aimed(g) && !c.aborted[g] {
+			return fmt.Errorf("it is told to stop while connections go to it")
+		}
 		if ends && !c.stopping && !dead && !c.left[g] && !c.failed[g] && !c.aborted[g] {
 			return fmt.Errorf("ReadyBeforeRetire, FailureIsFree: it was neither replaced nor did it fail")
 		}
 		if e.Op == OpSignal && dead {
 			return fmt.Errorf("a signal to a generation whose process has ended")
+		}
+	case OpAim:
+		return c.aimAt(e)
+	case OpSweep:
+		if c.aimed(g) {
+			return fmt.Errorf("it is swept while connections go to it")
 		}
 	case OpCutOver:
 		return c.cutOver(e)
@@ -146,22 +179,49 @@ func (c *checker) effect(e Effect) error {
 				return fmt.Errorf("OneSwapAtATime: request %d was never answered", id)
 			}
 		}
+		if len(c.verbs) > 0 {
+			return fmt.Errorf("a rollback or promote was never answered")
+		}
 	}
+	return nil
+}
+
+func (c *checker) aimAt(e Effect) error {
+	g := e.Generation
+	_, dead := c.exited[c.active]
+	switch {
+	case g == c.active && e.Share == Full: // the canary has failed
+	case e.Share == Full:
+		if !dead {
+			return fmt.Errorf("ReadyBeforeRetire: all traffic without a cut-over")
+		}
+	case dead || e.Other != c.active || e.Share <= 0 || e.Share > Full:
+		return fmt.Errorf("no canary of the active generation")
+	default:
+		if at, ready := c.readyAt[g]; !ready || c.failed[g] || !c.holds[g] || c.now-at < c.cfg.Settle {
+			return fmt.Errorf("ReadyBeforeRetire: a canary that has not settled")
+		}
+	}
+	c.aim, c.share = g, e.Share
 	return nil
 }
 
 func (c *checker) cutOver(e Effect) error {
 	old, g := c.active, e.Generation
+	c.aim, c.share, c.was[g] = g, Full, true
 	_, oldDead := c.exited[old]
 	if _, dead := c.exited[g]; dead {
 		return fmt.Errorf("the traffic goes to a dead generation")
 	}
 	c.active = g
 	if g < old { // back to a predecessor that was never told to stop
-		if !oldDead || !c.left[g] || !c.alive[g] {
-			return fmt.Errorf("the traffic goes back without need")
+		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.unfit[g] {
+			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
 		}
 		delete(c.left, g)
+		if !oldDead {
+			c.left[old], c.unfit[old] = true, true
+		}
 		return nil
 	}
 	if oldDead != (e.Other == 0) {
@@ -181,12 +241,19 @@ func (c *checker) cutOver(e Effect) error {
 }
 
 func (c *checker) reply(e Effect) error {
+	if c.verbs[e.ID] {
+		delete(c.verbs, e.ID)
+		if e.OK != (e.Reason == "") || e.OK && e.Generation != c.active {
+			return fmt.Errorf("an answer that is none")
+		}
+		return nil
+	}
 	asked, ok := c.asked[e.ID]
 	if !ok || c.answered[e.ID] {
 		return fmt.Errorf("OneSwapAtATime: an answer to nobody, or a second one")
 	}
 	c.answered[e.ID] = true
-	if e.OK && (e.Generation != c.active || c.begun[e.Generation] < asked) {
+	if e.OK && (!c.was[e.Generation] || c.begun[e.Generation] < asked) {
 		return fmt.Errorf("OneSwapAtATime: asked at step %d, its swap began at step %d, active is %d", asked, c.begun[e.Generation], c.active)
 	}
 	if !e.OK && e.Reason == "" {

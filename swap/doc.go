@@ -28,6 +28,11 @@
 //	                                                               ▼ Swept
 //	                                                              gone
 //
+// Between ready and active a canary may lie: the successor, still ready, gets a
+// share of the new connections, in stages. And a draining predecessor may first
+// be kept warm. As long as it was not told to stop, the traffic can go back to it:
+// by itself, when the active generation dies, or by a rollback.
+//
 // The first generation is active from its start. "failed" is no resting place
 // but a mark: a failed successor is stopping like a retired predecessor.
 //

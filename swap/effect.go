@@ -6,12 +6,13 @@ import "fmt"
 type Op uint8
 
 const (
-	OpStart      Op = iota // start Generation with Command (nil: the default one)
+	OpStart      Op = iota // start Generation with Command (nil: the default one); Canary: it is to get only a share first
 	OpSignal               // send Signal to Generation's main process; Resume
 	OpKill                 // KILL every process of Generation
 	OpVerify               // find out whether Generation holds the endpoints; answer Verified or Refused
-	OpCutOver              // the traffic goes to Generation from now on; Other is the predecessor, 0 if it is dead
-	OpDrain                // watch Generation's connections; answer Drained
+	OpAim                  // Share of the new connections go to Generation, the rest to Other
+	OpCutOver              // Generation is active and gets all new connections; Other is the predecessor, 0 if it is dead
+	OpDrain                // watch Generation's connections; answer Drained, or Busy first
 	OpSweep                // TERM what is left of Generation; answer Swept when nothing is
 	OpForget               // Generation is gone: release what belongs to it
 	OpSweepAll             // TERM everything that is left in the container; answer NothingLeft when nothing is
@@ -23,7 +24,7 @@ const (
 	OpExit                 // the end: exit with Status. Nothing follows
 )
 
-var opNames = [...]string{"start", "signal", "kill", "verify", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
+var opNames = [...]string{"start", "signal", "kill", "verify", "aim", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
 	"reply", "progress", "swapped", "transition", "exit"}
 
 func (o Op) String() string { return opNames[o] }
@@ -36,9 +37,13 @@ const (
 	StageStarted  Stage = "started"  // the successor's program runs
 	StageReady    Stage = "ready"    // the successor says that it is ready
 	StageSettled  Stage = "settled"  // the successor has survived its settle time
+	StageCanary   Stage = "canary"   // the successor gets a share of the new connections
 	StageCutOver  Stage = "cutover"  // the successor is the active generation
+	StageKept     Stage = "kept"     // the predecessor, Other, is kept warm
+	StageDraining Stage = "draining" // the predecessor, Other, has connections that are not idle
 	StageStopping Stage = "stopping" // the predecessor, Other, has got its stop signal
 	StageFailed   Stage = "failed"   // the successor has failed
+	StageBack     Stage = "back"     // the generation has the traffic again; Other lost it
 	StageHung     Stage = "hung"     // the generation missed its watchdog and gets ABRT
 )
 
@@ -48,6 +53,8 @@ type Effect struct {
 	Op         Op
 	Generation int
 	Other      int
+	Share      int // of Full
+	Canary     bool
 	Command    []string
 	Signal     Signal
 	Resume     bool // let it run again if it is stopped, or it would never see Signal
@@ -60,6 +67,6 @@ type Effect struct {
 }
 
 func (e Effect) String() string {
-	return fmt.Sprintf("%s{gen %d other %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
-		e.Op, e.Generation, e.Other, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
+	return fmt.Sprintf("%s{gen %d other %d share %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
+		e.Op, e.Generation, e.Other, e.Share, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
 }

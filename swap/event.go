@@ -46,7 +46,9 @@ const (
 	Extend                  // it asks for Duration more before its next deadline
 	Ping                    // it is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
 	Hung                    // it reports itself as hung (WATCHDOG=trigger)
-	Drained                 // its connections are idle
+	Drained                 // its connections are idle, or there is nothing to wait for; Reason
+	Busy                    // its connections are not idle yet; Reason counts them
+	CheckFailed             // the check of the canary has failed; Reason
 	Note                    // Reason describes why it is not ready yet
 	Expired                 // one of its deadlines has passed (made by Step itself)
 	numGenerationKinds
@@ -54,6 +56,8 @@ const (
 
 const (
 	Swap        Kind = numGenerationKinds + iota // a request for a swap; Request
+	Rollback                                     // the traffic is to go back to the predecessor; Request.ID
+	Promote                                      // the canary or the keep is to end well now; Request.ID
 	Stop                                         // the container is to stop
 	Forward                                      // a signal to pass on; Signal
 	NothingLeft                                  // no process is left in the container
@@ -62,7 +66,7 @@ const (
 )
 
 var kindNames = [numKinds]string{"started", "start-failed", "ready", "never", "verified", "refused", "exited", "swept", "extend",
-	"ping", "hung", "drained", "note", "expired", "swap", "stop", "forward", "nothing-left", "tick"}
+	"ping", "hung", "drained", "busy", "check-failed", "note", "expired", "swap", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
 
 func (k Kind) String() string {
 	if k < numKinds {
@@ -87,4 +91,15 @@ type Request struct {
 	ID      uint64        // names whoever is to be answered; 0: nobody (a signal)
 	Command []string      // the replacement entrypoint; nil: the default one
 	Timeout time.Duration // time to become ready; 0: Config.ReadyTimeout
+	Canary  []Canary      // its stages; nil: Config.Canary
+}
+
+// Full is all of the new connections, in the unit of Canary.Share.
+const Full = 10000
+
+// Canary is one stage of a canary: a successor that has settled gets Share
+// hundredths of a percent of the new connections for so long.
+type Canary struct {
+	Share int
+	For   time.Duration
 }

@@ -36,6 +36,10 @@ type generation struct {
 	state   State
 	command []string
 	failed  bool   // a successor that did not make it
+	unfit   bool   // the traffic was taken from it: it is never gone back to
+	kept    bool   // out of service, but warm: keepBy runs
+	share   int    // a successor's part of the new connections, in a canary
+	stage   int    // the canary's stages that it has begun
 	ready   bool   // it has said that it is ready
 	holds   bool   // it was seen to hold the endpoints
 	settled bool   // it has survived its settle time
@@ -45,12 +49,19 @@ type generation struct {
 	status  Status // how, once ended
 	note    string // the last thing known about why it is not ready
 
+	// witnesses asked for the swap that took g out of service, to successor. They
+	// are answered once it is known whether g has to wait for its connections.
+	witnesses []Request
+	successor int
+
 	watchdog time.Duration // interval of its pings, 0: none
 	timeout  time.Duration // what it was given to become ready
 
 	// Deadlines, on the machine's clock.
 	readyBy   time.Duration // starting: ready; settling: verified
 	settleAt  time.Duration // settled
+	canaryAt  time.Duration // the canary's next stage
+	keepBy    time.Duration // kept: the drain begins
 	drainBy   time.Duration // stop signal although connections are busy
 	killAt    time.Duration // KILL
 	pingBy    time.Duration // next ping of the watchdog
@@ -60,7 +71,7 @@ type generation struct {
 
 // deadlines lists them all, for the next one and for clearing.
 func (g *generation) deadlines() []*time.Duration {
-	return []*time.Duration{&g.readyBy, &g.settleAt, &g.drainBy, &g.killAt, &g.pingBy, &g.sweptBy, &g.abandonAt}
+	return []*time.Duration{&g.readyBy, &g.settleAt, &g.canaryAt, &g.keepBy, &g.drainBy, &g.killAt, &g.pingBy, &g.sweptBy, &g.abandonAt}
 }
 
 func (g *generation) clearDeadlines() {
@@ -77,8 +88,8 @@ func (g *generation) nextDeadline() time.Duration {
 	return next
 }
 
-// successor reports whether g is on its way up.
-func (g *generation) successor() bool { return g.state == Starting || g.state == Settling }
+// rising reports whether g is on its way up.
+func (g *generation) rising() bool { return g.state == Starting || g.state == Settling }
 
 // View is what can be told about a generation from outside the machine.
 type View struct {

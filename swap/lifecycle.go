@@ -8,7 +8,7 @@ import (
 // The way up: from start to active.
 
 func (m *Machine) started(g *generation, _ Event) {
-	if g.successor() {
+	if g.rising() {
 		m.progress(g, StageStarted, "")
 	}
 }
@@ -18,7 +18,7 @@ func (m *Machine) startFailed(g *generation, e Event) {
 		return
 	}
 	g.ended, g.status = true, e.Status
-	if g.successor() {
+	if g.rising() {
 		m.fail(g, e.Reason)
 		return
 	}
@@ -79,13 +79,22 @@ func (m *Machine) settling(g *generation, e Event) {
 		g.settled = true
 		m.progress(g, StageSettled, "")
 		m.tryCutOver(g)
+	case g.canaryAt <= m.now:
+		g.canaryAt = never
+		m.tryCutOver(g)
 	case g.readyBy <= m.now:
 		m.fail(g, "could not find out within "+seconds(verifyGrace)+" whether it holds the endpoints")
 	}
 }
 
+// tryCutOver moves the traffic, or the next stage's share of it, once the
+// successor has proved itself.
 func (m *Machine) tryCutOver(g *generation) {
-	if g.holds && g.settled {
+	switch {
+	case !g.holds || !g.settled:
+	case g.stage < len(m.run.canary):
+		m.canary(g)
+	default:
 		m.cutOver(g)
 	}
 }
@@ -94,7 +103,7 @@ func (m *Machine) tryCutOver(g *generation) {
 // out. The swap has succeeded.
 func (m *Machine) cutOver(g *generation) {
 	old := m.active
-	g.settleAt, g.readyBy = never, never
+	g.settleAt, g.canaryAt, g.readyBy = never, never, never
 	m.transition(g, Active, "cut-over")
 	m.active = g
 	predecessor := 0
@@ -104,40 +113,68 @@ func (m *Machine) cutOver(g *generation) {
 	m.emit(Effect{Op: OpCutOver, Generation: g.number, Other: predecessor})
 	m.progress(g, StageCutOver, "")
 	if !old.ended {
-		m.leave(old)
+		m.endKeeps()
+		m.leave(old, "its successor is active", m.cfg.Keep)
 	}
-	m.endRun(g, "")
+	m.endRun(g, "", old)
 }
 
 // fail ends a successor that did not make it. The predecessor is not touched.
 func (m *Machine) fail(g *generation, reason string) {
+	if g.share > 0 && !g.ended && m.cfg.Drain {
+		// A canary has served: its connections may finish.
+		m.giveUp(g, reason)
+		m.leave(g, reason, 0)
+		m.endRun(g, reason, nil)
+		return
+	}
 	// It may have accepted connections: it is asked to stop like any other, but
 	// it does not get as long as a predecessor that served.
 	m.failWith(g, m.cfg.RetireSignal, m.cfg.LeftoverTimeout, reason)
 }
 
-func (m *Machine) failWith(g *generation, sig Signal, grace time.Duration, reason string) {
+// giveUp marks a successor as failed. What it had of the traffic goes back first.
+func (m *Machine) giveUp(g *generation, reason string) {
+	if g.share > 0 && !m.active.ended {
+		m.emit(Effect{Op: OpAim, Generation: m.active.number, Other: g.number, Share: Full})
+	}
+	g.share = 0
 	g.failed = true
 	g.clearDeadlines()
 	m.progress(g, StageFailed, reason)
+}
+
+func (m *Machine) failWith(g *generation, sig Signal, grace time.Duration, reason string) {
+	m.giveUp(g, reason)
 	if g.ended {
 		m.sweep(g, reason)
 	} else {
 		m.tell(g, sig, reason)
 		g.killAt = m.now + grace
 	}
-	m.endRun(g, reason)
+	m.endRun(g, reason, nil)
 }
 
 // The way out: from active to gone.
 
-// leave takes a predecessor out of service.
-func (m *Machine) leave(g *generation) {
-	if !m.cfg.Drain {
-		m.retire(g, "its successor is active")
+// leave takes a generation out of service: it is kept warm, then it drains,
+// then it is told to stop.
+func (m *Machine) leave(g *generation, cause string, keep time.Duration) {
+	if keep > 0 {
+		m.transition(g, Draining, cause)
+		g.kept, g.keepBy = true, m.now+keep
+		m.progressOther(m.active, StageKept, "for "+seconds(keep), g.number)
 		return
 	}
-	m.transition(g, Draining, "its successor is active")
+	m.drain(g, cause)
+}
+
+func (m *Machine) drain(g *generation, cause string) {
+	if !m.cfg.Drain {
+		m.retire(g, cause)
+		return
+	}
+	m.transition(g, Draining, cause)
 	if m.cfg.DrainTimeout > 0 {
 		g.drainBy = m.now + m.cfg.DrainTimeout
 	}
@@ -147,11 +184,12 @@ func (m *Machine) leave(g *generation) {
 // retire tells a predecessor to stop.
 func (m *Machine) retire(g *generation, cause string) {
 	g.clearDeadlines()
+	m.progressOther(m.active, StageStopping, cause, g.number)
+	m.tellWitnesses(g, StageStopping, cause)
 	m.tell(g, m.cfg.RetireSignal, cause)
 	if m.cfg.RetireTimeout > 0 {
 		g.killAt = m.now + m.cfg.RetireTimeout
 	}
-	m.progressOther(m.active, StageStopping, cause, g.number)
 }
 
 // tell sends g the signal that ends it, 0 for none.
@@ -164,14 +202,32 @@ func (m *Machine) tell(g *generation, sig Signal, cause string) {
 	}
 }
 
-func (m *Machine) drained(g *generation, _ Event) { m.retire(g, "its connections are idle") }
+func (m *Machine) drained(g *generation, e Event) {
+	if !g.kept {
+		m.retire(g, e.Reason)
+	}
+}
 
-func (m *Machine) drainExpired(g *generation, e Event) {
-	if g.drainBy <= m.now {
-		m.retire(g, "its connections are not idle, but the drain's time is over")
+// busy is said of a predecessor that has to wait. Whoever asked for the swap need
+// not.
+func (m *Machine) busy(g *generation, e Event) {
+	if g.kept {
 		return
 	}
-	m.watchdogExpired(g, e)
+	m.progressOther(m.active, StageDraining, e.Reason, g.number)
+	m.tellWitnesses(g, StageDraining, e.Reason)
+	m.answerWitnesses(g)
+}
+
+func (m *Machine) drainExpired(g *generation, e Event) {
+	switch {
+	case g.keepBy <= m.now:
+		m.endKeep(g)
+	case g.drainBy <= m.now:
+		m.retire(g, "its connections are not idle, but the drain's time is over")
+	default:
+		m.watchdogExpired(g, e)
+	}
 }
 
 func (m *Machine) exited(g *generation, e Event) {
@@ -201,38 +257,28 @@ func (m *Machine) ended(g *generation) {
 		m.sweep(g, g.status.String())
 		return
 	}
-	if back := m.untold(g); back != nil {
+	// Whoever takes over gets the traffic before g's sockets are given up.
+	if back := m.untold(); back != nil {
 		// The predecessor still serves its connections and was never
 		// signalled: it takes the traffic again.
+		m.takeBack(back, fmt.Sprintf("generation %d %s", g.number, g.status))
 		m.sweep(g, g.status.String())
-		back.clearDeadlines()
-		if back.ready && back.watchdog > 0 {
-			back.pingBy = m.now + back.watchdog
-		}
-		m.transition(back, Active, fmt.Sprintf("generation %d %s", g.number, g.status))
-		m.active = back
-		m.emit(Effect{Op: OpCutOver, Generation: back.number})
 		return
 	}
 	if m.run != nil && m.phase == Running {
-		// In mid-swap: the successor takes over as soon as it is ready.
-		m.sweep(g, g.status.String())
-		if s := m.run.successor; s != nil && s.state == Settling {
+		// In mid-swap: the successor takes over as soon as it is ready, and
+		// until then connections wait for it.
+		switch s := m.run.successor; {
+		case s == nil:
+		case s.state == Settling:
 			m.cutOver(s)
+		default:
+			m.emit(Effect{Op: OpAim, Generation: s.number, Share: Full})
 		}
+		m.sweep(g, g.status.String())
 		return
 	}
 	m.finish()
-}
-
-// untold finds a draining predecessor of g that was not told to stop.
-func (m *Machine) untold(g *generation) *generation {
-	for i := len(m.gens) - 1; i >= 0; i-- {
-		if p := m.gens[i]; p != g && p.state == Draining && !p.told && !p.ended {
-			return p
-		}
-	}
-	return nil
 }
 
 // sweep ends what a generation whose main process is gone has left behind.

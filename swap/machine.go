@@ -12,6 +12,8 @@ type Config struct {
 	Settle          time.Duration // ready, it must live this much longer
 	Drain           bool          // after the cut-over wait for Drained before the stop signal
 	DrainTimeout    time.Duration // but no longer than that; 0: no limit
+	Canary          []Canary      // stages before the cut-over
+	Keep            time.Duration // a predecessor is kept warm that long before its drain begins
 	RetireTimeout   time.Duration // a predecessor's time from stop signal to KILL; 0: no limit
 	StopDelay       time.Duration // from being told to stop to passing it on
 	StopTimeout     time.Duration // when the container stops, from stop signal to KILL; 0: no limit
@@ -132,6 +134,10 @@ func (m *Machine) transition(g *generation, to State, cause string) {
 	}
 	m.emit(Effect{Op: OpTransition, Generation: g.number, From: g.state, To: to, Reason: cause})
 	g.state = to
+	if to != Draining {
+		g.kept, g.keepBy = false, never
+		m.answerWitnesses(g)
+	}
 }
 
 func (m *Machine) newGeneration(command []string) *generation {
@@ -175,7 +181,7 @@ func (m *Machine) expire() {
 	}
 	if m.roomBy <= m.now {
 		m.roomBy = never
-		m.endRun(nil, "no room for a successor: the generations that were told to stop do not end")
+		m.endRun(nil, "no room for a successor: the generations that were told to stop do not end", nil)
 	}
 	for _, g := range append([]*generation(nil), m.gens...) {
 		if g.nextDeadline() <= m.now {

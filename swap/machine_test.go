@@ -302,8 +302,9 @@ func TestUntoldPredecessorTakesOverAgain(t *testing.T) {
 	s.swap(1)
 	out := s.swapped(2)
 	s.want(out, Effect{Op: OpDrain, Generation: 1})
-	s.want(out, Effect{Op: OpReply, ID: 1, OK: true})
-	s.wantNot(out, Effect{Op: OpSignal})
+	s.wantNot(out, Effect{Op: OpReply}) // not before the first look at its connections
+	s.want(s.gen(Busy, 1), Effect{Op: OpReply, ID: 1, OK: true})
+	s.wantNot(s.all, Effect{Op: OpSignal})
 	s.want(s.exit(2, 1), Effect{Op: OpCutOver, Generation: 1})
 	if s.m.Active() != 1 || s.m.Views()[0].State != Active {
 		t.Fatalf("views %v", s.m.Views())

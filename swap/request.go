@@ -1,6 +1,7 @@
 package swap
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -10,6 +11,7 @@ type run struct {
 	requests  []Request
 	command   []string
 	timeout   time.Duration
+	canary    []Canary
 	successor *generation // nil while there is no room for it
 }
 
@@ -25,7 +27,7 @@ func (m *Machine) request(e Event) {
 		return
 	}
 	m.queued = true
-	if r.ID == 0 && r.Command == nil {
+	if r.ID == 0 && r.Command == nil && r.Canary == nil {
 		return // a signal: nobody to answer
 	}
 	if r.Command != nil {
@@ -47,13 +49,16 @@ func (m *Machine) request(e Event) {
 
 // begin starts a swap for requests that were all made before this moment.
 func (m *Machine) begin(requests []Request) {
-	m.run = &run{requests: requests, timeout: m.cfg.ReadyTimeout}
+	m.run = &run{requests: requests, timeout: m.cfg.ReadyTimeout, canary: m.cfg.Canary}
 	for _, r := range requests {
 		if r.Command != nil {
 			m.run.command = r.Command
 		}
 		if r.Timeout > 0 {
 			m.run.timeout = r.Timeout
+		}
+		if r.Canary != nil {
+			m.run.canary = r.Canary
 		}
 	}
 	m.roomBy = m.now + roomTimeout
@@ -70,7 +75,7 @@ func (m *Machine) makeRoom() {
 	if m.run == nil || m.run.successor != nil || m.phase != Running {
 		return
 	}
-	if slices.ContainsFunc(m.gens, func(g *generation) bool { return g.failed }) {
+	if slices.ContainsFunc(m.gens, func(g *generation) bool { return g.failed && g.state == Stopping }) {
 		return // its own deadlines end it
 	}
 	if len(m.gens) >= m.cfg.MaxGenerations {
@@ -90,13 +95,18 @@ func (m *Machine) makeRoom() {
 		g.readyBy = m.now + g.timeout
 	}
 	m.run.successor = g
-	m.emit(Effect{Op: OpStart, Generation: g.number, Command: g.command})
+	m.emit(Effect{Op: OpStart, Generation: g.number, Command: g.command, Canary: len(m.run.canary) > 0})
+	if m.active.ended {
+		m.emit(Effect{Op: OpAim, Generation: g.number, Share: Full}) // connections wait for it
+	}
 }
 
 // endRun answers everybody who asked for the swap that has just ended, and
 // begins the next one if that was asked for meanwhile. g is the successor, nil
-// if there was no room for one; a reason means failure.
-func (m *Machine) endRun(g *generation, reason string) {
+// if there was no room for one; a reason means failure. Where the predecessor
+// old, nil for none, has to look at its connections first, the answers wait for
+// that: whether it could be told to stop belongs to the account of a swap.
+func (m *Machine) endRun(g *generation, reason string, old *generation) {
 	r := m.run
 	if r == nil {
 		return
@@ -107,10 +117,10 @@ func (m *Machine) endRun(g *generation, reason string) {
 		number = g.number
 	}
 	m.emit(Effect{Op: OpSwapped, Generation: number, OK: reason == "", Reason: reason, Command: r.command})
-	for _, q := range r.requests {
-		if q.ID != 0 {
-			m.emit(Effect{Op: OpReply, ID: q.ID, Generation: number, OK: reason == "", Reason: reason})
-		}
+	if old != nil && old.state == Draining && !old.kept {
+		old.witnesses, old.successor = r.requests, number
+	} else {
+		m.answerAll(r.requests, number, reason)
 	}
 	if m.active.ended {
 		// The active generation died in mid-swap and the successor, its only
@@ -122,6 +132,14 @@ func (m *Machine) endRun(g *generation, reason string) {
 		next := m.queue
 		m.queue, m.queued = nil, false
 		m.begin(next)
+	}
+}
+
+func (m *Machine) answerAll(requests []Request, generation int, reason string) {
+	for _, q := range requests {
+		if q.ID != 0 {
+			m.emit(Effect{Op: OpReply, ID: q.ID, Generation: generation, OK: reason == "", Reason: reason})
+		}
 	}
 }
 
@@ -141,13 +159,30 @@ func (m *Machine) progress(g *generation, s Stage, detail string) { m.progressOt
 func (m *Machine) progressOther(g *generation, s Stage, detail string, other int) {
 	e := Effect{Op: OpProgress, Generation: g.number, Other: other, Stage: s, Reason: detail}
 	m.emit(e)
-	if m.run == nil || m.run.successor != g {
-		return
+	if m.run != nil && m.run.successor == g {
+		m.report(m.run.requests, e)
 	}
-	for _, r := range m.run.requests {
+}
+
+// report tells a stage to those who asked for the swap.
+func (m *Machine) report(requests []Request, e Effect) {
+	for _, r := range requests {
 		if r.ID != 0 {
 			e.ID = r.ID
 			m.emit(e)
 		}
 	}
+}
+
+func (m *Machine) tellWitnesses(g *generation, s Stage, detail string) {
+	m.report(g.witnesses, Effect{Op: OpProgress, Generation: g.successor, Other: g.number, Stage: s, Reason: detail})
+}
+
+func (m *Machine) answerWitnesses(g *generation) {
+	requests, reason := g.witnesses, ""
+	g.witnesses = nil
+	if g.state == Active {
+		reason = fmt.Sprintf("generation %d was lost after the cut-over, generation %d has the traffic again", g.successor, g.number)
+	}
+	m.answerAll(requests, g.successor, reason)
 }

@@ -67,6 +67,10 @@ func newWorld(seed uint64) *world {
 	if r.IntN(10) == 0 {
 		cfg.StopSignal = 0
 	}
+	cfg.Keep = pick(0, 0, s, 20*s)
+	for range r.IntN(3) * r.IntN(2) {
+		cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
+	}
 	return &world{r: r, cfg: cfg, m: New(cfg, nil), c: newChecker(cfg), dead: map[int]bool{}, strays: map[int]bool{}, undying: map[int]bool{}}
 }
 
@@ -156,8 +160,17 @@ func (w *world) react(f Effect) {
 			w.plan(w.later(60*time.Millisecond), Event{Kind: Swept, Generation: n})
 		}
 	case OpDrain:
+		at := w.now
+		if w.chance(50) {
+			at = w.later(20 * time.Millisecond)
+			w.plan(at, Event{Kind: Busy, Generation: n, Reason: "3 connections open"})
+		}
 		if w.chance(70) {
-			w.plan(w.later(20*time.Second), Event{Kind: Drained, Generation: n})
+			w.plan(at+w.later(20*time.Second)-w.now, Event{Kind: Drained, Generation: n, Reason: "its connections are idle"})
+		}
+	case OpAim:
+		if f.Share < Full && w.chance(15) {
+			w.plan(w.later(10*time.Second), Event{Kind: CheckFailed, Generation: n, Reason: "the check exited with status 1"})
 		}
 	case OpSweep:
 		if !w.strays[n] {
@@ -186,18 +199,24 @@ func (w *world) user() Event {
 		if w.chance(20) {
 			r.Command = []string{string(rune('a' + w.r.IntN(3)))}
 		}
+		if w.chance(5) {
+			r.Canary = []Canary{{2500, time.Second}, {5000, 3 * time.Second}}
+		}
 		if w.chance(20) {
 			r.Timeout = time.Duration(1+w.r.IntN(20)) * time.Second
 		}
 		return Event{Kind: Swap, Request: r}
-	case k < 13:
+	case k < 12:
 		return Event{Kind: Swap} // by signal
+	case k < 13:
+		w.nextID++
+		return Event{Kind: Rollback + Kind(w.r.IntN(2)), Request: Request{ID: w.nextID}}
 	case k < 16:
 		return Event{Kind: Forward, Signal: sigOther}
 	case k < 17 && w.chance(25):
 		return Event{Kind: Stop}
 	default:
-		kinds := []Kind{Started, Ready, Never, Verified, Refused, Swept, Extend, Ping, Drained, Note, Tick}
+		kinds := []Kind{Started, Ready, Never, Verified, Refused, Swept, Extend, Ping, Drained, Busy, CheckFailed, Note, Tick}
 		return Event{Kind: kinds[w.r.IntN(len(kinds))], Generation: w.r.IntN(w.c.last + 2), Reason: "stray event"}
 	}
 }
@@ -356,6 +375,17 @@ func TestCheckerCounts(t *testing.T) {
 		"cut over before ready": func(in []Effect, m *Machine) []Effect {
 			return append(in, Effect{Op: OpCutOver, Generation: m.last, Other: m.Active()})
 		},
+		"a canary before ready": func(in []Effect, m *Machine) []Effect {
+			return append(in, Effect{Op: OpAim, Generation: m.last, Other: m.Active(), Share: 100})
+		},
+		"traffic back without need": func(in []Effect, m *Machine) []Effect {
+			if m.Active() > 1 {
+				in = append(in, Effect{Op: OpCutOver, Generation: 1})
+			}
+			return in
+		},
+		"traffic left with the dead": drop(OpCutOver),
+		"a lost rollback":            nil,
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -366,6 +396,10 @@ func TestCheckerCounts(t *testing.T) {
 				}
 				w = newWorld(seed + 1)
 				w.c = newChecker(w.cfg)
+				if fault == nil {
+					w.c.verbs[99] = true
+					fault = func(in []Effect, _ *Machine) []Effect { return in }
+				}
 				if w.runWith(fault) != nil {
 					return
 				}
@@ -416,7 +450,7 @@ func FuzzMachine(f *testing.F) {
 					continue
 				}
 				dead[e.Generation] = true
-			case Swap:
+			case Swap, Rollback, Promote:
 				w.nextID++
 				e.Request.ID = w.nextID
 			}

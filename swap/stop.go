@@ -15,12 +15,10 @@ func (m *Machine) stop(Event) {
 	g := m.run.successor
 	if g != nil {
 		// It is told with all others, after the delay.
-		g.failed = true
-		g.clearDeadlines()
-		m.progress(g, StageFailed, stopping)
+		m.giveUp(g, stopping)
 		m.transition(g, Stopping, stopping)
 	}
-	m.endRun(g, stopping)
+	m.endRun(g, stopping, nil)
 }
 
 // stopAll tells every generation. One that has got the same signal as a retired

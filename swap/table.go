@@ -17,7 +17,8 @@ const (
 	whyGone     = "no event of it counts any more"
 	whyAlways   = "an active generation's readiness changes nothing but health"
 	whyNoLimit  = "has no deadline that it could extend"
-	whyUnarmed  = "the watchdog starts with readiness"
+	whyNoCanary = "no canary of it runs"
+	whyTold     = "it has been told to stop, whatever its connections do"
 )
 
 // generationActions is the table of all pairs of state and event; a test walks
@@ -36,6 +37,8 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Drained:     {why: whyNotOut},
+		Busy:        {why: whyNotOut},
+		CheckFailed: {why: whyNoCanary},
 		Note:        {do: (*Machine).note},
 		Expired:     {do: (*Machine).notReadyInTime},
 	},
@@ -52,6 +55,8 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Drained:     {why: whyNotOut},
+		Busy:        {why: whyNotOut},
+		CheckFailed: {do: (*Machine).checkFailed},
 		Note:        {why: whyReady},
 		Expired:     {do: (*Machine).settling},
 	},
@@ -68,6 +73,8 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Drained:     {why: whyNotOut},
+		Busy:        {why: whyNotOut},
+		CheckFailed: {why: whyNoCanary},
 		Note:        {do: (*Machine).note},
 		Expired:     {do: (*Machine).watchdogExpired},
 	},
@@ -84,6 +91,8 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Drained:     {do: (*Machine).drained},
+		Busy:        {do: (*Machine).busy},
+		CheckFailed: {why: whyNoCanary},
 		Note:        {why: whyAlways},
 		Expired:     {do: (*Machine).drainExpired},
 	},
@@ -100,13 +109,15 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Ping:        {why: "a watchdog does not watch what was told to stop; the stop's own deadline does"},
 		Hung:        {why: "it was told to stop and has its deadline"},
 		Drained:     {why: whyOnce},
+		Busy:        {why: whyTold},
+		CheckFailed: {why: whyNoCanary},
 		Note:        {why: whyGoing},
 		Expired:     {do: (*Machine).stopExpired},
 	},
 	Gone: {
 		Started: {why: whyGone}, StartFailed: {why: whyGone}, Ready: {why: whyGone}, Never: {why: whyGone},
 		Verified: {why: whyGone}, Refused: {why: whyGone}, Exited: {why: whyGone}, Swept: {why: whyGone},
-		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Drained: {why: whyGone},
+		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone}, CheckFailed: {why: whyGone},
 		Note: {why: whyGone}, Expired: {why: whyGone},
 	},
 }
@@ -123,6 +134,8 @@ func ignore(*Machine, Event) {}
 var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction{
 	Running: {
 		Swap - numGenerationKinds:        {do: (*Machine).request},
+		Rollback - numGenerationKinds:    {do: (*Machine).rollback},
+		Promote - numGenerationKinds:     {do: (*Machine).promote},
 		Stop - numGenerationKinds:        {do: (*Machine).stop},
 		Forward - numGenerationKinds:     {do: (*Machine).forward},
 		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
@@ -130,6 +143,8 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Delaying: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
+		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
 		Forward - numGenerationKinds:     {do: (*Machine).forward},
 		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
@@ -137,6 +152,8 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	StoppingAll: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
+		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: (*Machine).stopAgain},
 		Forward - numGenerationKinds:     {do: (*Machine).forward},
 		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
@@ -144,6 +161,8 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Sweeping: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
+		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: ignore, why: "everything that is left has got its signal"},
 		Forward - numGenerationKinds:     {do: ignore, why: "the generation that it was meant for has ended"},
 		NothingLeft - numGenerationKinds: {do: (*Machine).nothingLeft},
@@ -151,6 +170,8 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Over: {
 		Swap - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+		Rollback - numGenerationKinds:    {do: ignore, why: "nothing follows the exit"},
+		Promote - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
 		Stop - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
 		Forward - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
 		NothingLeft - numGenerationKinds: {do: ignore, why: "nothing follows the exit"},

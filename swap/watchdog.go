@@ -18,7 +18,7 @@ func (m *Machine) ping(g *generation, e Event) {
 // ABRT, so that it can leave a core or a trace, and KILL. What its death means
 // is decided when it has come.
 func (m *Machine) hung(g *generation, _ Event) {
-	if g.successor() {
+	if g.rising() {
 		m.failWith(g, m.cfg.AbortSignal, abortGrace, "missed its watchdog")
 		return
 	}
