@@ -52,8 +52,10 @@ func (m *Machine) untold() *generation {
 func (m *Machine) takeBack(g *generation, cause string) {
 	old := m.active
 	g.clearDeadlines()
-	if g.ready && g.watchdog > 0 {
-		g.pingBy = m.now + g.watchdog
+	for k := range g.workers {
+		if w := &g.workers[k]; w.alive && w.ready && w.watchdog > 0 {
+			w.pingBy = m.now + w.watchdog
+		}
 	}
 	m.transition(g, Active, cause)
 	m.active = g
@@ -63,6 +65,11 @@ func (m *Machine) takeBack(g *generation, cause string) {
 	}
 	m.emit(Effect{Op: OpCutOver, Generation: g.number, Other: other})
 	m.progressOther(g, StageBack, cause, old.number)
+	for k := range g.workers {
+		if w := &g.workers[k]; !w.alive && m.phase == Running {
+			m.start(g, k, Effect{}) // it was replaced in a batch, or died meanwhile
+		}
+	}
 }
 
 const byRequest = "rolled back by request"
@@ -74,6 +81,9 @@ func (m *Machine) rollback(e Event) {
 	switch s := m.successor(); {
 	case s != nil && s.share > 0:
 		m.fail(s, byRequest)
+	case old.told:
+		m.answer(e.Request, "the swap that is running has told the active generation to stop already")
+		return
 	case back == nil:
 		m.answer(e.Request, "nothing to go back to: no canary runs, and no predecessor is there that was not told to stop (SWAPINIT_KEEP keeps one)")
 		return
@@ -87,7 +97,7 @@ func (m *Machine) rollback(e Event) {
 
 // promote ends a canary, or a keep, as if its time were over.
 func (m *Machine) promote(e Event) {
-	if s := m.successor(); s != nil && s.share > 0 {
+	if s := m.successor(); s != nil && s.share > 0 && !m.rolling() {
 		m.cutOver(s)
 	} else if !m.endKeeps() {
 		m.answer(e.Request, "nothing to promote: no canary runs, and no predecessor is kept")

@@ -6,9 +6,13 @@ import "fmt"
 type Op uint8
 
 const (
-	OpStart      Op = iota // start Generation with Command (nil: the default one); Canary: it is to get only a share first
-	OpSignal               // send Signal to Generation's main process; Resume
+	OpPrepare    Op = iota // a swap begins: do what comes before it, answer Prepared
+	OpStart                // start Worker of Generation with Command (nil: the default one; Again: that of Other); a Generation that was started before has its command; Canary: it is to get only a share first
+	OpSignal               // send Signal to Worker of Generation; Resume
 	OpKill                 // KILL every process of Generation
+	OpKillWorker           // KILL Worker of Generation
+	OpTakedown             // ask Generation to release Resource; answer Released
+	OpGo                   // Generation may use Resource
 	OpVerify               // find out whether Generation holds the endpoints; answer Verified or Refused
 	OpAim                  // Share of the new connections go to Generation, the rest to Other
 	OpCutOver              // Generation is active and gets all new connections; Other is the predecessor, 0 if it is dead
@@ -24,7 +28,7 @@ const (
 	OpExit                 // the end: exit with Status. Nothing follows
 )
 
-var opNames = [...]string{"start", "signal", "kill", "verify", "aim", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
+var opNames = [...]string{"prepare", "start", "signal", "kill", "kill-worker", "takedown", "go", "verify", "aim", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
 	"reply", "progress", "swapped", "transition", "exit"}
 
 func (o Op) String() string { return opNames[o] }
@@ -38,23 +42,34 @@ const (
 	StageReady    Stage = "ready"    // the successor says that it is ready
 	StageSettled  Stage = "settled"  // the successor has survived its settle time
 	StageCanary   Stage = "canary"   // the successor gets a share of the new connections
+	StageBatch    Stage = "batch"    // so many of the successor's workers, Reason, have replaced others
 	StageCutOver  Stage = "cutover"  // the successor is the active generation
 	StageKept     Stage = "kept"     // the predecessor, Other, is kept warm
 	StageDraining Stage = "draining" // the predecessor, Other, has connections that are not idle
 	StageStopping Stage = "stopping" // the predecessor, Other, has got its stop signal
 	StageFailed   Stage = "failed"   // the successor has failed
+	StageHook     Stage = "hook"     // what comes before the swap runs
+	StageTakedown Stage = "takedown" // the predecessor, Other, is to release a resource, Reason
+	StageGo       Stage = "go"       // the successor may use a resource, Reason
+	StageRespawn  Stage = "respawn"  // Worker has ended and is started again; Reason
 	StageBack     Stage = "back"     // the generation has the traffic again; Other lost it
 	StageHung     Stage = "hung"     // the generation missed its watchdog and gets ABRT
 )
+
+// EveryWorker is the Worker of an effect that is for all of a generation.
+const EveryWorker = -1
 
 // Effect is one thing to do. Which fields count is said at its Op. Effects are
 // to be performed in their order.
 type Effect struct {
 	Op         Op
 	Generation int
+	Worker     int
+	Resource   string
 	Other      int
 	Share      int // of Full
 	Canary     bool
+	Again      bool
 	Command    []string
 	Signal     Signal
 	Resume     bool // let it run again if it is stopped, or it would never see Signal
@@ -67,6 +82,6 @@ type Effect struct {
 }
 
 func (e Effect) String() string {
-	return fmt.Sprintf("%s{gen %d other %d share %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
-		e.Op, e.Generation, e.Other, e.Share, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
+	return fmt.Sprintf("%s{gen %d worker %d other %d share %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
+		e.Op, e.Generation, e.Worker, e.Other, e.Share, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
 }

@@ -29,23 +29,26 @@ func (s Status) String() string {
 	return fmt.Sprintf("exited with status %d", s.Code)
 }
 
-// Kind says what happened. The first group concerns one generation and is
-// decided by its state, the second concerns the container and is decided by the
-// machine's phase.
+// Kind says what happened. The first group concerns one generation, or one of its
+// workers where the comment says so, and is decided by its state; the second
+// concerns the container and is decided by the machine's phase.
 type Kind uint8
 
 const (
-	Started     Kind = iota // its program runs (exec succeeded)
-	StartFailed             // it could not be started; Reason, Status
-	Ready                   // it says that it is ready
-	Never                   // no readiness source of it will ever report; Reason
+	Started     Kind = iota // Worker's program runs (exec succeeded)
+	StartFailed             // Worker could not be started; Reason, Status
+	Ready                   // Worker says that it is ready
+	Never                   // no readiness source of Worker will ever report; Reason
 	Verified                // it holds the endpoints
 	Refused                 // it holds none of the endpoints; Reason
-	Exited                  // its main process has ended; Status
+	Exited                  // Worker has ended; Status
 	Swept                   // none of its processes is left
 	Extend                  // it asks for Duration more before its next deadline
-	Ping                    // it is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
-	Hung                    // it reports itself as hung (WATCHDOG=trigger)
+	Ping                    // Worker is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
+	Hung                    // Worker reports itself as hung (WATCHDOG=trigger)
+	Joined                  // it speaks on its channel
+	ReadyFor                // Worker could serve Resource, if that were free
+	Released                // it does not use Resource any more
 	Drained                 // its connections are idle, or there is nothing to wait for; Reason
 	Busy                    // its connections are not idle yet; Reason counts them
 	CheckFailed             // the check of the canary has failed; Reason
@@ -56,6 +59,7 @@ const (
 
 const (
 	Swap        Kind = numGenerationKinds + iota // a request for a swap; Request
+	Prepared                                     // what comes before a swap is done; Reason if it failed, Request.Command if it named one
 	Rollback                                     // the traffic is to go back to the predecessor; Request.ID
 	Promote                                      // the canary or the keep is to end well now; Request.ID
 	Stop                                         // the container is to stop
@@ -66,7 +70,7 @@ const (
 )
 
 var kindNames = [numKinds]string{"started", "start-failed", "ready", "never", "verified", "refused", "exited", "swept", "extend",
-	"ping", "hung", "drained", "busy", "check-failed", "note", "expired", "swap", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
+	"ping", "hung", "joined", "ready-for", "released", "drained", "busy", "check-failed", "note", "expired", "swap", "prepared", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
 
 func (k Kind) String() string {
 	if k < numKinds {
@@ -79,6 +83,8 @@ func (k Kind) String() string {
 type Event struct {
 	Kind       Kind
 	Generation int
+	Worker     int
+	Resource   string
 	Status     Status
 	Reason     string
 	Signal     Signal
@@ -92,7 +98,30 @@ type Request struct {
 	Command []string      // the replacement entrypoint; nil: the default one
 	Timeout time.Duration // time to become ready; 0: Config.ReadyTimeout
 	Canary  []Canary      // its stages; nil: Config.Canary
+
+	Strategy Strategy // the zero value: Config.Strategy
+	Again    bool     // the command of the active generation, whatever the default is
+	Force    bool     // the active generation is killed first
 }
+
+// Strategy is how a successor takes over.
+type Strategy uint8
+
+const (
+	Default  Strategy = iota // the configured one; as the configured one: Overlap
+	Overlap                  // both live until the successor has proved itself
+	Handover                 // the successor boots beside the predecessor, and takes one resource after the other from it
+	Replace                  // the predecessor ends first; connections wait
+)
+
+// Respawn says which workers of an active generation are started again.
+type Respawn uint8
+
+const (
+	RespawnNever Respawn = iota
+	RespawnOnFailure
+	RespawnAlways
+)
 
 // Full is all of the new connections, in the unit of Canary.Share.
 const Full = 10000

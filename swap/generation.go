@@ -35,18 +35,23 @@ type generation struct {
 	number  int
 	state   State
 	command []string
-	failed  bool   // a successor that did not make it
-	unfit   bool   // the traffic was taken from it: it is never gone back to
-	kept    bool   // out of service, but warm: keepBy runs
-	share   int    // a successor's part of the new connections, in a canary
-	stage   int    // the canary's stages that it has begun
-	ready   bool   // it has said that it is ready
+	failed  bool // a successor that did not make it
+	blocks  bool // it may hold what the next successor needs, and is ended soon
+	unfit   bool // the traffic was taken from it: it is never gone back to
+	cleared bool // it was told to stop for a successor that has not proved itself
+	kept    bool // out of service, but warm: keepBy runs
+	share   int  // a successor's part of the new connections, in a canary
+	stage   int  // the canary's stages that it has begun
+	workers []worker
+	ran     bool   // a program of it has run
+	joined  bool   // it speaks on its channel
+	ready   bool   // all workers that were asked for have said that they are ready
 	holds   bool   // it was seen to hold the endpoints
 	settled bool   // it has survived its settle time
 	told    bool   // it has got a signal that ends it
 	killed  bool   // it has got KILL
-	ended   bool   // its main process is gone
-	status  Status // how, once ended
+	ended   bool   // all its workers are gone for good
+	status  Status // of the latest that has ended
 	note    string // the last thing known about why it is not ready
 
 	// witnesses asked for the swap that took g out of service, to successor. They
@@ -54,8 +59,7 @@ type generation struct {
 	witnesses []Request
 	successor int
 
-	watchdog time.Duration // interval of its pings, 0: none
-	timeout  time.Duration // what it was given to become ready
+	timeout time.Duration // what it was given to become ready
 
 	// Deadlines, on the machine's clock.
 	readyBy   time.Duration // starting: ready; settling: verified
@@ -64,19 +68,22 @@ type generation struct {
 	keepBy    time.Duration // kept: the drain begins
 	drainBy   time.Duration // stop signal although connections are busy
 	killAt    time.Duration // KILL
-	pingBy    time.Duration // next ping of the watchdog
 	sweptBy   time.Duration // its strays: KILL
 	abandonAt time.Duration // its strays survived KILL: no longer waited for
 }
 
 // deadlines lists them all, for the next one and for clearing.
 func (g *generation) deadlines() []*time.Duration {
-	return []*time.Duration{&g.readyBy, &g.settleAt, &g.canaryAt, &g.keepBy, &g.drainBy, &g.killAt, &g.pingBy, &g.sweptBy, &g.abandonAt}
+	return []*time.Duration{&g.readyBy, &g.settleAt, &g.canaryAt, &g.keepBy, &g.drainBy, &g.killAt, &g.sweptBy, &g.abandonAt}
 }
 
+// clearDeadlines clears its workers' too.
 func (g *generation) clearDeadlines() {
 	for _, d := range g.deadlines() {
 		*d = never
+	}
+	for k := range g.workers {
+		g.workers[k].startAt, g.workers[k].pingBy, g.workers[k].killAt = never, never, never
 	}
 }
 
@@ -84,6 +91,10 @@ func (g *generation) nextDeadline() time.Duration {
 	next := never
 	for _, d := range g.deadlines() {
 		next = min(next, *d)
+	}
+	for k := range g.workers {
+		w := &g.workers[k]
+		next = min(next, w.startAt, w.pingBy, w.killAt)
 	}
 	return next
 }

@@ -7,38 +7,12 @@ import (
 
 // The way up: from start to active.
 
-func (m *Machine) started(g *generation, _ Event) {
-	if g.rising() {
-		m.progress(g, StageStarted, "")
-	}
-}
-
-func (m *Machine) startFailed(g *generation, e Event) {
-	if g.ended {
-		return
-	}
-	g.ended, g.status = true, e.Status
-	if g.rising() {
-		m.fail(g, e.Reason)
-		return
-	}
-	m.ended(g)
-}
-
-func (m *Machine) becameReady(g *generation, _ Event) {
-	if g.ready {
-		return
-	}
-	g.ready = true
-	if g.watchdog > 0 {
-		g.pingBy = m.now + g.watchdog
-	}
-	if g.state != Starting {
-		return // the first generation: active since its start
-	}
+// settle begins the time in which a successor that says it is ready has to prove
+// itself.
+func (m *Machine) settle(g *generation) {
 	m.transition(g, Settling, "it says that it is ready")
 	m.progress(g, StageReady, "")
-	if m.active.ended {
+	if m.active.ended && !m.active.cleared {
 		// Nobody serves. There is no one to protect from a bad successor.
 		m.cutOver(g)
 		return
@@ -70,18 +44,20 @@ func (m *Machine) verified(g *generation, _ Event) {
 
 func (m *Machine) refused(g *generation, e Event) { m.fail(g, e.Reason) }
 
-func (m *Machine) settling(g *generation, e Event) {
+func (m *Machine) settling(g *generation, _ Event) {
 	switch {
-	case g.pingBy <= m.now:
-		m.hung(g, e)
 	case g.settleAt <= m.now:
 		g.settleAt = never
 		g.settled = true
-		m.progress(g, StageSettled, "")
+		if !m.rolling() {
+			m.progress(g, StageSettled, "")
+		}
 		m.tryCutOver(g)
 	case g.canaryAt <= m.now:
 		g.canaryAt = never
 		m.tryCutOver(g)
+	case g.readyBy <= m.now && !g.whole():
+		m.notReadyInTime(g, Event{})
 	case g.readyBy <= m.now:
 		m.fail(g, "could not find out within "+seconds(verifyGrace)+" whether it holds the endpoints")
 	}
@@ -94,6 +70,8 @@ func (m *Machine) tryCutOver(g *generation) {
 	case !g.holds || !g.settled:
 	case g.stage < len(m.run.canary):
 		m.canary(g)
+	case g.begun() < len(g.workers) && !m.active.ended:
+		m.roll(g)
 	default:
 		m.cutOver(g)
 	}
@@ -112,15 +90,28 @@ func (m *Machine) cutOver(g *generation) {
 	}
 	m.emit(Effect{Op: OpCutOver, Generation: g.number, Other: predecessor})
 	m.progress(g, StageCutOver, "")
-	if !old.ended {
+	for k := range g.workers { // whose batch did not come: the predecessor has died
+		if !g.workers[k].asked {
+			m.start(g, k, Effect{})
+		}
+	}
+	if !old.ended && !old.told {
 		m.endKeeps()
-		m.leave(old, "its successor is active", m.cfg.Keep)
+		keep := m.cfg.Keep
+		if m.run.strategy != Overlap {
+			keep = 0
+		}
+		m.leave(old, "its successor is active", keep)
 	}
 	m.endRun(g, "", old)
 }
 
 // fail ends a successor that did not make it. The predecessor is not touched.
 func (m *Machine) fail(g *generation, reason string) {
+	if m.rolling() && !m.active.ended && m.phase == Running {
+		m.unroll(g, reason)
+		return
+	}
 	if g.share > 0 && !g.ended && m.cfg.Drain {
 		// A canary has served: its connections may finish.
 		m.giveUp(g, reason)
@@ -146,11 +137,14 @@ func (m *Machine) giveUp(g *generation, reason string) {
 
 func (m *Machine) failWith(g *generation, sig Signal, grace time.Duration, reason string) {
 	m.giveUp(g, reason)
+	g.blocks = true
 	if g.ended {
 		m.sweep(g, reason)
 	} else {
 		m.tell(g, sig, reason)
-		g.killAt = m.now + grace
+		if !g.ended {
+			g.killAt = m.now + grace
+		}
 	}
 	m.endRun(g, reason, nil)
 }
@@ -187,23 +181,30 @@ func (m *Machine) retire(g *generation, cause string) {
 	m.progressOther(m.active, StageStopping, cause, g.number)
 	m.tellWitnesses(g, StageStopping, cause)
 	m.tell(g, m.cfg.RetireSignal, cause)
-	if m.cfg.RetireTimeout > 0 {
+	if m.cfg.RetireTimeout > 0 && !g.ended {
 		g.killAt = m.now + m.cfg.RetireTimeout
 	}
 }
 
-// tell sends g the signal that ends it, 0 for none.
+// tell sends g the signal that ends it, 0 for none. What was to be started again
+// is not.
 func (m *Machine) tell(g *generation, sig Signal, cause string) {
 	g.told = true
-	g.pingBy = never
+	for k := range g.workers {
+		g.workers[k].startAt, g.workers[k].pingBy, g.workers[k].wanted = never, never, false
+	}
 	m.transition(g, Stopping, cause)
 	if sig != 0 {
-		m.emit(Effect{Op: OpSignal, Generation: g.number, Signal: sig, Resume: m.phase != Running})
+		m.signal(g, sig, m.phase != Running)
+	}
+	if g.living() == 0 && !g.ended {
+		g.ended = true
+		m.ended(g)
 	}
 }
 
 func (m *Machine) drained(g *generation, e Event) {
-	if !g.kept {
+	if !g.kept && g != m.giving {
 		m.retire(g, e.Reason)
 	}
 }
@@ -211,7 +212,7 @@ func (m *Machine) drained(g *generation, e Event) {
 // busy is said of a predecessor that has to wait. Whoever asked for the swap need
 // not.
 func (m *Machine) busy(g *generation, e Event) {
-	if g.kept {
+	if g.kept || g == m.giving {
 		return
 	}
 	m.progressOther(m.active, StageDraining, e.Reason, g.number)
@@ -219,33 +220,12 @@ func (m *Machine) busy(g *generation, e Event) {
 	m.answerWitnesses(g)
 }
 
-func (m *Machine) drainExpired(g *generation, e Event) {
+func (m *Machine) drainExpired(g *generation, _ Event) {
 	switch {
 	case g.keepBy <= m.now:
 		m.endKeep(g)
 	case g.drainBy <= m.now:
 		m.retire(g, "its connections are not idle, but the drain's time is over")
-	default:
-		m.watchdogExpired(g, e)
-	}
-}
-
-func (m *Machine) exited(g *generation, e Event) {
-	if g.ended {
-		return
-	}
-	g.ended, g.status = true, e.Status
-	switch {
-	case g.state == Starting:
-		reason := e.Status.String() + " before it was ready"
-		if g.note != "" {
-			reason += ": " + g.note
-		}
-		m.fail(g, reason)
-	case g.state == Settling:
-		m.fail(g, e.Status.String()+" while it settled")
-	default:
-		m.ended(g)
 	}
 }
 
@@ -258,22 +238,24 @@ func (m *Machine) ended(g *generation) {
 		return
 	}
 	// Whoever takes over gets the traffic before g's sockets are given up.
-	if back := m.untold(); back != nil {
+	if back := m.untold(); back != nil && !g.cleared {
 		// The predecessor still serves its connections and was never
 		// signalled: it takes the traffic again.
 		m.takeBack(back, fmt.Sprintf("generation %d %s", g.number, g.status))
 		m.sweep(g, g.status.String())
 		return
 	}
-	if m.run != nil && m.phase == Running {
+	if m.phase == Running && (m.run != nil || g.cleared) {
 		// In mid-swap: the successor takes over as soon as it is ready, and
-		// until then connections wait for it.
-		switch s := m.run.successor; {
+		// until then connections wait for it. One whose predecessor was ended for
+		// it has to settle all the same.
+		switch s := m.successor(); {
 		case s == nil:
-		case s.state == Settling:
+		case s.state == Settling && !g.cleared:
 			m.cutOver(s)
 		default:
 			m.emit(Effect{Op: OpAim, Generation: s.number, Share: Full})
+			m.goAll(s)
 		}
 		m.sweep(g, g.status.String())
 		return
@@ -319,6 +301,9 @@ func (m *Machine) kill(g *generation, cause string) {
 		g.abandonAt = m.now + abandon
 	}
 	m.emit(Effect{Op: OpKill, Generation: g.number})
+	if g == m.active && m.run != nil && m.run.successor == nil {
+		m.roomBy = m.now + roomTimeout // it may survive even that
+	}
 }
 
 func (m *Machine) stopExpired(g *generation, _ Event) {

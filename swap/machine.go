@@ -20,6 +20,11 @@ type Config struct {
 	LeftoverTimeout time.Duration // what leftovers get between TERM and KILL; 0: none
 	Watchdog        time.Duration // interval of the watchdog; 0: off
 	MaxGenerations  int           // live generations, at least 2
+	Workers         int           // processes a generation, at least 1
+	Batch           int           // how many of them are replaced at a time; 0: all
+	Respawn         Respawn       // which of them are started again
+	Strategy        Strategy      // of a swap that names none
+	Prepare         bool          // a swap begins with OpPrepare
 	StopSignal      Signal        // 0: the user has it dropped
 	RetireSignal    Signal
 	AbortSignal     Signal // for a generation that misses its watchdog
@@ -31,6 +36,7 @@ const (
 	verifyGrace = 10 * time.Second // an examination that takes longer counts as failed
 	abandon     = 5 * time.Second  // what survives KILL is not waited for any longer
 	roomTimeout = time.Minute      // the wait for room, where readiness has no limit
+	takedown    = 10 * time.Second // for a predecessor to release a resource
 	maxWaiting  = 256              // requests in the queue
 )
 
@@ -54,26 +60,34 @@ type Machine struct {
 	gens    []*generation // not gone, oldest first
 	last    int           // number of the newest generation
 	active  *generation   // serves, or was the last that did
+	giving  *generation   // a failed successor that serves on until the active one is whole again
+	anew    bool          // the active one ended for a swap that failed: its command is to be started again
 	run     *run          // the swap that runs
 	queue   []Request     // asked for since it began
 	queued  bool          // a swap is to follow; the queue may be empty (signals wait for no answer)
 	status  Status        // of the active generation, once it has ended for good
 	effects []Effect
 
-	delayEnd time.Duration // the stop delay's end
-	roomBy   time.Duration // the run's wait for room
-	sweptBy  time.Duration // leftovers: KILL
-	giveUpAt time.Duration // leftovers that survived KILL
+	delayEnd  time.Duration // the stop delay's end
+	roomBy    time.Duration // the run's wait for room
+	releaseBy time.Duration // handover: the predecessor is told to stop
+	givingBy  time.Duration // giving: the wait for the active one's workers
+	sweptBy   time.Duration // leftovers: KILL
+	giveUpAt  time.Duration // leftovers that survived KILL
 }
 
 // New makes a machine whose first generation, started with command, is active
 // from its start. The effects that start it come with the first Step.
 func New(cfg Config, command []string) *Machine {
-	m := &Machine{cfg: cfg, delayEnd: never, roomBy: never, sweptBy: never, giveUpAt: never}
-	g := m.newGeneration(command)
-	g.state = Active
-	m.active = g
-	m.emit(Effect{Op: OpStart, Generation: g.number, Command: command})
+	cfg.Workers = max(cfg.Workers, 1)
+	if cfg.Batch <= 0 || cfg.Batch > cfg.Workers {
+		cfg.Batch = cfg.Workers
+	}
+	cfg.Strategy = max(cfg.Strategy, Overlap)
+	m := &Machine{cfg: cfg, delayEnd: never, roomBy: never, releaseBy: never, givingBy: never, sweptBy: never, giveUpAt: never}
+	m.active = m.newGeneration(command)
+	m.active.state = Active
+	m.startAll(m.active, Effect{Command: command})
 	return m
 }
 
@@ -100,7 +114,7 @@ func (m *Machine) Step(now time.Duration, e Event) []Effect {
 // Deadline is when Step wants to be called with a Tick at the latest; false if
 // nothing is pending.
 func (m *Machine) Deadline() (time.Duration, bool) {
-	next := min(m.delayEnd, m.roomBy, m.sweptBy, m.giveUpAt)
+	next := min(m.delayEnd, m.roomBy, m.releaseBy, m.givingBy, m.sweptBy, m.giveUpAt)
 	for _, g := range m.gens {
 		next = min(next, g.nextDeadline())
 	}
@@ -142,7 +156,7 @@ func (m *Machine) transition(g *generation, to State, cause string) {
 
 func (m *Machine) newGeneration(command []string) *generation {
 	m.last++
-	g := &generation{number: m.last, command: command, watchdog: m.cfg.Watchdog}
+	g := &generation{number: m.last, command: command, workers: newWorkers(m.cfg.Workers, m.cfg.Watchdog)}
 	g.clearDeadlines()
 	m.gens = append(m.gens, g)
 	return g
@@ -183,7 +197,17 @@ func (m *Machine) expire() {
 		m.roomBy = never
 		m.endRun(nil, "no room for a successor: the generations that were told to stop do not end", nil)
 	}
+	if m.releaseBy <= m.now {
+		m.releaseBy = never
+		m.takeDown("it has not released what its successor needs within " + seconds(takedown))
+	}
+	if m.givingBy <= m.now {
+		m.giveBack()
+	}
 	for _, g := range append([]*generation(nil), m.gens...) {
+		if m.phase < Sweeping {
+			m.expireWorkers(g)
+		}
 		if g.nextDeadline() <= m.now {
 			m.generationEvent(Event{Kind: Expired, Generation: g.number})
 		}

@@ -12,6 +12,12 @@ type run struct {
 	command   []string
 	timeout   time.Duration
 	canary    []Canary
+	strategy  Strategy
+	again     bool
+	force     bool
+	preparing bool // what comes before it is not done yet
+	rolled    int  // so many workers of the predecessor were told to stop
+	asks      []ask
 	successor *generation // nil while there is no room for it
 }
 
@@ -49,10 +55,16 @@ func (m *Machine) request(e Event) {
 
 // begin starts a swap for requests that were all made before this moment.
 func (m *Machine) begin(requests []Request) {
-	m.run = &run{requests: requests, timeout: m.cfg.ReadyTimeout, canary: m.cfg.Canary}
+	m.run = &run{requests: requests, timeout: m.cfg.ReadyTimeout, canary: m.cfg.Canary, strategy: m.cfg.Strategy}
 	for _, r := range requests {
-		if r.Command != nil {
-			m.run.command = r.Command
+		if r.Command != nil || r.Again {
+			m.run.command, m.run.again = r.Command, r.Again
+		}
+		if r.Strategy != Default {
+			m.run.strategy = r.Strategy
+		}
+		if r.Force {
+			m.run.strategy, m.run.force = Replace, true
 		}
 		if r.Timeout > 0 {
 			m.run.timeout = r.Timeout
@@ -61,6 +73,35 @@ func (m *Machine) begin(requests []Request) {
 			m.run.canary = r.Canary
 		}
 	}
+	if m.run.strategy != Overlap || m.cfg.Batch < m.cfg.Workers {
+		m.run.canary = nil // there is nobody to share with, or the workers share by their number
+	}
+	if m.cfg.Prepare {
+		m.run.preparing = true
+		m.report(requests, Effect{Op: OpProgress, Generation: m.last + 1, Stage: StageHook})
+		m.emit(Effect{Op: OpPrepare, Generation: m.last + 1})
+		return
+	}
+	m.proceed()
+}
+
+// prepared is the end of what comes before a swap.
+func (m *Machine) prepared(e Event) {
+	if m.run == nil || !m.run.preparing {
+		return
+	}
+	m.run.preparing = false
+	if e.Reason != "" {
+		m.endRun(nil, e.Reason, nil)
+		return
+	}
+	if e.Request.Command != nil {
+		m.run.command, m.run.again = e.Request.Command, false
+	}
+	m.proceed()
+}
+
+func (m *Machine) proceed() {
 	m.roomBy = m.now + roomTimeout
 	if m.run.timeout > 0 {
 		m.roomBy = m.now + m.run.timeout
@@ -72,11 +113,28 @@ func (m *Machine) begin(requests []Request) {
 // no failed successor is still ending (it may hold what the next one needs, a
 // port or a lock). The oldest predecessor on its way out makes room.
 func (m *Machine) makeRoom() {
-	if m.run == nil || m.run.successor != nil || m.phase != Running {
+	if m.phase != Running || m.giving != nil {
 		return
 	}
-	if slices.ContainsFunc(m.gens, func(g *generation) bool { return g.failed && g.state == Stopping }) {
+	if slices.ContainsFunc(m.gens, func(g *generation) bool { return g.blocks }) {
 		return // its own deadlines end it
+	}
+	if m.anew {
+		if m.active.state != Gone {
+			return // forget calls again
+		}
+		m.startAnew()
+	}
+	if m.run == nil || m.run.successor != nil || m.run.preparing {
+		return
+	}
+	if m.run.strategy == Replace {
+		if !m.active.cleared && !m.active.ended {
+			m.clear("its successor takes its place")
+		}
+		if m.active.state != Gone {
+			return // forget calls again
+		}
 	}
 	if len(m.gens) >= m.cfg.MaxGenerations {
 		for _, g := range m.gens {
@@ -95,7 +153,12 @@ func (m *Machine) makeRoom() {
 		g.readyBy = m.now + g.timeout
 	}
 	m.run.successor = g
-	m.emit(Effect{Op: OpStart, Generation: g.number, Command: g.command, Canary: len(m.run.canary) > 0})
+	e := Effect{Command: g.command, Canary: len(m.run.canary) > 0, Again: m.run.again, Other: m.active.number}
+	if m.run.strategy == Overlap && !m.active.ended {
+		m.startBatch(g, e)
+	} else {
+		m.startAll(g, e)
+	}
 	if m.active.ended {
 		m.emit(Effect{Op: OpAim, Generation: g.number, Share: Full}) // connections wait for it
 	}
@@ -122,11 +185,21 @@ func (m *Machine) endRun(g *generation, reason string, old *generation) {
 	} else {
 		m.answerAll(r.requests, number, reason)
 	}
-	if m.active.ended {
+	m.releaseBy = never
+	switch {
+	case m.active == g:
+	case m.active.cleared && m.phase == Running:
+		// It ends for a swap only.
+		m.anew = true
+		m.makeRoom()
+	case m.active.ended:
 		// The active generation died in mid-swap and the successor, its only
 		// hope, failed too.
 		m.finish()
 		return
+	}
+	if reason != "" {
+		m.goBack(r)
 	}
 	if m.queued && m.phase == Running {
 		next := m.queue
@@ -157,11 +230,16 @@ func (m *Machine) refuse(e Event) { m.answer(e.Request, stopping) }
 func (m *Machine) progress(g *generation, s Stage, detail string) { m.progressOther(g, s, detail, 0) }
 
 func (m *Machine) progressOther(g *generation, s Stage, detail string, other int) {
-	e := Effect{Op: OpProgress, Generation: g.number, Other: other, Stage: s, Reason: detail}
+	e := Effect{Op: OpProgress, Generation: g.number, Other: other, Share: g.share, Stage: s, Reason: detail}
 	m.emit(e)
 	if m.run != nil && m.run.successor == g {
 		m.report(m.run.requests, e)
 	}
+}
+
+// progressLog notes a stage of which the successor is not known yet.
+func (m *Machine) progressLog(s Stage, detail string, other int) {
+	m.emit(Effect{Op: OpProgress, Generation: m.last + 1, Other: other, Stage: s, Reason: detail})
 }
 
 // report tells a stage to those who asked for the swap.

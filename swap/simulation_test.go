@@ -18,7 +18,17 @@ var (
 type pending struct {
 	at    time.Duration
 	order int
+	life  int // of the worker that it is about; another one has nothing to do with it
 	event Event
+}
+
+// name is that of a worker.
+type name struct{ generation, worker int }
+
+// body is the process of a worker.
+type body struct {
+	life  int
+	alive bool
 }
 
 type agenda []pending
@@ -46,7 +56,7 @@ type world struct {
 	agenda  agenda
 	order   int
 	nextID  uint64
-	dead    map[int]bool
+	bodies  map[name]*body
 	strays  map[int]bool // something of it is left when its main process is gone
 	undying map[int]bool // survives KILL (uninterruptible sleep)
 	events  int
@@ -67,11 +77,26 @@ func newWorld(seed uint64) *world {
 	if r.IntN(10) == 0 {
 		cfg.StopSignal = 0
 	}
-	cfg.Keep = pick(0, 0, s, 20*s)
-	for range r.IntN(3) * r.IntN(2) {
-		cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
+	cfg.Respawn = Respawn(r.IntN(3) * r.IntN(2))
+	cfg.Prepare = r.IntN(5) == 0
+	cfg.Workers = 1
+	if r.IntN(2) == 0 {
+		cfg.Workers += r.IntN(4)
 	}
-	return &world{r: r, cfg: cfg, m: New(cfg, nil), c: newChecker(cfg), dead: map[int]bool{}, strays: map[int]bool{}, undying: map[int]bool{}}
+	cfg.Batch = 1 + r.IntN(cfg.Workers)
+	if r.IntN(5) == 0 {
+		cfg.Strategy = Strategy(r.IntN(4))
+	}
+	if cfg.Strategy > Overlap {
+		cfg.Batch = cfg.Workers
+	}
+	if cfg.Batch == cfg.Workers && cfg.Strategy <= Overlap { // else the settings contradict each other
+		cfg.Keep = pick(0, 0, s, 20*s)
+		for range r.IntN(3) * r.IntN(2) {
+			cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
+		}
+	}
+	return &world{r: r, cfg: cfg, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
 }
 
 func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
@@ -82,19 +107,30 @@ func (w *world) later(upTo time.Duration) time.Duration {
 
 func (w *world) plan(at time.Duration, e Event) {
 	w.order++
-	heap.Push(&w.agenda, pending{at, w.order, e})
+	life := 0
+	if b := w.bodies[name{e.Generation, e.Worker}]; b != nil {
+		life = b.life
+	}
+	heap.Push(&w.agenda, pending{at, w.order, life, e})
 }
 
-func (w *world) death(n int, at time.Duration, st Status) {
-	w.plan(at, Event{Kind: Exited, Generation: n, Status: st})
+func (w *world) death(n, k int, at time.Duration, st Status) {
+	w.plan(at, Event{Kind: Exited, Generation: n, Worker: k, Status: st})
+}
+
+// stale: the event is about a worker that is dead already.
+func (w *world) stale(p pending) bool {
+	b := w.bodies[name{p.event.Generation, p.event.Worker}]
+	switch p.event.Kind {
+	case Started, StartFailed, Ready, Never, Exited, Ping, Hung, ReadyFor, Joined:
+		return b == nil || !b.alive || b.life != p.life
+	}
+	return false
 }
 
 func (w *world) step(e Event) error {
-	if e.Kind == Exited {
-		if w.dead[e.Generation] {
-			return nil // nobody dies twice
-		}
-		w.dead[e.Generation] = true
+	if e.Kind == Exited || e.Kind == StartFailed {
+		w.bodies[name{e.Generation, e.Worker}].alive = false
 	}
 	w.events++
 	w.c.in(w.now, e)
@@ -118,29 +154,48 @@ func (w *world) step(e Event) error {
 
 // react is how the simulated processes answer what is done to them.
 func (w *world) react(f Effect) {
-	n := f.Generation
+	n, k := f.Generation, f.Worker
 	switch f.Op {
+	case OpPrepare:
+		e := Event{Kind: Prepared}
+		switch {
+		case w.chance(20):
+			e.Reason = "the hook failed"
+		case w.chance(20):
+			e.Request.Command = []string{"hooked"}
+		}
+		w.plan(w.later(5*time.Second), e)
 	case OpStart:
+		if b := w.bodies[name{n, k}]; b == nil {
+			w.bodies[name{n, k}] = &body{life: 1, alive: true}
+		} else {
+			b.life++
+			b.alive = true
+		}
 		w.strays[n] = w.chance(20)
 		w.undying[n] = w.chance(2)
 		if w.chance(8) {
-			w.dead[n] = true
-			w.plan(w.later(time.Second), Event{Kind: StartFailed, Generation: n, Reason: "cannot exec", Status: Status{Code: 127}})
+			w.plan(w.later(time.Second), Event{Kind: StartFailed, Generation: n, Worker: k, Reason: "cannot exec", Status: Status{Code: 127}})
 			return
 		}
-		w.plan(w.later(100*time.Millisecond), Event{Kind: Started, Generation: n})
+		w.plan(w.later(100*time.Millisecond), Event{Kind: Started, Generation: n, Worker: k})
 		if w.chance(85) {
-			w.plan(w.later(12*time.Second), Event{Kind: Ready, Generation: n})
+			w.plan(w.later(12*time.Second), Event{Kind: Ready, Generation: n, Worker: k})
 		}
 		if w.chance(10) {
-			w.plan(w.later(20*time.Second), Event{Kind: Never, Generation: n, Reason: "closed"})
+			w.plan(w.later(20*time.Second), Event{Kind: Never, Generation: n, Worker: k, Reason: "closed"})
 		}
 		if w.chance(25) {
-			w.death(n, w.later(60*time.Second), Status{Code: w.r.IntN(256)})
+			w.death(n, k, w.later(60*time.Second), Status{Code: w.r.IntN(256)})
 		}
 		for range w.r.IntN(4) {
-			kinds := []Kind{Extend, Ping, Ping, Note, Hung}
-			w.plan(w.later(20*time.Second), Event{Kind: kinds[w.r.IntN(len(kinds))], Generation: n, Duration: time.Duration(w.r.Int64N(int64(9 * time.Second))), Reason: "note"})
+			kinds := []Kind{Extend, Ping, Ping, Note, Hung, Joined, ReadyFor, ReadyFor}
+			w.plan(w.later(20*time.Second), Event{Kind: kinds[w.r.IntN(len(kinds))], Generation: n, Worker: k, Duration: time.Duration(w.r.Int64N(int64(9 * time.Second))),
+				Resource: string(rune('a' + w.r.IntN(2))), Reason: "note"})
+		}
+	case OpTakedown:
+		if w.chance(60) {
+			w.plan(w.later(12*time.Second), Event{Kind: Released, Generation: n, Resource: f.Resource})
 		}
 	case OpVerify:
 		switch {
@@ -151,12 +206,20 @@ func (w *world) react(f Effect) {
 		}
 	case OpSignal:
 		if f.Signal != sigOther && w.chance(80) {
-			w.death(n, w.later(8*time.Second), Status{Code: w.r.IntN(3)})
+			w.death(n, k, w.later(8*time.Second), Status{Code: w.r.IntN(3)})
+		}
+	case OpKillWorker:
+		if !w.undying[n] {
+			w.death(n, k, w.later(50*time.Millisecond), Status{Signal: 9})
 		}
 	case OpKill:
 		if !w.undying[n] {
 			w.strays[n] = false
-			w.death(n, w.later(50*time.Millisecond), Status{Signal: 9})
+			for k := range w.cfg.Workers {
+				if b := w.bodies[name{n, k}]; b != nil && b.alive {
+					w.death(n, k, w.later(50*time.Millisecond), Status{Signal: 9})
+				}
+			}
 			w.plan(w.later(60*time.Millisecond), Event{Kind: Swept, Generation: n})
 		}
 	case OpDrain:
@@ -202,6 +265,12 @@ func (w *world) user() Event {
 		if w.chance(5) {
 			r.Canary = []Canary{{2500, time.Second}, {5000, 3 * time.Second}}
 		}
+		if w.chance(10) {
+			r.Strategy = Strategy(w.r.IntN(4))
+		}
+		if w.chance(5) {
+			r.Command, r.Again, r.Force = nil, true, w.chance(50)
+		}
 		if w.chance(20) {
 			r.Timeout = time.Duration(1+w.r.IntN(20)) * time.Second
 		}
@@ -216,8 +285,8 @@ func (w *world) user() Event {
 	case k < 17 && w.chance(25):
 		return Event{Kind: Stop}
 	default:
-		kinds := []Kind{Started, Ready, Never, Verified, Refused, Swept, Extend, Ping, Drained, Busy, CheckFailed, Note, Tick}
-		return Event{Kind: kinds[w.r.IntN(len(kinds))], Generation: w.r.IntN(w.c.last + 2), Reason: "stray event"}
+		kinds := []Kind{Started, Ready, Never, Verified, Refused, Swept, Extend, Ping, Drained, Busy, CheckFailed, Note, Tick, ReadyFor, Released, Joined, Prepared}
+		return Event{Kind: kinds[w.r.IntN(len(kinds))], Generation: w.r.IntN(w.c.last + 2), Worker: w.r.IntN(w.cfg.Workers + 1), Reason: "stray event", Resource: "a"}
 	}
 }
 
@@ -228,6 +297,9 @@ func (w *world) advance() (bool, error) {
 	if len(w.agenda) > 0 && (!armed || w.agenda[0].at <= deadline) {
 		p := heap.Pop(&w.agenda).(pending)
 		w.now = max(w.now, p.at)
+		if w.stale(p) {
+			return true, nil
+		}
 		return true, w.step(p.event)
 	}
 	if !armed {
@@ -259,6 +331,9 @@ func (w *world) run() error {
 		if err != nil {
 			return err
 		}
+		if g := w.m.active; g.cleared && g.told || w.m.rolling() {
+			more = more || w.userKills()
+		}
 		if !more || i > 10000 {
 			return fmt.Errorf("a swap that does not end: %v", w.m.Views())
 		}
@@ -272,16 +347,25 @@ func (w *world) run() error {
 		if err != nil {
 			return err
 		}
-		if n := w.m.Active(); !more && !w.dead[n] {
-			// No limit was set and it does not stop: the user kills it.
-			w.death(n, w.now+30*time.Second, Status{Signal: 9})
-			more = true
-		}
+		more = more || w.userKills()
 		if !more || i > 10000 {
 			return fmt.Errorf("a container that does not end: phase %d, %v", w.m.Phase(), w.m.Views())
 		}
 	}
 	return nil
+}
+
+// userKills ends an active generation that was told to stop, does not, and has
+// no limit set.
+func (w *world) userKills() (any bool) {
+	n := w.m.Active()
+	for k := range w.cfg.Workers {
+		if b := w.bodies[name{n, k}]; b != nil && b.alive {
+			w.death(n, k, w.now+30*time.Second, Status{Signal: 9})
+			any = true
+		}
+	}
+	return any
 }
 
 // TestSimulation drives random schedules of deaths, readiness, timeouts,
@@ -385,7 +469,7 @@ func TestCheckerCounts(t *testing.T) {
 			return in
 		},
 		"traffic left with the dead": drop(OpCutOver),
-		"a lost rollback":            nil,
+		"a lost rollback":            func(in []Effect, _ *Machine) []Effect { return in },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -396,9 +480,8 @@ func TestCheckerCounts(t *testing.T) {
 				}
 				w = newWorld(seed + 1)
 				w.c = newChecker(w.cfg)
-				if fault == nil {
+				if name == "a lost rollback" {
 					w.c.verbs[99] = true
-					fault = func(in []Effect, _ *Machine) []Effect { return in }
 				}
 				if w.runWith(fault) != nil {
 					return
@@ -436,7 +519,6 @@ func FuzzMachine(f *testing.F) {
 			return
 		}
 		w := newWorld(uint64(data[0]))
-		dead := map[int]bool{}
 		if err := w.c.out(w.m.Step(0, Event{Kind: Tick}), w.m.Views()); err != nil {
 			t.Fatal(err)
 		}
@@ -446,10 +528,12 @@ func FuzzMachine(f *testing.F) {
 				Status: Status{Code: int(data[i])}, Duration: time.Duration(data[i]) * time.Second, Signal: sigOther}
 			switch e.Kind {
 			case Exited, StartFailed:
-				if dead[e.Generation] || e.Generation > w.c.last {
-					continue
+				e.Worker = int(data[i+1] & 3)
+				if p := w.c.parts[name{e.Generation, e.Worker}]; p == nil || !p.alive {
+					continue // nobody dies twice
 				}
-				dead[e.Generation] = true
+			case Ready, ReadyFor, Ping:
+				e.Worker, e.Resource = int(data[i+1]&3), "a"
 			case Swap, Rollback, Promote:
 				w.nextID++
 				e.Request.ID = w.nextID

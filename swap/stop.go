@@ -9,16 +9,23 @@ func (m *Machine) stop(Event) {
 		m.answer(q, stopping)
 	}
 	m.queue, m.queued = nil, false
-	if m.run == nil {
-		return
+	for _, g := range m.gens {
+		for k := range g.workers {
+			g.workers[k].startAt = never // nobody is started any more
+		}
 	}
-	g := m.run.successor
-	if g != nil {
-		// It is told with all others, after the delay.
-		m.giveUp(g, stopping)
-		m.transition(g, Stopping, stopping)
+	if m.run != nil {
+		g := m.run.successor
+		if g != nil {
+			// It is told with all others, after the delay.
+			m.giveUp(g, stopping)
+			m.transition(g, Stopping, stopping)
+		}
+		m.endRun(g, stopping, nil)
 	}
-	m.endRun(g, stopping, nil)
+	if m.anew && m.active.ended {
+		m.finish() // nobody serves, and nobody will
+	}
 }
 
 // stopAll tells every generation. One that has got the same signal as a retired
@@ -34,7 +41,10 @@ func (m *Machine) stopAll() {
 			g.drainBy = never // the KILL of one that missed its watchdog stays
 			m.tell(g, m.cfg.StopSignal, stopping)
 		}
-		if m.cfg.StopTimeout > 0 && !g.killed {
+		if m.phase >= Sweeping {
+			return // the active one had no process, and none will come
+		}
+		if m.cfg.StopTimeout > 0 && !g.killed && !g.ended {
 			g.killAt = min(g.killAt, m.now+m.cfg.StopTimeout)
 		}
 	}
@@ -46,20 +56,16 @@ func (m *Machine) stopAgain(Event) {
 		return
 	}
 	for _, g := range m.gens {
-		if !g.ended {
-			m.emit(Effect{Op: OpSignal, Generation: g.number, Signal: m.cfg.StopSignal, Resume: m.phase != Running})
-		}
+		m.signal(g, m.cfg.StopSignal, true)
 	}
 }
 
 // forward passes a signal on to the active generation and, while a swap runs,
 // to a successor that is ready for it.
 func (m *Machine) forward(e Event) {
-	if !m.active.ended {
-		m.emit(Effect{Op: OpSignal, Generation: m.active.number, Signal: e.Signal})
-	}
-	if m.run != nil && m.run.successor != nil && m.run.successor.state == Settling {
-		m.emit(Effect{Op: OpSignal, Generation: m.run.successor.number, Signal: e.Signal})
+	m.signal(m.active, e.Signal, false)
+	if s := m.successor(); s != nil && s.state == Settling {
+		m.signal(s, e.Signal, false)
 	}
 }
 
@@ -70,6 +76,7 @@ func (m *Machine) finish() {
 		return
 	}
 	m.phase = Sweeping
+	m.releaseBy, m.givingBy = never, never
 	m.status = m.active.status
 	m.delayEnd = never
 	for _, q := range m.queue {

@@ -9,16 +9,19 @@ type generationAction struct {
 
 // The reasons for doing nothing.
 const (
-	whyOnce     = "happens once, and did before"
-	whyReady    = "readiness is known already"
-	whyNotAsked = "asked for only while settling"
-	whyGoing    = "on its way out: it is not waited for as a successor any more"
-	whyNotOut   = "asked for only on the way out"
-	whyGone     = "no event of it counts any more"
-	whyAlways   = "an active generation's readiness changes nothing but health"
-	whyNoLimit  = "has no deadline that it could extend"
-	whyNoCanary = "no canary of it runs"
-	whyTold     = "it has been told to stop, whatever its connections do"
+	whyOnce        = "happens once, and did before"
+	whyReady       = "readiness is known already"
+	whyNotAsked    = "asked for only while settling"
+	whyGoing       = "on its way out: it is not waited for as a successor any more"
+	whyNotOut      = "asked for only on the way out"
+	whyGone        = "no event of it counts any more"
+	whyAlways      = "an active generation's readiness changes nothing but health"
+	whyNoLimit     = "has no deadline that it could extend"
+	whyNoCanary    = "no canary of it runs"
+	whyWorkers     = "only its workers have deadlines, and those were looked at"
+	whyNothingHeld = "nobody has asked it to release anything"
+	whyHandover    = "the handover is over"
+	whyTold        = "it has been told to stop, whatever its connections do"
 )
 
 // generationActions is the table of all pairs of state and event; a test walks
@@ -36,6 +39,9 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Extend:      {do: (*Machine).extendReady},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
+		Joined:      {do: (*Machine).join},
+		ReadyFor:    {do: (*Machine).readyFor},
+		Released:    {why: whyNothingHeld},
 		Drained:     {why: whyNotOut},
 		Busy:        {why: whyNotOut},
 		CheckFailed: {why: whyNoCanary},
@@ -45,7 +51,7 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 	Settling: {
 		Started:     {do: (*Machine).started},
 		StartFailed: {do: (*Machine).startFailed},
-		Ready:       {why: whyReady},
+		Ready:       {do: (*Machine).becameReady},
 		Never:       {why: whyReady},
 		Verified:    {do: (*Machine).verified},
 		Refused:     {do: (*Machine).refused},
@@ -54,6 +60,9 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Extend:      {why: whyNoLimit},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
+		Joined:      {do: (*Machine).join},
+		ReadyFor:    {do: (*Machine).readyFor},
+		Released:    {why: whyNothingHeld},
 		Drained:     {why: whyNotOut},
 		Busy:        {why: whyNotOut},
 		CheckFailed: {do: (*Machine).checkFailed},
@@ -72,11 +81,14 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Extend:      {why: whyNoLimit},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
+		Joined:      {do: (*Machine).join},
+		ReadyFor:    {do: (*Machine).readyFor},
+		Released:    {do: (*Machine).released},
 		Drained:     {why: whyNotOut},
 		Busy:        {why: whyNotOut},
 		CheckFailed: {why: whyNoCanary},
 		Note:        {do: (*Machine).note},
-		Expired:     {do: (*Machine).watchdogExpired},
+		Expired:     {why: whyWorkers},
 	},
 	Draining: {
 		Started:     {why: whyOnce},
@@ -90,6 +102,9 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Extend:      {why: whyNoLimit},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
+		Joined:      {do: (*Machine).join},
+		ReadyFor:    {why: whyGoing},
+		Released:    {why: whyHandover},
 		Drained:     {do: (*Machine).drained},
 		Busy:        {do: (*Machine).busy},
 		CheckFailed: {why: whyNoCanary},
@@ -108,6 +123,9 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Extend:      {do: (*Machine).extendStop},
 		Ping:        {why: "a watchdog does not watch what was told to stop; the stop's own deadline does"},
 		Hung:        {why: "it was told to stop and has its deadline"},
+		Joined:      {why: whyGoing},
+		ReadyFor:    {why: whyGoing},
+		Released:    {do: (*Machine).released},
 		Drained:     {why: whyOnce},
 		Busy:        {why: whyTold},
 		CheckFailed: {why: whyNoCanary},
@@ -117,7 +135,7 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 	Gone: {
 		Started: {why: whyGone}, StartFailed: {why: whyGone}, Ready: {why: whyGone}, Never: {why: whyGone},
 		Verified: {why: whyGone}, Refused: {why: whyGone}, Exited: {why: whyGone}, Swept: {why: whyGone},
-		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone}, CheckFailed: {why: whyGone},
+		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Joined: {why: whyGone}, ReadyFor: {why: whyGone}, Released: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone}, CheckFailed: {why: whyGone},
 		Note: {why: whyGone}, Expired: {why: whyGone},
 	},
 }
@@ -134,6 +152,7 @@ func ignore(*Machine, Event) {}
 var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction{
 	Running: {
 		Swap - numGenerationKinds:        {do: (*Machine).request},
+		Prepared - numGenerationKinds:    {do: (*Machine).prepared},
 		Rollback - numGenerationKinds:    {do: (*Machine).rollback},
 		Promote - numGenerationKinds:     {do: (*Machine).promote},
 		Stop - numGenerationKinds:        {do: (*Machine).stop},
@@ -143,6 +162,7 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Delaying: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
 		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
 		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
@@ -152,6 +172,7 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	StoppingAll: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
 		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
 		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: (*Machine).stopAgain},
@@ -161,6 +182,7 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Sweeping: {
 		Swap - numGenerationKinds:        {do: (*Machine).refuse},
+		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
 		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
 		Promote - numGenerationKinds:     {do: (*Machine).refuse},
 		Stop - numGenerationKinds:        {do: ignore, why: "everything that is left has got its signal"},
@@ -170,6 +192,7 @@ var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction
 	},
 	Over: {
 		Swap - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+		Prepared - numGenerationKinds:    {do: ignore, why: "nothing follows the exit"},
 		Rollback - numGenerationKinds:    {do: ignore, why: "nothing follows the exit"},
 		Promote - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
 		Stop - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
