@@ -1,0 +1,139 @@
+package channel
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+// Kind is what a message says.
+type Kind uint8
+
+const (
+	// Ready: the child can serve.
+	Ready Kind = iota + 1
+	// ReadyFor: it could take over Resource.
+	ReadyFor
+	// Released: it holds Resource no longer.
+	Released
+	// Garbage: it wrote a line that is no message; Data says why not.
+	Garbage
+	// Gone: every holder of the child's end has closed it. It is the last one.
+	Gone
+
+	// Go tells the child to take over Resource.
+	Go
+	// Takedown tells it to release Resource.
+	Takedown
+	// Deliver brings it Data.
+	Deliver
+)
+
+// Message is one line, or an event of the channel itself.
+type Message struct {
+	Kind     Kind
+	Resource string // of ReadyFor, Released, Go, Takedown: 1 to 256 bytes of printable UTF-8
+	Data     string // of Deliver: JSON; of Garbage: the reason
+}
+
+const (
+	resourceMax = 256  // bytes
+	valuesMax   = 1024 // in a line for us; each takes some 100 bytes to parse
+)
+
+// parse reads a line of the child's. Its Kind is 0 when it is none of our
+// business: programs newer than us, and Node's, say more than we know.
+func parse(line []byte, node bool) Message {
+	values, reason := check(line)
+	switch {
+	case reason != "":
+		return garbage(reason)
+	case values > valuesMax:
+		if bytes.Contains(line, []byte(`"swapinit"`)) {
+			return garbage("a line has too many values")
+		}
+		return Message{}
+	}
+	var p fastjson.Parser
+	v, err := p.ParseBytes(line)
+	if err != nil {
+		return garbage("a line is not JSON") // not after check
+	}
+	if v.Type() != fastjson.TypeObject {
+		switch {
+		case !node:
+			return garbage("a line is not a JSON object")
+		case string(v.GetStringBytes()) == "ready":
+			return Message{Kind: Ready}
+		}
+		return Message{}
+	}
+	name := v.GetStringBytes("swapinit")
+	var kind Kind
+	switch string(name) {
+	case "ready":
+		return Message{Kind: Ready}
+	case "readyFor":
+		kind = ReadyFor
+	case "released":
+		kind = Released
+	default:
+		return Message{}
+	}
+	// A copy: the parser's strings are in its own memory.
+	resource := string(v.GetStringBytes("resource"))
+	if !isResource(resource) {
+		return garbage("the resource of " + string(name) + " is not 1 to 256 bytes of printable text")
+	}
+	return Message{Kind: kind, Resource: resource}
+}
+
+func garbage(reason string) Message { return Message{Kind: Garbage, Data: reason} }
+
+// isResource holds for what can be logged and sent back as it is.
+func isResource(s string) bool {
+	for _, r := range s {
+		if !strconv.IsPrint(r) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= resourceMax && utf8.ValidString(s)
+}
+
+// encode returns the line for m, or nil if it cannot be one.
+func encode(m Message, node bool) []byte {
+	var b []byte
+	switch m.Kind {
+	case Go, Takedown:
+		if !isResource(m.Resource) {
+			return nil
+		}
+		b = append(b, `{"swapinit":"go","resource":`...)
+		if m.Kind == Takedown {
+			b = append(b[:0], `{"swapinit":"takedown","resource":`...)
+		}
+		// In printable text only " and \ are escaped, in Go as in JSON.
+		b = append(strconv.AppendQuote(b, m.Resource), '}')
+	case Deliver:
+		// Node's JSON.parse throws, and nothing catches it.
+		if _, reason := check([]byte(m.Data)); reason != "" {
+			return nil
+		}
+		if node {
+			b = append(b, m.Data...)
+		} else {
+			b = append(b, `{"swapinit":"message","data":`...)
+			b = append(append(b, m.Data...), '}')
+		}
+		for i, c := range b {
+			if c == '\n' || c == '\r' {
+				b[i] = ' ' // between values, as strings have none
+			}
+		}
+	default:
+		return nil
+	}
+	return append(b, '\n')
+}

@@ -1,0 +1,88 @@
+// Package cpu tells how many CPUs this process may use.
+package cpu
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Allowed returns the number of CPUs, at least 1: those that this thread may
+// run on, or fewer if a cgroup that it is in has a lower quota, rounded up. It
+// reads anew at each call what `docker update` and the like can change.
+func Allowed() int {
+	n := runtime.NumCPU() // as it was at start
+	var set unix.CPUSet
+	// It fails on machines with more CPUs than the set has room for.
+	if err := unix.SchedGetaffinity(0, &set); err == nil && set.Count() > 0 {
+		n = set.Count()
+	}
+	return limit(n, "/proc/self/cgroup", "/sys/fs/cgroup")
+}
+
+// limit is n, or less by the quotas of the cgroups that the file membership
+// names (see cgroups(7)), in the hierarchies below mount. What cannot be read
+// limits nothing.
+func limit(n int, membership, mount string) int {
+	text, _ := os.ReadFile(membership)
+	for rest := string(text); rest != ""; {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		// "0::/path" in version 2, "4:cpu,cpuacct:/path" in version 1.
+		_, line, _ = strings.Cut(line, ":")
+		controllers, dir, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		root := mount
+		if controllers != "" {
+			if !strings.Contains(","+controllers+",", ",cpu,") {
+				continue
+			}
+			// Mounted with others it has a link of this name; theirs may come in
+			// another order than here.
+			root = mount + "/cpu"
+		}
+		// Each group up to the root limits those in it. In a container the path
+		// can be one of the host's, which is not there: then the root is ours.
+		for dir = filepath.Clean("/" + dir); ; dir = filepath.Dir(dir) {
+			n = min(n, quota(root+dir))
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return max(n, 1)
+}
+
+// quota is how many CPUs the cgroup at dir may use, rounded up.
+func quota(dir string) int {
+	text, err := os.ReadFile(dir + "/cpu.max") // "150000 100000", "max 100000"
+	if err != nil {
+		text, _ = os.ReadFile(dir + "/cpu.cfs_quota_us") // "150000", "-1"
+		period, _ := os.ReadFile(dir + "/cpu.cfs_period_us")
+		text = append(append(text, ' '), period...)
+	}
+	const unlimited = 1 << 30
+	fields := strings.Fields(string(text))
+	if len(fields) != 2 {
+		return unlimited
+	}
+	time, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil {
+		return unlimited
+	}
+	period, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil || period == 0 || time/period >= unlimited {
+		return unlimited
+	}
+	n := int(time / period)
+	if time%period > 0 {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,151 @@
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// looker answers with one result after the other, the last for ever.
+type looker struct {
+	answers []answer
+	looks   int
+}
+
+type answer struct {
+	open, idle, half, queued int
+	err                      error
+}
+
+func (l *looker) look(time.Duration) (int, int, int, int, error) {
+	a := l.answers[min(l.looks, len(l.answers)-1)]
+	l.looks++
+	return a.open, a.idle, a.half, a.queued, a.err
+}
+
+type looks []func(time.Duration) (int, int, int, int, error)
+
+func TestDrainOver(t *testing.T) {
+	failed := errors.New("no look")
+	for name, c := range map[string]struct {
+		answers []answer
+		gone    bool
+		looks   int
+		busy    bool
+		errors  int
+	}{
+		"nothing":            {[]answer{{}}, false, 1, false, 0},
+		"all idle":           {[]answer{{open: 3, idle: 3}}, false, 1, false, 0},
+		"one busy":           {[]answer{{open: 3, idle: 2}, {open: 3, idle: 3}}, false, 2, true, 0},
+		"a handshake":        {[]answer{{half: 1}, {half: 1}, {}}, false, 3, true, 0},
+		"a queue":            {[]answer{{queued: 1}, {}}, false, 2, true, 0},
+		"idle is not gone":   {[]answer{{open: 1, idle: 1}, {open: 1, idle: 1}, {}}, true, 3, true, 0},
+		"gone":               {[]answer{{}}, true, 1, false, 0},
+		"failures":           {[]answer{{err: failed}, {err: failed}, {err: errors.New("another")}, {}}, false, 4, true, 2},
+		"busy later":         {[]answer{{half: 1}, {open: 1}, {}}, false, 3, true, 0},
+		"a failure is busy":  {[]answer{{err: failed}, {}}, true, 2, true, 1},
+		"many sorts of them": {append(manyErrors(50), answer{}), false, 51, true, errorsMost},
+	} {
+		l := &looker{answers: c.answers}
+		quiet := &looker{answers: []answer{{open: 2, idle: 2}}}
+		if c.gone {
+			quiet.answers = []answer{{}}
+		}
+		busy, failures := 0, 0
+		d := Drain{
+			Looks: looks{quiet.look, l.look},
+			Gone:  c.gone,
+			Busy:  func(open, idle int) { busy++ },
+			Error: func(error) { failures++ },
+		}
+		if !d.Run(nil) {
+			t.Errorf("%s: stopped", name)
+		}
+		if l.looks != c.looks || quiet.looks != c.looks || (busy == 1) != c.busy || busy > 1 || failures != c.errors {
+			t.Errorf("%s: %d and %d looks, %d times busy, %d failures", name, l.looks, quiet.looks, busy, failures)
+		}
+	}
+}
+
+func manyErrors(n int) (list []answer) {
+	for i := range n {
+		list = append(list, answer{err: fmt.Errorf("failure %d", i)})
+	}
+	return list
+}
+
+func TestDrainNeedsNobodyToTell(t *testing.T) {
+	l := &looker{answers: []answer{{err: errors.New("no look")}, {}}}
+	if !(Drain{Looks: looks{l.look}}).Run(nil) {
+		t.Error("stopped")
+	}
+	if !(Drain{}).Run(nil) {
+		t.Error("nothing to look at is never over")
+	}
+}
+
+func TestDrainStops(t *testing.T) {
+	stop := make(chan struct{})
+	l := &looker{answers: []answer{{open: 5, idle: 2}}}
+	d := Drain{Looks: looks{l.look}, Busy: func(open, idle int) {
+		if open != 5 || idle != 2 {
+			t.Errorf("%d open, %d idle", open, idle)
+		}
+		close(stop)
+	}}
+	if d.Run(stop) {
+		t.Error("drained")
+	}
+	if l.looks != 1 {
+		t.Errorf("%d looks", l.looks)
+	}
+	if d.Run(stop) {
+		t.Error("drained")
+	}
+}
+
+// The real thing: a busy connection ends the drain when it is answered.
+func TestDrainOfAGroup(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		g, to := newGroup(t, "127.0.0.1")
+		near := dial(t, to)
+		far := accept(t, socketOf(t, g, 1))
+		must(t, near.send("request"))
+		add(t, g, 2)
+		must(t, g.Aim(2, 1, whole))
+		busy := make(chan struct{})
+		over := make(chan bool, 1)
+		d := Drain{Looks: looks{g.Observe(1)}, IdleAfter: soon, Gone: gone, Busy: func(int, int) { close(busy) }}
+		go func() { over <- d.Run(nil) }()
+		<-busy
+		select {
+		case <-over:
+			t.Fatal("drained, with a request under way")
+		default:
+		}
+		exchangeAnswer(t, near, far)
+		if gone {
+			far.close()
+		}
+		if !<-over {
+			t.Error("stopped")
+		}
+		if !gone {
+			far.close()
+		}
+		near.close()
+	}
+}
+
+func exchangeAnswer(t *testing.T, near, far client) {
+	t.Helper()
+	buffer := make([]byte, 16)
+	if n := far.read(buffer); n != 7 {
+		t.Fatalf("read %d", n)
+	}
+	must(t, far.send("answer"))
+	if n := near.read(buffer); n != 6 {
+		t.Fatalf("read %d", n)
+	}
+}

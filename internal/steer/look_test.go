@@ -1,0 +1,355 @@
+package steer
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type result struct{ open, idle, half, queued int }
+
+func seen(t *testing.T, look func(time.Duration) (int, int, int, int, error), idleAfter time.Duration) (r result) {
+	t.Helper()
+	var err error
+	r.open, r.idle, r.half, r.queued, err = look(idleAfter)
+	must(t, err)
+	return r
+}
+
+// sees polls until a look finds that.
+func sees(t *testing.T, what string, look func(time.Duration) (int, int, int, int, error), idleAfter time.Duration, want result) {
+	t.Helper()
+	var r result
+	eventually(t, what, func() bool {
+		r = seen(t, look, idleAfter)
+		return r == want
+	})
+}
+
+// exchange sends a request and an answer.
+func exchange(t *testing.T, near, far client) {
+	t.Helper()
+	must(t, near.send("request"))
+	n, err := unix.Read(far.fd, make([]byte, 16))
+	if n != 7 {
+		t.Fatalf("read %d, %v", n, err)
+	}
+	must(t, far.send("answer"))
+	if n, err = unix.Read(near.fd, make([]byte, 16)); n != 6 {
+		t.Fatalf("read %d, %v", n, err)
+	}
+}
+
+const (
+	soon  = 30 * time.Millisecond
+	never = time.Hour
+)
+
+func TestObserve(t *testing.T) {
+	for _, host := range hosts {
+		g, to := newGroup(t, host)
+		targets := []netip.AddrPort{to}
+		if host == "::" {
+			targets = append(targets, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port()))
+		}
+		for i, to := range targets {
+			n := i + 1
+			add(t, g, n+1)
+			near := dial(t, to)
+			old := g.Observe(n)
+			if r := seen(t, old, 0); r != (result{open: 1, queued: 1}) {
+				t.Errorf("%v: in the queue: %v", to, r)
+			}
+			far := accept(t, socketOf(t, g, n))
+			sees(t, "accepted, and nothing said: idle", old, soon, result{open: 1, idle: 1})
+			exchange(t, near, far)
+			sees(t, "answered: idle", old, soon, result{open: 1, idle: 1})
+			if r := seen(t, old, never); r != (result{open: 1}) {
+				t.Errorf("%v: not quiet long enough: %v", to, r)
+			}
+			must(t, near.send("more"))
+			sees(t, "unread", old, 0, result{open: 1})
+			_, err := unix.Read(far.fd, make([]byte, 16))
+			must(t, err)
+			// Read, and not answered: that does not pass with time.
+			end := time.Now().Add(4 * soon)
+			eventually(t, "some time", func() bool {
+				if r := seen(t, old, soon); r != (result{open: 1}) {
+					t.Fatalf("%v: a request is being worked on: %v", to, r)
+				}
+				return time.Now().After(end)
+			})
+			must(t, far.send("answer"))
+			_, err = unix.Read(near.fd, make([]byte, 16))
+			must(t, err)
+			sees(t, "answered", old, soon, result{open: 1, idle: 1})
+
+			must(t, g.Aim(n+1, n, whole))
+			other := dial(t, to)
+			if r := seen(t, old, never); r != (result{open: 1}) {
+				t.Errorf("%v: a connection of the successor counts: %v", to, r)
+			}
+			other.close()
+			accept(t, socketOf(t, g, n+1)).close() // a queue keeps what was reset
+			must(t, unix.Shutdown(near.fd, unix.SHUT_WR))
+			sees(t, "half closed by the client", old, 0, result{open: 1})
+			far.close()
+			sees(t, "closed", old, 0, result{})
+			near.close()
+			g.Leave(n)
+			if r := seen(t, old, 0); r != (result{}) {
+				t.Errorf("%v: after it left: %v", to, r)
+			}
+		}
+	}
+}
+
+// A first request that is being worked on: nothing was ever answered.
+func TestAFirstRequestIsBusy(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	near := dial(t, to)
+	defer near.close()
+	must(t, near.send("request"))
+	far := accept(t, socketOf(t, g, 1))
+	defer far.close()
+	_, err := unix.Read(far.fd, make([]byte, 16))
+	must(t, err)
+	look := g.Observe(1)
+	end := time.Now().Add(4 * soon)
+	eventually(t, "some time", func() bool {
+		if r := seen(t, look, 0); r != (result{open: 1}) {
+			t.Fatalf("%v", r)
+		}
+		return time.Now().After(end)
+	})
+}
+
+// A full send buffer: the client does not read.
+func TestUnsentIsBusy(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	near := dial(t, to)
+	defer near.close()
+	far := accept(t, socketOf(t, g, 1))
+	defer far.close()
+	must(t, unix.SetNonblock(far.fd, true))
+	chunk := make([]byte, 1<<20)
+	for {
+		if _, err := unix.Write(far.fd, chunk); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := g.Observe(1)
+	if r := seen(t, look, 0); r != (result{open: 1}) {
+		t.Errorf("%v", r)
+	}
+}
+
+// Handshakes that were under way at the switch. TCP_DEFER_ACCEPT keeps them
+// so until the client says something.
+func TestHandshakesUnderWay(t *testing.T) {
+	for _, host := range hosts {
+		g, to := newGroup(t, host)
+		targets := []netip.AddrPort{to}
+		if host == "::" {
+			targets = append(targets, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port()))
+		}
+		for i, to := range targets {
+			n := i + 1
+			fd := socketOf(t, g, n)
+			must(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 600))
+			first, second := dial(t, to), dial(t, to)
+			add(t, g, n+1)
+			must(t, g.Aim(n+1, n, whole))
+			look := g.Observe(n)
+			if r := seen(t, look, 0); r != (result{half: 2}) {
+				t.Errorf("%v: two handshakes: %v", to, r)
+			}
+			must(t, unix.SetsockoptInt(socketOf(t, g, n+1), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 600))
+			later := dial(t, to)
+			if r := seen(t, look, 0); r != (result{half: 2}) {
+				t.Errorf("%v: a later one counts: %v", to, r)
+			}
+			must(t, first.send("now"))
+			sees(t, "one done", look, 0, result{open: 1, half: 1, queued: 1})
+			accept(t, fd).close()
+			sees(t, "and over", look, 0, result{half: 1})
+			second.close() // by a reset, in mid-handshake
+			sees(t, "all over", look, 0, result{})
+			first.close()
+			later.close()
+			g.Leave(n)
+		}
+	}
+}
+
+// The queue is full: the kernel drops what comes, and does not give it to
+// another member.
+func TestAFullQueue(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	add(t, g, 2)
+	must(t, unix.Listen(socketOf(t, g, 1), 1)) // as servers do with what they are given
+	a, b := dial(t, to), dial(t, to)
+	defer a.close()
+	defer b.close()
+	look := g.Observe(1)
+	c, _, err := bindClient(to)
+	must(t, err)
+	defer c.close()
+	must(t, unix.SetNonblock(c.fd, true))
+	if err := c.connect(to); err != unix.EINPROGRESS {
+		t.Fatalf("connect: %v", err)
+	}
+	if r := seen(t, look, 0); r.open != 2 || r.queued != 2 {
+		t.Errorf("%v", r)
+	}
+	orderIsKnown := func() {
+		for n := 1; n <= 2; n++ {
+			if !listens(socketOf(t, g, n)) {
+				t.Error("it does not listen")
+			}
+		}
+	}
+	orderIsKnown()
+	if n, err := queueOf(socketOf(t, g, 2)); n != 0 || err != nil {
+		t.Errorf("%d connections spilled over", n)
+	}
+}
+
+func TestCounts(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	add(t, g, 2, 3)
+	var ends []client
+	defer func() {
+		for _, c := range ends {
+			c.close()
+		}
+	}()
+	for n := 1; n <= 3; n++ {
+		must(t, g.Aim(n, 1, whole))
+		for range n {
+			ends = append(ends, dial(t, to))
+		}
+		if n > 1 {
+			ends = append(ends, accept(t, socketOf(t, g, n)))
+		}
+	}
+	want := map[int]result{1: {open: 1, queued: 1}, 2: {open: 2, idle: 1, queued: 1}, 3: {open: 3, idle: 1, queued: 2}}
+	eventually(t, "the counts", func() bool {
+		got := map[int]result{}
+		must(t, g.Counts(soon, func(n, open, idle, queued int) { got[n] = result{open: open, idle: idle, queued: queued} }))
+		ok := len(got) == len(want)
+		for n, r := range want {
+			ok = ok && got[n] == r
+		}
+		return ok
+	})
+	g.SetShared("test")
+	add(t, g, 4) // with 3
+	must(t, g.Counts(soon, func(n, open, idle, queued int) {
+		if n > 2 {
+			t.Errorf("a count for generation %d, which shares a socket", n)
+		}
+	}))
+}
+
+// Each tag comes through the kernel as it went in, for both families.
+func TestTags(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		g, to := newGroup(t, host)
+		fd := socketOf(t, g, 1)
+		for tag := uint8(0); tag <= tagMax; tag++ {
+			must(t, setTag(fd, tag))
+			near := dial(t, to)
+			far := accept(t, fd)
+			from, err := boundTo(near.fd)
+			must(t, err)
+			found := false
+			q := question{bound: g.at, states: 1 << established}
+			must(t, q.ask(func(s *socket) {
+				if s.peerPort == from.port {
+					found = true
+					if !s.tagged || s.tag != tag {
+						t.Errorf("%s: tag %d is %d", host, tag, s.tag)
+					}
+				}
+			}))
+			if !found {
+				t.Errorf("%s: no connection", host)
+			}
+			near.close()
+			far.close()
+		}
+	}
+}
+
+func TestNobodyToObserve(t *testing.T) {
+	g, _ := newGroup(t, "127.0.0.1")
+	if g.Observe(7) != nil {
+		t.Error("an observation")
+	}
+}
+
+// Thousands of connections: the answer has many datagrams.
+func TestManyConnections(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	n := int(min(2000, limit.Cur/4))
+	for range n {
+		c := dial(t, to)
+		defer c.close()
+		defer accept(t, socketOf(t, g, 1)).close()
+	}
+	if r := seen(t, g.Observe(1), 0); r.open != n {
+		t.Errorf("%d of %d", r.open, n)
+	}
+}
+
+func BenchmarkStrangers(b *testing.B) {
+	fd, _, err := firstSocket("127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := New(fd, 1, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	for b.Loop() {
+		if n, err := g.Foreign(); n != 0 || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+func BenchmarkLook(b *testing.B) {
+	fd, _, err := firstSocket("127.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := New(fd, 1, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	look := g.Observe(1)
+	for b.Loop() {
+		if _, _, _, _, err := look(0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNetlinkSocket(b *testing.B) {
+	for b.Loop() {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+		if err != nil {
+			b.Fatal(err)
+		}
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,102 @@
+package steer
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// whole is all connections; shares are counted in its parts.
+const whole = 10000
+
+// What classic BPF has that x/sys/unix lacks (linux/filter.h).
+const (
+	skfRandom = 0xfffff000 + 56 // SKF_AD_OFF + SKF_AD_RANDOM
+	skfNet    = 0xfff00000      // SKF_NET_OFF: from the IP header on
+)
+
+// program is a classic BPF program which answers with a member's index. The
+// kernel runs it for each segment that looks for a listener: a SYN, or the
+// ACK that brings back a SYN cookie. A load from beyond the packet would end
+// it with 0, a valid index; every packet has what is loaded here.
+type program struct {
+	code [16]unix.SockFilter
+	n    int
+}
+
+func (p *program) put(code uint16, k uint32) {
+	p.code[p.n] = unix.SockFilter{Code: code, K: k}
+	p.n++
+}
+
+// unless jumps skip instructions ahead if what is loaded is not k.
+func (p *program) unless(k uint32, skip uint8) {
+	p.put(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, k)
+	p.code[p.n-1].Jf = skip
+}
+
+func (p *program) load(size uint16, offset uint32) {
+	p.put(unix.BPF_LD|unix.BPF_ABS|size, offset)
+}
+
+func (p *program) answer(index int) { p.put(unix.BPF_RET|unix.BPF_K, uint32(index)) }
+
+// split sends share/10000 to one index and the rest to the other.
+func (p *program) split(to, rest, share int) {
+	if to != rest {
+		p.load(unix.BPF_W, skfRandom)
+		p.put(unix.BPF_ALU|unix.BPF_MOD|unix.BPF_K, whole)
+		p.put(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_K, uint32(share))
+		p.code[p.n-1].Jt = 1
+	}
+	p.answer(to)
+	if to != rest {
+		p.answer(rest)
+	}
+}
+
+// source is where a probe comes from, as its packets show it: the last four
+// bytes of the address do, next to the port.
+type source struct {
+	v6   bool
+	addr uint32
+	port uint16
+}
+
+func sourceOf(addr netip.AddrPort) source {
+	ip := addr.Addr().Unmap() // IPv4 to a dual-stack socket is IPv4 on the wire
+	all := ip.As16()
+	return source{ip.Is6(), binary.BigEndian.Uint32(all[12:]), addr.Port()}
+}
+
+// guest sends the connections of one source to index, ahead of all others.
+// The offsets hold for IPv4 without options, which is what the first byte
+// says, and IPv6 with TCP as its next header: a connection of our own has neither.
+func (p *program) guest(from source, index int) {
+	addr, port := uint32(16-4), uint32(20)
+	if from.v6 {
+		addr, port = 8+16-4, 40
+		p.load(unix.BPF_H, skfNet)
+		p.put(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0xf000)
+		p.unless(0x6000, 7)
+		p.load(unix.BPF_B, skfNet+6)
+		p.unless(unix.IPPROTO_TCP, 5)
+	} else {
+		p.load(unix.BPF_B, skfNet)
+		p.unless(0x45, 5)
+	}
+	p.load(unix.BPF_W, skfNet+addr)
+	p.unless(from.addr, 3)
+	p.load(unix.BPF_H, skfNet+port)
+	p.unless(uint32(from.port), 1)
+	p.answer(index)
+}
+
+// attach makes it the program of the group that fd is in, at once and for
+// every connection that begins from now on. fd must listen: on a socket
+// outside any group it would succeed and mean nothing.
+func (p *program) attach(fd int) error {
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+		&unix.SockFprog{Len: uint16(p.n), Filter: &p.code[0]})
+}
