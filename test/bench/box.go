@@ -36,6 +36,11 @@ func now() int64 {
 // start runs argv. The helper stands between the namespaces and the program, to
 // note when that is executed: making namespaces takes longer than any init.
 func (b *bench) start(env []string, argv ...string) (*box, error) {
+	return b.startTo(os.Stderr, env, argv...)
+}
+
+// startTo has the program's stderr elsewhere.
+func (b *bench) startTo(stderr *os.File, env []string, argv ...string) (*box, error) {
 	stamp, stampEnd, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -48,7 +53,7 @@ func (b *bench) start(env []string, argv ...string) (*box, error) {
 	}
 	c, err := ns.Start(ns.Config{
 		Path: b.helper, Args: append([]string{"stamp"}, argv...), Env: append([]string{"PATH=" + os.Getenv("PATH")}, env...),
-		Namespaces: b.refused == nil, Stdout: outEnd, Stderr: os.Stderr, Files: []*os.File{stampEnd},
+		Namespaces: b.refused == nil, Stdout: outEnd, Stderr: stderr, Files: []*os.File{stampEnd},
 	})
 	stampEnd.Close()
 	outEnd.Close()

@@ -8,6 +8,8 @@
 //	go run ./test/bench -markdown    the table of docs/benchmarks.md
 //	go run ./test/bench -json        everything, samples included
 //
+//	go run ./test/bench -only endurance    a thousand swaps, a million connections
+//
 // Output: the result on stdout, steady plain text; progress on stderr, on a
 // terminal only; what is missing and why, as lines on stderr. The exit status
 // says whether everything could be measured, not whether limits are kept.
@@ -20,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/test/e2e/ns"
@@ -29,18 +32,21 @@ type options struct {
 	short, json, markdown bool
 	swapinit              string
 	only                  string
+	swaps, connections    int
 }
 
 func main() {
 	ns.Stage()
 	var o options
-	flag.BoolVar(&o.short, "short", false, "fewer rounds: less than a minute, rough")
+	flag.BoolVar(&o.short, "short", false, "fewer rounds: about a minute, rough")
 	flag.BoolVar(&o.json, "json", false, "print JSON, for programs")
 	flag.BoolVar(&o.markdown, "markdown", false, "print the table of docs/benchmarks.md")
 	flag.StringVar(&o.swapinit, "swapinit", "", "the binary; by default one is built as `make build` does")
-	flag.StringVar(&o.only, "only", "", "measure one of: size, start, rss, wakeups, zombies, signal, swap")
+	flag.StringVar(&o.only, "only", "", "measure one of: "+names())
+	flag.IntVar(&o.swaps, "swaps", 0, "swaps of endurance, or of each row of steer; 0: the usual number")
+	flag.IntVar(&o.connections, "connections", 0, "connections of endurance; 0: a million")
 	flag.Parse()
-	if flag.NArg() > 0 || o.json && o.markdown || o.only != "" && !measures(o.only) {
+	if flag.NArg() > 0 || o.json && o.markdown || o.only != "" && !measures(o.only) || o.swaps < 0 || o.connections < 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -59,7 +65,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, rounds: usual, progress: newProgress()}
+	b := &bench{dir: dir, rounds: usual, swaps: o.swaps, connections: o.connections, progress: newProgress()}
 	if o.short {
 		b.rounds = short
 	}
@@ -68,8 +74,25 @@ func run(ctx context.Context, o options) error {
 	}
 	r := newReport(b)
 	var failed error
-	for _, step := range steps {
-		if o.only != "" && o.only != step.name {
+	for _, step := range steps() {
+		if o.only != step.name && (o.only != "" || step.alone) {
+			continue
+		}
+		if step.table != nil {
+			t, err := step.table(ctx, b)
+			b.progress.clear()
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", step.name, err))
+			}
+			if t != nil { // as far as it went
+				r.Tables = append(r.Tables, t)
+				if !o.json && !o.markdown {
+					t.text(os.Stdout)
+				}
+			}
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
 			continue
 		}
 		metrics, err := step.measure(ctx, b)
@@ -100,7 +123,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func measures(name string) bool {
-	for _, step := range steps {
+	for _, step := range steps() {
 		if step.name == name {
 			return true
 		}
@@ -108,16 +131,36 @@ func measures(name string) bool {
 	return false
 }
 
-// steps are in the order of docs/benchmarks.md.
-var steps = []struct {
+func names() string {
+	var all []string
+	for _, step := range steps() {
+		all = append(all, step.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// step has one of the two funcs. The table of one that fails is as far as it
+// went, nil for not at all.
+type step struct {
 	name    string
 	measure func(context.Context, *bench) ([]metric, error)
-}{
-	{"size", measureSize},
-	{"start", measureStart},
-	{"rss", measureMemory},
-	{"wakeups", measureWakeups},
-	{"zombies", measureZombies},
-	{"signal", measureSignal},
-	{"swap", measureSwap},
+	table   func(context.Context, *bench) (*table, error)
+	alone   bool // it takes so long that it is only run when it is asked for
+}
+
+// steps are in the order of docs/benchmarks.md.
+func steps() []step {
+	return []step{
+		{name: "size", measure: measureSize},
+		{name: "start", measure: measureStart},
+		{name: "rss", measure: measureMemory},
+		{name: "wakeups", measure: measureWakeups},
+		{name: "zombies", measure: measureZombies},
+		{name: "signal", measure: measureSignal},
+		{name: "swap", measure: measureSwap},
+		{name: "drain", measure: measureDrain},
+		{name: "group", measure: measureGroup},
+		{name: "steer", table: failedRequests},
+		{name: "endurance", table: endurance, alone: true},
+	}
 }

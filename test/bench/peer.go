@@ -38,11 +38,15 @@ func (p peer) argv(command ...string) []string {
 type rounds struct {
 	start, zombies, signals, swaps, windows int
 	window                                  time.Duration
+	drains, shakes, slices                  int
+	failing, turns                          int // swaps of each contender, in so many turns
 }
 
 var (
-	usual = rounds{start: 100, zombies: 15, signals: 1000, swaps: 50, windows: 5, window: 10 * time.Second}
-	short = rounds{start: 20, zombies: 4, signals: 200, swaps: 10, windows: 1, window: 10 * time.Second}
+	usual = rounds{start: 100, zombies: 15, signals: 1000, swaps: 50, windows: 5, window: 10 * time.Second,
+		drains: 5, shakes: 150, slices: 30, failing: 20, turns: 4}
+	short = rounds{start: 20, zombies: 4, signals: 200, swaps: 10, windows: 1, window: 10 * time.Second,
+		drains: 1, shakes: 30, slices: 4, failing: 2, turns: 1}
 )
 
 // bench is what the measurements share.
@@ -50,12 +54,23 @@ type bench struct {
 	dir      string
 	helper   string // test/bench/helper
 	server   string // a copy of it that nothing else runs
+	web      string
 	nothing  string // a copy of /bin/true that nothing else runs
 	peers    []peer // swapinit first
 	missing  []string
 	refused  error // why there are no namespaces
 	rounds   rounds
 	progress *progress
+
+	swaps, connections int // what was asked for; 0: nothing
+}
+
+// swapsOr is how many swaps were asked for, or the usual number.
+func (b *bench) swapsOr(usual int) int {
+	if b.swaps > 0 {
+		return b.swaps
+	}
+	return usual
 }
 
 func (b *bench) prepare(ctx context.Context, swapinit string) error {
@@ -64,9 +79,11 @@ func (b *bench) prepare(ctx context.Context, swapinit string) error {
 	if b.refused = ns.Supported(); b.refused != nil {
 		fmt.Fprintf(os.Stderr, "bench: no namespaces here (%v): the inits run as ordinary processes, and what only a PID 1 does is left out\n", b.refused)
 	}
-	b.helper = filepath.Join(b.dir, "helper")
-	if err := build(ctx, b.helper, "./test/bench/helper"); err != nil {
-		return err
+	b.helper, b.web = filepath.Join(b.dir, "helper"), filepath.Join(b.dir, "web")
+	for out, pkg := range map[string]string{b.helper: "./test/bench/helper", b.web: "./test/bench/web"} {
+		if err := build(ctx, out, pkg); err != nil {
+			return err
+		}
 	}
 	if swapinit == "" {
 		swapinit = filepath.Join(b.dir, us)

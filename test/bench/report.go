@@ -40,6 +40,7 @@ type metric struct {
 	Name  string `json:"name"`
 	How   string `json:"how"`
 	Unit  string `json:"unit"`
+	Of    string `json:"of,omitempty"` // the only other arm, where that is not an init
 	Limit limit  `json:"limit"`
 	Arms  []*arm `json:"arms"`
 }
@@ -96,6 +97,7 @@ type report struct {
 	Plain   bool     `json:"without_namespaces"`
 	Load    string   `json:"load"` // at the begin; the zombies spoil it later
 	Metrics []metric `json:"metrics"`
+	Tables  []*table `json:"tables"`
 }
 
 func newReport(b *bench) *report {
@@ -104,6 +106,7 @@ func newReport(b *bench) *report {
 	return &report{
 		Machine: fmt.Sprintf("Linux %s, %s, %d CPUs, %s", unix.ByteSliceToString(u.Release[:]), runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
 		Missing: append([]string{}, b.missing...), Plain: b.refused != nil, Load: load(),
+		Metrics: []metric{}, Tables: []*table{},
 	}
 }
 
@@ -170,6 +173,9 @@ func (r *report) summary(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "%s; load average before %s\n", r.Machine, r.Load)
+	if len(r.Metrics) == 0 {
+		return // nothing that has a median
+	}
 	fmt.Fprintf(w, "median (quartiles); %d limits kept, %d not", ok, len(over))
 	if len(over) > 0 {
 		fmt.Fprintf(w, ": %s", strings.Join(over, ", "))
@@ -183,17 +189,40 @@ func (r *report) json(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// markdown prints the table of docs/benchmarks.md: one column an init, its
-// median, and below swapinit's own the limit.
+// markdown prints the tables of docs/benchmarks.md.
 func (r *report) markdown(w io.Writer) {
+	r.inits(w)
+	r.pairs(w)
+	for _, t := range r.Tables {
+		t.markdown(w)
+	}
+	fmt.Fprintf(w, "\n%s; load average before %s.", r.Machine, r.Load)
+	if len(r.Missing) > 0 {
+		fmt.Fprintf(w, " Not installed: %s.", strings.Join(r.Missing, ", "))
+	}
+	if r.Plain {
+		fmt.Fprint(w, " Without namespaces: not as PID 1.")
+	}
+	fmt.Fprintln(w)
+}
+
+// inits prints one column an init, its median, and below swapinit's own the limit.
+func (r *report) inits(w io.Writer) {
 	names := []string{us}
 	for _, p := range known {
 		names = append(names, p.name)
 	}
-	fmt.Fprintf(w, "| | %s | limit | |\n", strings.Join(names, " | "))
-	fmt.Fprintf(w, "|---|%s---|---|\n", strings.Repeat("---:|", len(names)))
+	first := true
 	for i := range r.Metrics {
 		m := &r.Metrics[i]
+		if m.Of != "" {
+			continue // see pairs
+		}
+		if first {
+			fmt.Fprintf(w, "| | %s | limit | |\n", strings.Join(names, " | "))
+			fmt.Fprintf(w, "|---|%s---|---|\n", strings.Repeat("---:|", len(names)))
+			first = false
+		}
 		cells := make([]string, len(names))
 		for n, name := range names {
 			cells[n] = m.cell(name)
@@ -204,14 +233,37 @@ func (r *report) markdown(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s%s | %s | %s | %s |\n", m.Name, unit, strings.Join(cells, " | "), dash(m.Limit.Text), dash(m.verdict()))
 	}
-	fmt.Fprintf(w, "\n%s; load average before %s.", r.Machine, r.Load)
-	if len(r.Missing) > 0 {
-		fmt.Fprintf(w, " Not installed: %s.", strings.Join(r.Missing, ", "))
+}
+
+// pairs prints the metrics that compare swapinit with something that is no init.
+func (r *report) pairs(w io.Writer) {
+	first := true
+	for i := range r.Metrics {
+		m := &r.Metrics[i]
+		if m.Of == "" {
+			continue
+		}
+		if first {
+			fmt.Fprintf(w, "\n| | steered | %s | ratio (quartiles) |\n|---|---:|---:|---|\n", m.Of)
+			first = false
+		}
+		ratio := "-"
+		if len(m.Arms) > 1 && m.Arms[1].Ratio != nil {
+			r := m.Arms[1].Ratio
+			ratio = fmt.Sprintf("%.3f (%.3f .. %.3f)", r.Median, r.Low, r.High)
+		}
+		fmt.Fprintf(w, "| %s, %s | %s | %s | %s |\n", m.Name, m.Unit, m.cell(us), m.value(m.Of), ratio)
 	}
-	if r.Plain {
-		fmt.Fprint(w, " Without namespaces: not as PID 1.")
+}
+
+// value is an arm's median alone.
+func (m *metric) value(name string) string {
+	for _, a := range m.Arms {
+		if a.Name == name {
+			return number(a.Value.Median)
+		}
 	}
-	fmt.Fprintln(w)
+	return "-"
 }
 
 // cell is an init's median, and how many times that swapinit needs.

@@ -15,7 +15,7 @@ import (
 const between = 50 * time.Millisecond
 
 // measureSwap swaps a server that is ready at once and ends at once, with no
-// settle time, so that what is left is swapinit's:
+// settle time and no drain, so that what is left is swapinit's:
 //
 //	HUP ──a──> exec of the successor ── its start ──> its line ──b──> TERM at the predecessor
 //	           own part = a + b
@@ -25,7 +25,7 @@ func measureSwap(ctx context.Context, b *bench) ([]metric, error) {
 		return nil, err
 	}
 	defer watch.close()
-	env := []string{"SWAPINIT_LISTEN=tcp4://127.0.0.1:18080", "SWAPINIT_SETTLE=0", "SWAPINIT_READY=fd", "SWAPINIT_LOG=error"}
+	env := []string{"SWAPINIT_LISTEN=tcp4://127.0.0.1:18080", "SWAPINIT_SETTLE=0", "SWAPINIT_DRAIN=off", "SWAPINIT_READY=fd", "SWAPINIT_LOG=error"}
 	x, err := b.start(env, b.peers[0].argv(b.server, "server")...)
 	if err != nil {
 		return nil, err
