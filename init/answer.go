@@ -2,8 +2,10 @@ package pid1
 
 import (
 	"os"
+	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -13,23 +15,14 @@ func (i *Init) handle(c control.Call) { i.post(func() { i.answer(c) }) }
 
 func (i *Init) answer(c control.Call) {
 	switch c.Verb {
-	case control.VerbSwap:
-		if i.machine.Phase() != swap.Running {
-			c.Done(control.Reply{Error: "the container is stopping"})
-			return
-		}
-		i.lastCall++
-		id := i.lastCall
-		if c.Swap.NoWait {
-			c.Done(control.Reply{OK: true})
-		} else {
-			i.calls[id] = c
-		}
-		var command []string
-		if len(c.Swap.Command) > 0 {
-			command = c.Swap.Command
-		}
-		i.step(swap.Event{Kind: swap.Swap, Request: swap.Request{ID: id, Command: command, Timeout: c.Swap.Timeout()}})
+	case control.VerbSwap, control.VerbRestart:
+		i.askSwap(c)
+	case control.VerbRollback:
+		i.ask(c, swap.Rollback, swap.Request{})
+	case control.VerbPromote:
+		i.ask(c, swap.Promote, swap.Request{})
+	case control.VerbMessage:
+		i.deliver(c)
 	case control.VerbStatus:
 		i.report(c)
 	case control.VerbHealth:
@@ -38,7 +31,7 @@ func (i *Init) answer(c control.Call) {
 	case control.VerbStop:
 		// The client may be among those that are stopped: it is answered first.
 		c.Done(control.Reply{OK: true})
-		i.step(swap.Event{Kind: swap.Stop})
+		i.happened(swap.Stop, 0, "")
 	case control.VerbVersion:
 		c.Done(control.Reply{OK: true, Version: i.opt.Version})
 	default:
@@ -46,20 +39,65 @@ func (i *Init) answer(c control.Call) {
 	}
 }
 
+func (i *Init) askSwap(c control.Call) {
+	if i.machine.Phase() != swap.Running {
+		c.Done(control.Reply{Error: "the container is stopping"})
+		return
+	}
+	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force}
+	if c.Swap.Canary != "" {
+		list, err := config.ParseStages(c.Swap.Canary)
+		if err != nil {
+			c.Done(control.Reply{Error: "cannot use canary " + strconv.Quote(c.Swap.Canary) + ": " + err.Error()})
+			return
+		}
+		r.Canary = stages(list)
+	}
+	if len(c.Swap.Command) > 0 {
+		r.Command = c.Swap.Command
+	}
+	i.ask(c, swap.Swap, r)
+}
+
+// ask passes on what the machine answers.
+func (i *Init) ask(c control.Call, kind swap.Kind, r swap.Request) {
+	i.lastCall++
+	r.ID = i.lastCall
+	if c.Swap.NoWait {
+		c.Done(control.Reply{OK: true})
+	} else {
+		i.calls[r.ID] = c
+	}
+	i.step(swap.Event{Kind: kind, Request: r})
+}
+
 // unhealthy is why the container is not healthy, "" if it is.
 func (i *Init) unhealthy() string {
-	g := i.gens[i.machine.Active()]
-	switch {
-	case i.machine.Phase() != swap.Running:
+	if i.machine.Phase() != swap.Running {
 		return "the container is stopping"
-	case g == nil || g.ended.Load():
-		return "no generation is active: its successor is still starting"
-	case g.leaving:
-		return named(g.number) + " is stopping"
-	case g.readyAfter == 0:
-		return named(g.number) + " is not ready"
 	}
-	return ""
+	why := "no generation is active: its successor is still starting"
+	g := i.gens[i.machine.Active()]
+	if g == nil {
+		return why
+	}
+	if !i.machine.Swapping() {
+		why = named(g.number) + " has ended, and is to be started again"
+	}
+	for _, w := range g.all() {
+		switch {
+		case w.ended.Load():
+		case w.leaving:
+			why = w.named() + " is stopping"
+		case g.readyAfter == 0:
+			return named(g.number) + " is not ready"
+		case w.readyAfter == 0:
+			why = w.named() + " is not ready"
+		default:
+			return "" // one is enough to serve
+		}
+	}
+	return why
 }
 
 // report answers status: the loop's part here, the rest, for which the process
@@ -79,6 +117,16 @@ func (i *Init) report(c control.Call) {
 			ms := g.readyAfter.Milliseconds()
 			r.ReadyMS = &ms
 		}
+		for k := range g.workers {
+			v := control.Worker{Worker: k}
+			if w := g.worker(k); w != nil {
+				v.Restarts = w.restarts
+				if !w.ended.Load() {
+					v.Pid, v.Ready = w.pid(), w.readyAfter > 0
+				}
+			}
+			r.Workers = append(r.Workers, v)
+		}
 		s.Generations = append(s.Generations, r)
 	}
 	go func() {
@@ -91,9 +139,8 @@ func (i *Init) report(c control.Call) {
 				s.Generations[n].Pids = append(s.Generations[n].Pids, p.pid)
 			}
 		}
-		for _, e := range i.endpoints.Endpoints() {
-			s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited})
-		}
+		_ = i.probeSteering()
+		i.reportSteering(&s)
 		c.Done(control.Reply{OK: true, Status: &s})
 	}()
 }

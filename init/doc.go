@@ -16,8 +16,13 @@
 // calls; none of them changes state. The loop itself never waits for a child, a
 // client, a file that a child names, or the log.
 //
-// Ownership of file descriptors: a generation owns its readiness pipe and its
-// notification socket until it is forgotten; the endpoints own their sockets;
-// reaper.Process owns the pidfd. Everything is close-on-exec until it is
+// A generation is what the machine decides about; its workers are processes, each
+// with readiness, signals and channels of its own. A worker that is started again
+// is another one in the same place, with the command of its generation.
+//
+// Ownership of file descriptors: a worker owns its readiness pipe, its notification
+// socket and its channels until another one has its place or the generation is
+// forgotten; the endpoints own their sockets; reaper.Process owns the pidfd; the
+// output of a hook owns its pipe until the hook has ended. Everything is close-on-exec until it is
 // duplicated into a child.
 package pid1

@@ -22,8 +22,8 @@ func baseEnviron(environ []string) []string {
 	return kept
 }
 
-// sharedEnviron is what the server of a generation and its probes have in
-// common.
+// sharedEnviron is what the servers of a generation, its probes and the hooks of
+// its swap have in common. number is 0 when it is not known.
 func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err error) {
 	env = append(env, i.environ...)
 	if i.set.EnvFile != "" {
@@ -54,17 +54,19 @@ func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err 
 		}
 		env[n] = name + "=" + value
 	}
-	env = append(env, "SWAPINIT_GENERATION="+itoa(number))
+	if number > 0 {
+		env = append(env, "SWAPINIT_GENERATION="+itoa(number))
+	}
 	if i.server != nil {
 		env = append(env, "SWAPINIT_CONTROL="+i.server.Address())
 	}
 	return env, nil
 }
 
-// serverEnviron makes the environment of a generation's server. pidVars are
-// those of its variables that must hold the server's own pid, which nobody
-// knows before it is forked.
-func (i *Init) serverEnviron(number int, given listen.Given, notify string) (env, pidVars []string, err error) {
+// serverEnviron makes the environment of a worker. pidVars are those of its
+// variables that must hold its own pid, which nobody knows before it is forked.
+func (i *Init) serverEnviron(w *worker, given listen.Given, notify string) (env, pidVars []string, err error) {
+	number := w.g.number
 	if env, err = i.sharedEnviron(number, given); err != nil {
 		return nil, nil, err
 	}
@@ -74,13 +76,20 @@ func (i *Init) serverEnviron(number int, given listen.Given, notify string) (env
 			pidVars = append(pidVars, "LISTEN_PID")
 		}
 	}
-	env = append(env, "SWAPINIT_READY_FD="+itoa(3+len(given.Files)), "NOTIFY_SOCKET="+notify)
+	fd := 3 + len(given.Files)
+	env = append(env, w.variable(), "SWAPINIT_READY_FD="+itoa(fd), "SWAPINIT_CHANNEL_FD="+itoa(fd+1), "NOTIFY_SOCKET="+notify)
+	if i.set.NodeIPC {
+		env = append(env, "NODE_CHANNEL_FD="+itoa(fd+2), "NODE_CHANNEL_SERIALIZATION_MODE=json")
+	}
 	if w := i.set.Watchdog; w > 0 {
 		env = append(env, "WATCHDOG_USEC="+strconv.FormatInt(w.Microseconds(), 10), "WATCHDOG_PID=0")
 		pidVars = append(pidVars, "WATCHDOG_PID")
 	}
 	return env, pidVars, nil
 }
+
+// variable tells it, and its probes, which one it is.
+func (w *worker) variable() string { return "SWAPINIT_WORKER=" + itoa(w.index) }
 
 // set replaces a variable where it stands, or appends it.
 func set(env []string, key, value string) []string {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestBaseEnviron(t *testing.T) {
-	got := baseEnviron([]string{"A=1", "SWAPINIT_READY=fd", "LISTEN_FDS=1", "NOTIFY_SOCKET=/x", "LISTEN_ADDR=kept", "A=2", "odd", "SWAPINIT_GENERATION=9"})
+	got := baseEnviron([]string{"A=1", "SWAPINIT_READY=fd", "LISTEN_FDS=1", "NOTIFY_SOCKET=/x", "LISTEN_ADDR=kept", "A=2", "odd", "SWAPINIT_GENERATION=9", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"})
 	if want := []string{"A=1", "LISTEN_ADDR=kept", "A=2", "odd"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -28,13 +28,13 @@ func TestServerEnviron(t *testing.T) {
 		t.Fatal(err)
 	}
 	given := listen.Given{Stdin: listen.NoFile, Files: []uintptr{9}, Endpoints: []listen.Endpoint{{Spec: listen.Spec{Name: "web", Network: "tcp"}}}}
-	env, pidVars, err := i.serverEnviron(4, given, "/run/n")
+	env, pidVars, err := i.serverEnviron(testWorker(4), given, "/run/n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"A=new4", "PATH=/bin", "WEB=3;", "LOG=/log/4", "odd{generation}", "JSON={\"a\":1}", "A=second", "B=added",
 		"SWAPINIT_GENERATION=4", "LISTEN_FDS=1", "LISTEN_PID=0", "LISTEN_FDNAMES=web",
-		"SWAPINIT_READY_FD=4", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=2000000", "WATCHDOG_PID=0"}
+		"SWAPINIT_WORKER=0", "SWAPINIT_READY_FD=4", "SWAPINIT_CHANNEL_FD=5", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=2000000", "WATCHDOG_PID=0"}
 	if !slices.Equal(env, want) {
 		t.Errorf("%q\nwant %q", env, want)
 	}
@@ -49,8 +49,8 @@ func TestServerEnviron(t *testing.T) {
 // Without endpoints and a watchdog nobody needs the exec stage.
 func TestServerEnvironPlain(t *testing.T) {
 	i := testInit(t)
-	env, pidVars, err := i.serverEnviron(1, listen.Given{Stdin: listen.NoFile}, "@n")
-	if want := []string{"SWAPINIT_GENERATION=1", "SWAPINIT_READY_FD=3", "NOTIFY_SOCKET=@n"}; err != nil || !slices.Equal(env, want) || pidVars != nil {
+	env, pidVars, err := i.serverEnviron(testWorker(1), listen.Given{Stdin: listen.NoFile}, "@n")
+	if want := []string{"SWAPINIT_GENERATION=1", "SWAPINIT_WORKER=0", "SWAPINIT_READY_FD=3", "SWAPINIT_CHANNEL_FD=4", "NOTIFY_SOCKET=@n"}; err != nil || !slices.Equal(env, want) || pidVars != nil {
 		t.Errorf("%q, %q, %v, want %q", env, pidVars, err, want)
 	}
 }

@@ -13,18 +13,18 @@ import (
 // passes no descriptors on, a server that binds a port of its own) would be
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
-	e := swap.Event{Kind: swap.Verified, Generation: g.number}
+	kind, reason := swap.Verified, ""
 	if inodes := i.inodes(g); len(inodes) > 0 {
 		held, seen := holds(i.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
 		case !held:
-			e.Kind = swap.Refused
-			e.Reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm, some wrappers and Bun do that)"
+			kind = swap.Refused
+			reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm, some wrappers and Bun do that)"
 		}
 	}
-	i.post(func() { i.step(e) })
+	i.post(func() { i.happened(kind, g.number, reason) })
 }
 
 // inodes are those of the sockets that g was given.

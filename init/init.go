@@ -36,8 +36,10 @@ type Init struct {
 	dir       string   // the working directory at the start, "" if it had no name
 	childDir  string   // what a child changes to without SWAPINIT_DIR, "" to stay where we are
 	mode      ready.Mode
+	workers   int // of a generation
 	policy    signals.Policy
 	endpoints *listen.Set
+	steering  steering
 	server    *control.Server // nil: off
 	reaper    *reaper.Reaper
 	terminal  *terminal
@@ -45,18 +47,25 @@ type Init struct {
 	over      chan struct{} // closed when the loop has ended
 	began     time.Time
 
-	machine  *swap.Machine
-	serving  bool // the first child was forked: see afterFirstFork
-	gens     map[int]*generation
-	current  []string // the command that a swap without one starts, if an earlier swap named one
-	calls    map[uint64]control.Call
-	lastCall uint64
-	lastSwap *control.LastSwap
-	withheld int           // target files being written
-	answers  []swap.Effect // replies that wait for them
-	ran      bool          // a generation's own program has run
-	exiting  bool
-	status   int
+	machine   *swap.Machine
+	serving   bool // the first child was forked: see afterFirstFork
+	gens      map[int]*generation
+	past      []*record // of the generations that went last
+	current   []string  // the command that a swap without one starts, if an earlier swap named one
+	calls     map[uint64]control.Call
+	lastCall  uint64
+	followers []follower
+	lastSwap  *control.LastSwap
+	aimed     aim           // where new connections go
+	unaimed   bool          // not everywhere yet: its target had no socket
+	check     func()        // stops the canary's check; nil: none runs
+	withheld  int           // target files being written
+	answers   []swap.Effect // replies that wait for them
+	hooks     []hook        // swaps after which the hook has still to run
+	hooking   bool          // it runs
+	ran       bool          // a generation's own program has run
+	exiting   bool
+	status    int
 
 	bells    bells
 	target   sync.Mutex   // one writer of the target file at a time
@@ -118,7 +127,7 @@ const (
 func (i *Init) run() {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	i.step(swap.Event{Kind: swap.Tick})
+	i.happened(swap.Tick, 0, "")
 	for !i.exiting {
 		if at, armed := i.machine.Deadline(); armed {
 			timer.Reset(max(0, at-i.clock()))
@@ -131,7 +140,7 @@ func (i *Init) run() {
 		case sig := <-i.opt.Signals:
 			i.signal(sig.(syscall.Signal))
 		case <-timer.C:
-			i.step(swap.Event{Kind: swap.Tick})
+			i.happened(swap.Tick, 0, "")
 		}
 	}
 	close(i.over)
@@ -157,6 +166,11 @@ func (i *Init) step(e swap.Event) {
 	}
 }
 
+// happened is step for an event that has no more to it.
+func (i *Init) happened(k swap.Kind, generation int, reason string) {
+	i.step(swap.Event{Kind: k, Generation: generation, Reason: reason})
+}
+
 // signal decides what a signal to swapinit means.
 func (i *Init) signal(sig syscall.Signal) {
 	kind, forward := i.policy.Decide(sig)
@@ -166,9 +180,9 @@ func (i *Init) signal(sig syscall.Signal) {
 	i.debug("signal", "got "+signals.Name(sig)+": "+kind.String(), 0, 0)
 	switch kind {
 	case signals.Swap:
-		i.step(swap.Event{Kind: swap.Swap})
+		i.happened(swap.Swap, 0, "")
 	case signals.Stop:
-		i.step(swap.Event{Kind: swap.Stop})
+		i.happened(swap.Stop, 0, "")
 	case signals.Forward:
 		i.step(swap.Event{Kind: swap.Forward, Signal: swap.Signal(forward)})
 	case signals.Drop:

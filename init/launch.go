@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
@@ -18,43 +19,48 @@ import (
 
 // launched is what launch hands to the loop.
 type launched struct {
-	proc   *reaper.Process
-	pipe   *ready.Pipe
-	notify *ready.Notify
-	shown  []string
-	dir    string
+	proc     *reaper.Process
+	pipe     *ready.Pipe
+	notify   *ready.Notify
+	channels []*channel.Channel
+	shown    []string
+	dir      string
 }
 
 // maxFile bounds the files that are read before a start. They may be anything,
 // a device or a pipe that nobody writes to included.
 const maxFile = 1 << 20
 
-// launch starts the program of a generation and waits for its end, in a
-// goroutine of its own: an exec can hang on a file system, and a child in its
-// exec stage on anything. command nil means the default one, of which current
-// is the newest.
-func (i *Init) launch(g *generation, command, current []string) {
+// launch starts the program of a worker and waits for its end, in a goroutine of
+// its own: an exec can hang on a file system, and a child in its exec stage on
+// anything. cautious is for give.
+func (i *Init) launch(w *worker, cautious bool) {
 	var l launched
-	child, err := i.fork(g, &l, command, current)
+	w.g.starting <- struct{}{}
+	child, err := i.fork(w, &l, cautious)
+	<-w.g.starting
 	if err != nil {
 		l.close()
-		i.post(func() { i.launchFailed(g, err, exitStatus(err)) })
+		i.post(func() { i.launchFailed(w, err, exitStatus(err)) })
 		return
 	}
-	g.mainPid.Store(int32(l.proc.Pid()))
-	i.post(func() { i.forked(g, &l) })
+	w.mainPid.Store(int32(l.proc.Pid()))
+	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, _ uint32) bool { return i.belongs(g, pid) }, func(m ready.Message) { i.post(func() { i.notified(g, m) }) })
-	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(g, e) }) })
+	l.notify.Watch(func(pid int, _ uint32) bool { return i.belongs(w.g, pid) }, func(m ready.Message) { i.post(func() { i.notified(w, m) }) })
+	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
+	for n, c := range l.channels {
+		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
+	}
 	if err := child.Exec(); err != nil {
-		i.post(func() { i.launchFailed(g, err, exitStatus(err)) })
+		i.post(func() { i.launchFailed(w, err, exitStatus(err)) })
 		<-l.proc.Exited()
 		i.bells.ring()
 		return
 	}
-	i.post(func() { i.started(g) })
-	i.await(g, l.proc, l.notify)
+	i.post(func() { i.started(w) })
+	i.await(w, l.proc, l.notify)
 }
 
 func (l *launched) close() {
@@ -64,16 +70,16 @@ func (l *launched) close() {
 	if l.notify != nil {
 		l.notify.Close()
 	}
+	closeAll(l.channels)
 }
 
 // fork prepares everything anew, as it is now: the command, the environment
 // file, the directory and the user may have changed since the last start.
-func (i *Init) fork(g *generation, l *launched, command, current []string) (*spawn.Child, error) {
-	var err error
-	if command == nil {
-		if command, err = i.defaultCommand(g.number, current); err != nil {
-			return nil, err
-		}
+func (i *Init) fork(w *worker, l *launched, cautious bool) (*spawn.Child, error) {
+	n := w.g.number
+	command, err := i.resolve(w.g)
+	if err != nil {
+		return nil, err
 	}
 	user, uid, err := i.user()
 	if err != nil {
@@ -82,11 +88,17 @@ func (i *Init) fork(g *generation, l *launched, command, current []string) (*spa
 	if l.pipe, err = ready.NewPipe(); err != nil {
 		return nil, fmt.Errorf("cannot make the readiness pipe: %w", err)
 	}
-	if l.notify, err = ready.NewNotify(g.number, nil, uid); err != nil {
+	if l.notify, err = ready.NewNotify(n, nil, uid); err != nil {
 		return nil, err
 	}
-	given := i.endpoints.Generation(g.number)
-	env, pidVars, err := i.serverEnviron(g.number, given, l.notify.Address())
+	if l.channels, err = newChannels(i.set.NodeIPC); err != nil {
+		return nil, err
+	}
+	given, err := i.give(n, cautious)
+	if err != nil {
+		return nil, err
+	}
+	env, pidVars, err := i.serverEnviron(w, given, l.notify.Address())
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +107,16 @@ func (i *Init) fork(g *generation, l *launched, command, current []string) (*spa
 		files[0] = given.Stdin
 	}
 	files = append(append(files, given.Files...), l.pipe.ChildEnd())
-	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: i.terminal.forFirst(g.number), PidVars: pidVars, Ignore: i.opt.Ignored}
-	child, proc, err := i.spawn(&spec, g.number, given)
-	// The parent's copy must not outlive the child's, or its end is never seen.
+	for _, c := range l.channels {
+		files = append(files, c.ChildEnd())
+	}
+	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: i.terminal.forFirst(n, w.index), PidVars: pidVars, Ignore: i.opt.Ignored}
+	child, proc, err := i.spawn(&spec, n, given)
+	// The parent's copies must not outlive the child's, or their end is never seen.
 	l.pipe.CloseChildEnd()
+	for _, c := range l.channels {
+		c.CloseChildEnd()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -50,13 +50,13 @@ func TestExitMap(t *testing.T) {
 // However many signals come before the program runs, none is lost for good.
 func TestHeldSignals(t *testing.T) {
 	i := testInit(t)
-	g := &generation{number: 1}
+	w := testWorker(1)
 	for range 100 {
-		i.send(g, syscall.SIGWINCH)
+		i.send(w, syscall.SIGWINCH)
 	}
-	i.send(g, syscall.SIGTERM)
-	if want := []syscall.Signal{syscall.SIGWINCH, syscall.SIGTERM}; !slices.Equal(g.held, want) {
-		t.Errorf("held: %v, want %v", g.held, want)
+	i.send(w, syscall.SIGTERM)
+	if want := []syscall.Signal{syscall.SIGWINCH, syscall.SIGTERM}; !slices.Equal(w.held, want) {
+		t.Errorf("held: %v, want %v", w.held, want)
 	}
 }
 
@@ -105,8 +105,8 @@ func TestMainPid(t *testing.T) {
 		return
 	}
 	i := reaping(t)
-	g := start(t, i, []string{"SWAPINIT_GENERATION=3", "PATH=" + os.Getenv("PATH")}, "sleep 1000 & wait")
-	first := g.proc
+	w := start(t, i, []string{"SWAPINIT_GENERATION=3", "PATH=" + os.Getenv("PATH")}, "sleep 1000 & wait")
+	first := w.proc
 	child := 0
 	eventually(t, "its child", func() bool {
 		for _, p := range snapshot() {
@@ -118,27 +118,27 @@ func TestMainPid(t *testing.T) {
 	})
 	stranger := start(t, i, nil, "sleep 1000")
 	var err error
-	if g.notify, err = ready.NewNotify(3, []string{t.TempDir()}, -1); err != nil {
+	if w.notify, err = ready.NewNotify(3, []string{t.TempDir()}, -1); err != nil {
 		t.Fatal(err)
 	}
-	defer g.close()
+	defer w.close()
 	for _, pid := range []int{stranger.pid(), os.Getpid(), 1, fake} { // not one of its own
-		if i.notified(g, ready.Message{MainPid: pid}); g.proc != first && pid != fake {
+		if i.notified(w, ready.Message{MainPid: pid}); w.proc != first && pid != fake {
 			t.Fatalf("it follows %d", pid)
 		}
 	}
-	i.notified(g, ready.Message{MainPid: child})
-	if g.proc == first || g.pid() != child {
-		t.Fatalf("its main process is %d, want %d", g.pid(), child)
+	i.notified(w, ready.Message{MainPid: child})
+	if w.proc == first || w.pid() != child {
+		t.Fatalf("its main process is %d, want %d", w.pid(), child)
 	}
-	_ = g.proc.Signal(syscall.SIGUSR1)
+	_ = w.proc.Signal(syscall.SIGUSR1)
 	(<-i.posted)()
-	if !g.ended.Load() {
+	if !w.ended.Load() {
 		t.Error("its main process has ended, it has not")
 	}
 	// Nothing more is followed, and what is late does no harm.
-	i.notified(g, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
-	g.close()
+	i.notified(w, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
+	w.close()
 	for _, p := range []*reaper.Process{first, stranger.proc} {
 		_ = p.SignalGroup(syscall.SIGKILL)
 		<-p.Exited()
@@ -147,7 +147,7 @@ func TestMainPid(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	i := testInit(t)
-	g := &generation{number: 1}
+	w := testWorker(1)
 	expect := func(want string) {
 		t.Helper()
 		if got := i.unhealthy(); !strings.Contains(got, want) || (want == "") != (got == "") {
@@ -155,13 +155,15 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	expect("no generation is active")
-	i.gens[1] = g
+	i.gens[1] = w.g
 	expect("not ready")
-	g.readyAfter = time.Second
+	w.readyAfter, w.g.readyAfter = time.Second, time.Second
 	expect("")
-	g.leaving = true
+	w.leaving = true
 	expect("generation 1 is stopping")
-	g.ended.Store(true)
+	w.ended.Store(true)
+	expect("is to be started again")
+	i.machine.Step(0, swap.Event{Kind: swap.Swap})
 	expect("no generation is active")
 	i.machine.Step(0, swap.Event{Kind: swap.Stop})
 	expect("the container is stopping")

@@ -45,10 +45,10 @@ func testInit(t *testing.T) *Init {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Init{set: &config.Settings{}, log: logline.New(logline.Options{Level: logline.Error}), endpoints: endpoints, terminal: &terminal{-1},
+	i := &Init{set: &config.Settings{}, workers: 1, log: logline.New(logline.Options{Level: logline.Error}), endpoints: endpoints, terminal: &terminal{-1},
 		posted: make(chan func(), 16), over: make(chan struct{}), began: time.Now(), gens: map[int]*generation{}, calls: map[uint64]control.Call{},
 		bells: bells{of: map[*sweeper]struct{}{}}}
-	i.machine = swap.New(swap.Config{MaxGenerations: 3, StopSignal: swap.Signal(syscall.SIGTERM)}, nil)
+	i.machine = swap.New(swap.Config{MaxGenerations: 3, Workers: 1, StopSignal: swap.Signal(syscall.SIGTERM)}, nil)
 	t.Cleanup(func() { i.log.Close(0) })
 	return i
 }
@@ -58,6 +58,14 @@ func reaping(t *testing.T) *Init {
 	i := testInit(t)
 	i.reaper = reaper.New(reaper.Options{Reaped: i.bells.ring})
 	return i
+}
+
+// testWorker is a worker of a new generation, the only one.
+func testWorker(number int) *worker {
+	g := newGeneration(number, 1)
+	w := &worker{g: g, born: time.Now()}
+	g.workers[0].Store(w)
+	return w
 }
 
 // eventually waits until ok.

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -13,9 +12,11 @@ import (
 
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/cpu"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
+	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
@@ -42,9 +43,12 @@ func Parsers() config.Parsers {
 // is usable for logging and closing even when there is an error.
 func newInit(o Options) (*Init, error) {
 	s := o.Settings
-	i := &Init{set: s, opt: o, began: time.Now(), posted: make(chan func(), 256), over: make(chan struct{}), gens: map[int]*generation{}, calls: map[uint64]control.Call{},
+	i := &Init{set: s, opt: o, workers: s.Workers, began: time.Now(), posted: make(chan func(), 256), over: make(chan struct{}), gens: map[int]*generation{}, steering: steering{said: map[string]string{}}, calls: map[uint64]control.Call{},
 		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap},
 		bells:  bells{of: map[*sweeper]struct{}{}}}
+	if i.workers == 0 { // auto
+		i.workers = cpu.Allowed()
+	}
 	level, _ := logline.ParseLevel(s.Log) // config has checked it
 	i.log = logline.New(logline.Options{Level: level, JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
 
@@ -99,7 +103,14 @@ func (i *Init) open() error {
 		return err
 	}
 	closeInherited()
-	if i.endpoints, err = listen.Open(specs, inherited); err != nil {
+	var opt listen.Options
+	if i.set.Steer != "off" {
+		opt = listen.Options{Prepare: steer.Prepare, UnixGroups: true}
+	}
+	if i.endpoints, err = listen.OpenWith(specs, inherited, opt); err != nil {
+		return err
+	}
+	if err := i.openSteering(); err != nil {
 		return err
 	}
 	if err := i.checkProbe(); err != nil {
@@ -122,15 +133,25 @@ func (i *Init) open() error {
 }
 
 // checkProbe refuses a readiness probe of an endpoint: swapinit itself listens
-// there, so that the probe would succeed before the successor even runs.
+// there, so that a connection stands before the successor even runs. An answer
+// by HTTP is one of the successor's own, where the probe can be steered to it.
 func (i *Init) checkProbe() error {
-	for _, e := range i.endpoints.Endpoints() {
-		if e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
-			return fmt.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, so an answer there says nothing about the server; "+
-				"probe an address of the server's own, or use fd, notify, exec or delay", i.mode.Text, e.Address)
-		}
+	e := i.probed()
+	if e == nil {
+		return nil
 	}
-	return nil
+	why := "so a connection there says nothing about the server"
+	if i.mode.Kind == ready.KindHTTP {
+		if e.tcp != nil {
+			_ = i.probeSteering()
+		}
+		if why = e.whyShared(); why == "" {
+			return nil
+		}
+		why = "and the probe cannot be steered to the successor (" + why + ")"
+	}
+	return fmt.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, %s; "+
+		"probe an address of the server's own, or use fd, notify, exec or delay", i.mode.Text, e.Address, why)
 }
 
 // closeInherited closes what is open above stderr without close-on-exec: only
@@ -159,7 +180,15 @@ func (i *Init) machineConfig() swap.Config {
 	s := i.set
 	c := swap.Config{ReadyTimeout: s.ReadyTimeout, Settle: s.Settle, RetireTimeout: s.RetireTimeout, StopDelay: s.StopDelay, StopTimeout: s.StopTimeout,
 		LeftoverTimeout: s.LeftoverTimeout, Watchdog: s.Watchdog, MaxGenerations: s.MaxGenerations,
+		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
+		Workers: i.workers, Batch: s.Batch.Of(i.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT)}
+	switch {
+	case s.Respawn == "always":
+		c.Respawn = swap.RespawnAlways
+	case s.Respawn == "on-failure", s.Respawn == "auto" && i.workers > 1:
+		c.Respawn = swap.RespawnOnFailure
+	}
 	switch i.mode.Kind {
 	case ready.KindAuto:
 		c.ReadyHint = "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"
@@ -169,6 +198,18 @@ func (i *Init) machineConfig() swap.Config {
 		c.ReadyHint = "; the server must send READY=1 to NOTIFY_SOCKET"
 	}
 	return c
+}
+
+func strategy(name string) swap.Strategy {
+	switch name {
+	case "overlap":
+		return swap.Overlap
+	case "handover":
+		return swap.Handover
+	case "replace":
+		return swap.Replace
+	}
+	return swap.Default
 }
 
 // lateAfter is when the rest of the start is done. Until then the signals that
@@ -188,8 +229,15 @@ func (i *Init) afterFirstFork() {
 	})
 }
 
-// serve begins to watch over the endpoints and to answer clients.
+// serve begins to watch over the endpoints and paths, and to answer clients.
 func (i *Init) serve() {
+	if len(i.set.Watch) > 0 {
+		go i.watch(watchEvery)
+	}
+	go func() {
+		_ = i.probeSteering()
+		i.post(i.sayShared)
+	}()
 	if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
 		i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
 	}

@@ -105,14 +105,14 @@ func (s *sweeper) wait(left []process, pause time.Duration) bool {
 	}
 }
 
-// sweep ends what g's main process has left behind.
+// sweep ends what g's main processes have left behind.
 func (g *generation) sweep(i *Init) {
 	if g.sweeper != nil {
 		return
 	}
 	marks := map[life]mark{}
 	g.sweeper = i.newSweeper(&g.killed, func() ([]process, bool) { return i.members(g, snapshot(), marks), false },
-		func() { i.step(swap.Event{Kind: swap.Swept, Generation: g.number}) })
+		func() { i.happened(swap.Swept, g.number, "") })
 }
 
 // sweepAll ends everything that is left: as PID 1 the whole pid namespace, and
@@ -124,7 +124,7 @@ func (i *Init) sweepAll() {
 		}
 	}
 	i.sweeping.Store(true)
-	i.newSweeper(&i.killing, i.leftovers, func() { i.step(swap.Event{Kind: swap.NothingLeft}) })
+	i.newSweeper(&i.killing, i.leftovers, func() { i.happened(swap.NothingLeft, 0, "") })
 }
 
 // leftovers finds all that is left of the container.
@@ -144,10 +144,7 @@ func (i *Init) leftovers() (left []process, more bool) {
 		}
 		return left, true
 	}
-	parent := make(map[int]int, len(table))
-	for _, p := range table {
-		parent[p.pid] = p.ppid
-	}
+	parent := parents(table)
 	for _, p := range table {
 		// A zombie counts until it is reaped, if that is for us to do.
 		if p.dead() && p.ppid != own || own != 1 && !descends(parent, p.ppid, own) {

@@ -14,16 +14,17 @@ import (
 )
 
 // start runs a shell script as generation 3.
-func start(t *testing.T, i *Init, env []string, script string) *generation {
+func start(t *testing.T, i *Init, env []string, script string) *worker {
 	t.Helper()
 	spec := spawn.Spec{Argv: []string{"/bin/sh", "-c", script}, Env: env, Files: []uintptr{0, 1, 2}, Tty: -1}
 	_, p, err := i.spawn(&spec, 3, listen.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &generation{number: 3, proc: p}
-	g.mainPid.Store(int32(p.Pid()))
-	return g
+	w := testWorker(3)
+	w.proc = p
+	w.mainPid.Store(int32(p.Pid()))
+	return w
 }
 
 // noBells waits until every sweeper has ended.
@@ -118,7 +119,7 @@ func TestSweepOfStrays(t *testing.T) {
 	dir := t.TempDir()
 	i := reaping(t)
 	mark := []string{"SWAPINIT_GENERATION=3", "PATH=" + os.Getenv("PATH"), "DIR=" + dir}
-	g := start(t, i, mark, `
+	w := start(t, i, mark, `
 		daemon() { setsid sh -c "$1" </dev/null & }
 		daemon 'trap "echo > $DIR/polite; exit" TERM; echo $$ > $DIR/1; while :; do sleep 0.01; done'
 		daemon 'trap "" TERM; echo $$ > $DIR/2; while :; do sleep 0.01; done'
@@ -138,10 +139,10 @@ func TestSweepOfStrays(t *testing.T) {
 		p, ok := readProcess(pids[n])
 		return ok && !p.dead()
 	}
-	_ = g.proc.Signal(syscall.SIGKILL)
-	<-g.proc.Exited()
-	g.ended.Store(true)
-	g.sweep(i)
+	_ = w.proc.Signal(syscall.SIGKILL)
+	<-w.proc.Exited()
+	w.ended.Store(true)
+	w.g.sweep(i)
 	eventually(t, "the end of those that TERM ends", func() bool { return !alive(1) && !alive(5) })
 	if _, err := os.Stat(filepath.Join(dir, "polite")); err != nil {
 		t.Error("the stray that handles TERM could not:", err)
@@ -151,7 +152,7 @@ func TestSweepOfStrays(t *testing.T) {
 			t.Errorf("stray %d is gone", n)
 		}
 	}
-	g.killed.Store(true)
+	w.g.killed.Store(true)
 	i.bells.ring()
 	<-i.posted // Swept
 	if alive(2) || !alive(3) || !alive(4) {

@@ -3,6 +3,7 @@ package pid1
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,6 +139,8 @@ func (i *Init) mark(pid, number int) (m mark, seen bool) {
 			generation = v
 		} else if v, ok := strings.CutPrefix(kv, "SWAPINIT_CONTROL="); ok {
 			control = v
+		} else if strings.HasPrefix(kv, "SWAPINIT_RESULT=") {
+			return foreign, true // a hook after the swap to it: it outlives one that has failed
 		}
 	}
 	if i.server != nil {
@@ -152,56 +155,98 @@ func (i *Init) mark(pid, number int) (m mark, seen bool) {
 	return foreign, true
 }
 
-// members picks the processes of g out of the table: what descends from its
-// main process while that lives, and what carries its mark. Those without a
-// mark (it cannot be read, or they have written a title over it) count if they
-// are of the session or process group that the main process led: its number
-// cannot have been given away as long as one of them has it, and if it leads a
-// new life as a process, it counts for nothing. marks is what earlier calls for
-// g have learned.
+// roots are the numbers of a generation's main processes: those that live, and
+// those that processes without a mark can still have as their group or session.
+type roots struct{ mains, groups []int }
+
+func (r *roots) add(w *worker, table []process) {
+	pid := w.pid()
+	if pid != 0 && !w.ended.Load() {
+		r.mains, r.groups = append(r.mains, pid), append(r.groups, pid)
+		pid = 0
+	}
+	for _, old := range [...]int{pid, w.former} {
+		if old != 0 && !listed(table, old) {
+			r.groups = append(r.groups, old)
+		}
+	}
+}
+
+func listed(table []process, pid int) bool {
+	for k := range table {
+		if table[k].pid == pid {
+			return true
+		}
+	}
+	return false
+}
+
+// members picks the processes of g out of the table: what descends from a main
+// process while that lives, and what carries g's mark. Those without a mark (it
+// cannot be read, or they have written a title over it) count if they are of the
+// session or process group that a main process led: its number cannot have been
+// given away as long as one of them has it, and if it leads a new life as a
+// process, it counts for nothing. marks is what earlier calls for g have learned.
 func (i *Init) members(g *generation, table []process, marks map[life]mark) []process {
-	main, group := g.pid(), g.pid()
-	if g.ended.Load() {
-		main = 0
+	var r roots
+	for _, w := range g.all() {
+		r.add(w, table)
 	}
-	parent := make(map[int]int, len(table))
-	for _, p := range table {
-		parent[p.pid] = p.ppid
-		if main == 0 && p.pid == group {
-			group = 0
-		}
-	}
-	var found []process
-	for _, p := range table {
-		if p.dead() && p.ppid != os.Getpid() {
-			continue
-		}
-		if main != 0 && descends(parent, p.pid, main) {
-			found = append(found, p)
-			continue
-		}
+	return r.pick(table, func(p process) mark {
 		m, known := marks[p.life]
 		if !known {
 			if m, known = i.mark(p.pid, g.number); known {
 				marks[p.life] = m
 			}
 		}
-		if m == marked || m == unmarked && p.in(group) {
+		return m
+	})
+}
+
+// tree picks those of w alone, which no mark tells from others' of its
+// generation.
+func (w *worker) tree(table []process) []process {
+	var r roots
+	r.add(w, table)
+	return r.pick(table, func(process) mark { return unmarked })
+}
+
+func (r *roots) pick(table []process, of func(process) mark) (found []process) {
+	parent := parents(table)
+	for _, p := range table {
+		if p.dead() && p.ppid != os.Getpid() {
+			continue
+		}
+		if descends(parent, p.pid, r.mains...) {
+			found = append(found, p)
+			continue
+		}
+		if m := of(p); m == marked || m == unmarked && p.in(r.groups) {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
-// in reports whether p is of the session or process group with that number, 0
-// for none.
-func (p process) in(group int) bool { return group != 0 && (p.sid == group || p.pgrp == group) }
+func parents(table []process) map[int]int {
+	parent := make(map[int]int, len(table))
+	for _, p := range table {
+		parent[p.pid] = p.ppid
+	}
+	return parent
+}
+
+// in reports whether p is of the session or process group with one of the
+// numbers.
+func (p process) in(groups []int) bool {
+	return slices.Contains(groups, p.sid) || slices.Contains(groups, p.pgrp)
+}
 
 // descends walks up from pid; the walk is bounded, as the table is no snapshot
 // of one moment.
-func descends(parent map[int]int, pid, ancestor int) bool {
+func descends(parent map[int]int, pid int, ancestors ...int) bool {
 	for range len(parent) + 1 {
-		if pid == ancestor {
+		if slices.Contains(ancestors, pid) {
 			return true
 		}
 		up, ok := parent[pid]
@@ -216,8 +261,13 @@ func descends(parent map[int]int, pid, ancestor int) bool {
 // belongs reports whether pid is a process of g. One that has gone is given the
 // benefit of the doubt: the socket that it has written to is g's alone.
 func (i *Init) belongs(g *generation, pid int) bool {
-	main := g.pid()
-	if pid == main {
+	var mains []int
+	for _, w := range g.all() {
+		if main := w.pid(); main != 0 {
+			mains = append(mains, main)
+		}
+	}
+	if slices.Contains(mains, pid) {
 		return true
 	}
 	sender, ok := readProcess(pid)
@@ -225,7 +275,7 @@ func (i *Init) belongs(g *generation, pid int) bool {
 		return true
 	}
 	for at, hops := sender, 0; ok && hops < 1000; hops++ {
-		if at.ppid == main {
+		if slices.Contains(mains, at.ppid) {
 			return true
 		}
 		if at.ppid <= 0 {
@@ -238,5 +288,5 @@ func (i *Init) belongs(g *generation, pid int) bool {
 	}
 	// Gone before it could be asked: a process that forks itself into the
 	// background and ends is like that.
-	return sender.in(main) || sender.gone()
+	return sender.in(mains) || sender.gone()
 }

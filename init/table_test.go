@@ -91,7 +91,8 @@ func TestMembers(t *testing.T) {
 	}
 	marks := map[life]mark{{fake + 7, 7}: marked, {fake + 8, 8}: foreign}
 	i := testInit(t)
-	g := &generation{number: 3}
+	w := testWorker(3)
+	g := w.g
 	check := func(when string, want ...int) {
 		t.Helper()
 		var got []int
@@ -103,9 +104,9 @@ func TestMembers(t *testing.T) {
 		}
 	}
 	check("not yet forked", 7)
-	g.mainPid.Store(fake + 1)
+	w.mainPid.Store(fake + 1)
 	check("alive", 1, 2, 3, 4, 5, 7, 10)
-	g.ended.Store(true)
+	w.ended.Store(true)
 	check("its number has a new bearer", 7)
 	table = table[1:]
 	check("ended", 4, 5, 7, 10)
@@ -126,16 +127,17 @@ func TestMark(t *testing.T) {
 		{[]string{"SWAPINIT_GENERATION=33"}, foreign, true},
 		{[]string{"SWAPINIT_GENERATION=3", "SWAPINIT_CONTROL=@another"}, foreign, true},
 		{[]string{"XSWAPINIT_GENERATION=3"}, unmarked, true},
+		{[]string{"SWAPINIT_GENERATION=3", "SWAPINIT_RESULT=ok"}, foreign, true},
 		{nil, unmarked, false},
 	} {
-		g := start(t, i, c.env, "sleep 1000")
+		w := start(t, i, c.env, "sleep 1000")
 		eventually(t, strings.Join(c.env, " "), func() bool { // it may be in the middle of its exec
-			m, seen := i.mark(g.pid(), 3)
+			m, seen := i.mark(w.pid(), 3)
 			return m == c.want && seen == c.seen
 		})
-		_ = g.proc.SignalGroup(syscall.SIGKILL)
-		<-g.proc.Exited()
-		if _, seen := i.mark(g.pid(), 3); seen {
+		_ = w.proc.SignalGroup(syscall.SIGKILL)
+		<-w.proc.Exited()
+		if _, seen := i.mark(w.pid(), 3); seen {
 			t.Error("a mark of a process that is gone")
 		}
 	}

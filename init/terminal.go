@@ -28,8 +28,8 @@ func openTerminal() *terminal {
 
 // forFirst is the descriptor by which the first generation takes the
 // foreground between fork and exec; later ones get it at their cut-over.
-func (t *terminal) forFirst(generation int) int {
-	if generation == 1 {
+func (t *terminal) forFirst(generation, worker int) int {
+	if generation == 1 && worker == 0 {
 		return t.fd
 	}
 	return -1

@@ -15,27 +15,50 @@ import (
 // would make the rest unreadable. --json has all of it.
 const cellWidth = 60
 
-// statusTable is what status prints for people.
+// statusTable is what status prints for people. What steering knows has columns
+// where something is steered, or a reason says why it is not; WORKERS (ready ones
+// and all) is one where a generation has more than one.
 func statusTable(s *control.Status) string {
-	rows := [][]string{{"GENERATION", "STATE", "PID", "UPTIME", "READY", "COMMAND", "STATUS"}}
+	steered, many := false, false
+	for i := range s.Generations {
+		steered = steered || s.Generations[i].Share != nil
+		many = many || len(s.Generations[i].Workers) > 1
+	}
+	rows := [][]string{{"GENERATION", "STATE", "PID", "UPTIME", "READY"}}
+	if many {
+		rows[0] = append(rows[0], "WORKERS")
+	}
+	if steered {
+		rows[0] = append(rows[0], "SHARE", "OPEN", "IDLE", "QUEUED")
+	}
+	rows[0] = append(rows[0], "COMMAND", "STATUS")
 	for _, g := range s.Generations {
 		ready := "-"
 		if g.ReadyMS != nil {
 			ready = span(*g.ReadyMS)
 		}
-		rows = append(rows, []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), ready, shellWords(g.Command), g.Status})
+		row := []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), ready}
+		if many {
+			up := 0
+			for _, w := range g.Workers {
+				if w.Ready {
+					up++
+				}
+			}
+			row = append(row, strconv.Itoa(up)+"/"+strconv.Itoa(len(g.Workers)))
+		}
+		if steered {
+			share := "-"
+			if g.Share != nil {
+				share = control.Percent(*g.Share) + "%"
+			}
+			row = append(row, share, count(g.Open), count(g.Idle), count(g.Queued))
+		}
+		rows = append(rows, append(row, shellWords(g.Command), g.Status))
 	}
 	out := table(rows, cellWidth)
 	if len(s.Endpoints) > 0 {
-		rows = [][]string{{"ENDPOINT", "ADDRESS"}}
-		for _, e := range s.Endpoints {
-			address := e.Address
-			if e.Inherited {
-				address += " (inherited)"
-			}
-			rows = append(rows, []string{e.Name, address})
-		}
-		out += "\n" + table(rows, 1<<20)
+		out += "\n" + table(endpointRows(s.Endpoints), 1<<20)
 	}
 	last := "none"
 	if l := s.LastSwap; l != nil {
@@ -47,6 +70,40 @@ func statusTable(s *control.Status) string {
 		}
 	}
 	return out + "\nlast swap: " + logline.Escape(last) + "\n"
+}
+
+func endpointRows(endpoints []control.Endpoint) [][]string {
+	rows := [][]string{{"ENDPOINT", "ADDRESS", ""}}
+	for i := range endpoints {
+		e := &endpoints[i]
+		row := []string{e.Name, e.Address, "no"}
+		if e.Inherited {
+			row[1] += " (inherited)"
+		}
+		if e.Steered {
+			row[2] = "yes"
+		} else if e.Reason != "" {
+			row[2] += ": " + e.Reason
+		}
+		if row[2] != "no" {
+			rows[0][2] = "STEERED"
+		}
+		rows = append(rows, row)
+	}
+	if rows[0][2] == "" { // nothing to tell
+		for i := range rows {
+			rows[i] = rows[i][:2]
+		}
+	}
+	return rows
+}
+
+// count is a number that may not be known.
+func count(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.Itoa(*n)
 }
 
 // table aligns columns by two spaces, nothing after the last one. Cells are at

@@ -7,11 +7,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/swapinit/swapinit/internal/control"
@@ -21,7 +20,8 @@ import (
 // The verbs are clients of the running init. What they print:
 //
 //   - stdout: what was asked for (a table, JSON, the stages of a swap), steady
-//     plain lines; colours only on a terminal.
+//     plain lines; colours only on a terminal. status --watch prints it again and
+//     again, on a terminal each table over the one before.
 //   - stderr: one line, `swapinit: reason`, exactly when the status is not 0.
 //   - Text from the init is escaped, as it quotes commands and servers.
 const (
@@ -35,10 +35,14 @@ const (
 func verbUsage(verb string) string {
 	switch verb {
 	case control.VerbSwap:
-		return "swapinit swap [--no-wait] [--timeout D] [-- command arg...]"
+		return "swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [-- command arg...]"
+	case control.VerbRestart:
+		return "swapinit restart [--force] [--no-wait] [--timeout D]"
+	case control.VerbMessage:
+		return "swapinit message [--] DATA"
 	case control.VerbStatus:
-		return "swapinit status [--json]"
-	case control.VerbHealth, control.VerbStop, control.VerbVersion:
+		return "swapinit status [--json] [--watch]"
+	case control.VerbHealth, control.VerbStop, control.VerbRollback, control.VerbPromote, control.VerbVersion:
 		return "swapinit " + verb
 	}
 	return ""
@@ -49,21 +53,26 @@ type verbRun struct {
 	out, err io.Writer
 	env      func(string) string
 	color    bool
-	version  string // of this file
-	last     string // the last stage of the swap that was printed
+	redraw   bool          // stdout is a terminal that knows escape sequences
+	every    time.Duration // how often status --watch asks, above 0
+	version  string        // of this file
+	last     string        // the last stage of the swap that was printed
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
 // exit status. version is that of this file.
 func runVerb(verb string, args []string, env func(string) string, version string) int {
-	v := verbRun{out: os.Stdout, err: os.Stderr, env: env, version: version}
+	v := verbRun{out: os.Stdout, err: os.Stderr, env: env, every: time.Second, version: version}
 	v.color = logline.Colored(env("SWAPINIT_COLOR"), 1, env)
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
-	go func() {
-		<-term
-		time.AfterFunc(termGrace, func() { os.Exit(v.fail(exitFailed, verb+" was told to stop before the init had answered")) })
-	}()
+	v.redraw = env("TERM") != "dumb" && logline.Terminal(1)
+	if !slices.Contains(args, "--watch") || verb != control.VerbStatus { // which waits for nothing
+		term := make(chan os.Signal, 1)
+		signal.Notify(term, syscall.SIGTERM)
+		go func() {
+			<-term
+			time.AfterFunc(termGrace, func() { os.Exit(v.fail(exitFailed, verb+" was told to stop before the init had answered")) })
+		}()
+	}
 	return v.run(verb, args)
 }
 
@@ -75,7 +84,7 @@ const termGrace = time.Second
 func (v *verbRun) run(verb string, args []string) int {
 	usage := verbUsage(verb)
 	if usage == "" {
-		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: swap, status, health, stop, version, help")
+		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, help")
 	}
 	a, err := parseVerb(verb, args)
 	if err != nil {
@@ -87,7 +96,15 @@ func (v *verbRun) run(verb string, args []string) int {
 	if verb == control.VerbVersion {
 		v.say(0, "swapinit "+v.version)
 	}
-	reply, err := v.ask(control.Request{Verb: verb, Swap: a.swap})
+	if a.watch {
+		return v.watch(a)
+	}
+	reply, err := v.ask(control.Request{Verb: verb, Swap: a.swap, Data: a.data})
+	return v.answered(verb, a, reply, err)
+}
+
+// answered prints how the verb went.
+func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err error) int {
 	var none *control.NoInit
 	switch {
 	case verb == control.VerbVersion:
@@ -104,6 +121,8 @@ func (v *verbRun) run(verb string, args []string) int {
 		return v.fail(exitFailed, err.Error()+", the last that it said: "+v.last)
 	case err != nil:
 		return v.fail(exitFailed, verb+" failed: "+err.Error())
+	case reply.Exit != nil:
+		return v.followed(reply)
 	case reply.Code == control.CodeRefused:
 		return v.fail(exitNoInit, reply.Error)
 	case !reply.OK && reply.Error == "":
@@ -136,12 +155,47 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, "healthy")
 	case verb == control.VerbStop:
 		return v.say(0, "stopping")
+	case verb == control.VerbRollback:
+		return v.say(0, "rolled back to "+generation(r.Generation))
+	case verb == control.VerbPromote:
+		return v.say(color.FgGreen, "promoted: "+generation(r.Generation)+" has all the traffic")
+	case verb == control.VerbMessage && (r.Delivered == nil || *r.Delivered < 1):
+		return v.fail(exitFailed, "message failed: no worker got it")
+	case verb == control.VerbMessage:
+		return v.say(0, delivered(*r.Delivered))
 	case !a.swap.NoWait:
-		return v.say(color.FgGreen, "swap done: "+generation(r.Generation)+" has all the traffic")
+		return v.say(color.FgGreen, swapDone(verb, r.Generation))
 	case r.Generation > 0:
-		return v.say(0, "swap begun: "+generation(r.Generation))
+		return v.say(0, verb+" begun: "+generation(r.Generation))
 	}
-	return v.say(0, "swap asked for")
+	return v.say(0, verb+" asked for")
+}
+
+func delivered(n int) string {
+	if n == 1 {
+		return "delivered to 1 worker"
+	}
+	return "delivered to " + strconv.Itoa(n) + " workers"
+}
+
+// followed says why a generation that was followed ended, and returns the status
+// that it ended with, which is 0 when it was replaced.
+func (v *verbRun) followed(r *control.Reply) int {
+	reason, status := r.Error, *r.Exit
+	if reason == "" {
+		reason = generation(r.Generation) + " was replaced"
+		if status != 0 {
+			reason = generation(r.Generation) + " ended with status " + strconv.Itoa(status)
+		}
+	}
+	if status == 0 {
+		return v.say(0, reason)
+	}
+	return v.fail(status, reason)
+}
+
+func swapDone(verb string, n int) string {
+	return verb + " done: " + generation(n) + " has all the traffic"
 }
 
 func (v *verbRun) fail(status int, reason string) int {
@@ -172,10 +226,19 @@ func (v *verbRun) stage(e control.Event) {
 		text = g + " " + e.Event
 	case control.EventCutover:
 		text, paint = "cut over to "+g, color.FgGreen
+	case control.EventDone:
+		text, paint = swapDone(control.VerbSwap, e.Generation), color.FgGreen
 	case control.EventFailed:
 		// Why is in the reply, and that goes to stderr.
 		text, paint = g+" failed", color.FgRed
-	default: // queued, and what a newer init may say
+	case control.EventCanary:
+		text += ": " + g + " has " + control.Percent(e.Share) + "% of new connections"
+	case control.EventKept, control.EventDraining:
+		// Why is in the message, with the generation.
+		if text = e.Message; text == "" {
+			text = g + " " + e.Event
+		}
+	default: // queued, hook, respawn, takedown, go, and what a newer init may say
 		if e.Message != "" {
 			text += ": " + e.Message
 		}
@@ -185,64 +248,3 @@ func (v *verbRun) stage(e control.Event) {
 }
 
 func generation(n int) string { return "generation " + strconv.Itoa(n) }
-
-// verbArgs are the parsed arguments of any verb.
-type verbArgs struct {
-	help bool
-	json bool // status
-	swap control.SwapArgs
-}
-
-// parseVerb reads the arguments of a known verb.
-func parseVerb(verb string, args []string) (a verbArgs, err error) {
-	swap := verb == control.VerbSwap
-	for len(args) > 0 && err == nil {
-		arg := args[0]
-		args = args[1:]
-		name, value, inline := strings.Cut(arg, "=")
-		switch {
-		case arg == "-h" || arg == "--help":
-			a.help = true
-		case verb == control.VerbStatus && arg == "--json":
-			a.json = true
-		case swap && arg == "--no-wait":
-			a.swap.NoWait = true
-		case swap && name == "--timeout":
-			if !inline && len(args) > 0 {
-				value, args = args[0], args[1:]
-			}
-			a.swap.TimeoutMS, err = parseTimeout(value)
-		case swap && arg == "--":
-			a.swap.Command = args
-			return a, checkCommand(args)
-		case strings.HasPrefix(arg, "-"):
-			err = errors.New("unknown option " + strconv.Quote(arg))
-		case swap:
-			err = errors.New("unexpected argument " + strconv.Quote(arg) + " (a command stands after --)")
-		default:
-			err = errors.New("unexpected argument " + strconv.Quote(arg))
-		}
-	}
-	return a, err
-}
-
-func parseTimeout(s string) (ms int64, err error) {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Millisecond {
-		return 0, errors.New("cannot use --timeout " + strconv.Quote(s) + ", accepted is a duration from 1ms such as 30s or 1m30s")
-	}
-	return d.Milliseconds(), nil
-}
-
-func checkCommand(words []string) error {
-	if len(words) == 0 || words[0] == "" {
-		return errors.New("-- needs a command after it")
-	}
-	for i, w := range words {
-		// JSON has no way to carry other bytes; they would arrive changed.
-		if !utf8.ValidString(w) {
-			return errors.New("word " + strconv.Itoa(i+1) + " of the command, " + strconv.Quote(w) + ", is not UTF-8")
-		}
-	}
-	return nil
-}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/swapinit/swapinit/internal/control"
 )
@@ -19,7 +20,7 @@ import (
 // verb runs a verb against the init at addr.
 func verb(addr string, color bool, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	v := verbRun{out: &out, err: &errs, color: color, version: "1.2.3", env: func(k string) string {
+	v := verbRun{out: &out, err: &errs, color: color, every: time.Millisecond, version: "1.2.3", env: func(k string) string {
 		if k == "SWAPINIT_CONTROL" {
 			return addr
 		}
@@ -54,6 +55,25 @@ func swapEvents(c control.Call) {
 	}
 }
 
+// canaryEvents are the stages of a swap with a canary.
+func canaryEvents(c control.Call) {
+	for _, e := range []control.Event{
+		{Event: control.EventStarted, Generation: 3, Pid: 19},
+		{Event: control.EventReady, Generation: 3, MS: 1190},
+		{Event: control.EventSettled, Generation: 3, MS: 2196},
+		{Event: control.EventCanary, Generation: 3, Share: 100, Message: "said\nby the init"},
+		{Event: control.EventCanary, Generation: 3, Share: 2550},
+		{Event: control.EventCutover, Generation: 3, MS: 42213},
+		{Event: control.EventKept, Generation: 2, Message: "generation 2 kept: for 5m"},
+		{Event: control.EventDraining, Generation: 2, Message: "generation 2 draining: 3 connections open, 1 idle"},
+		{Event: control.EventDraining, Generation: 2},
+		{Event: control.EventStopping, Generation: 2},
+	} {
+		c.Event(e)
+	}
+	c.Done(control.Reply{OK: true, Generation: 3})
+}
+
 // swapping plays one that had to wait, under an init that says more than we know.
 func swapping(c control.Call) {
 	c.Event(control.Event{Event: control.EventQueued, Message: "generation 1 is being replaced"})
@@ -85,6 +105,142 @@ func TestSwapStages(t *testing.T) {
 	}
 }
 
+func TestCanaryStages(t *testing.T) {
+	const want = `generation 3 started, pid 19
+generation 3 ready after 1.1 s
+generation 3 settled
+canary: generation 3 has 1% of new connections
+canary: generation 3 has 25.5% of new connections
+cut over to generation 3
+generation 2 kept: for 5m
+generation 2 draining: 3 connections open, 1 idle
+generation 2 draining
+generation 2 stopping
+swap done: generation 3 has all the traffic
+`
+	status, out, errs := verb(initWith(t, canaryEvents), false, "swap", "--canary", "1%/10s,25.5%/30s")
+	if status != 0 || errs != "" || out != want {
+		t.Errorf("status %d, stderr %q, stdout\n%swant\n%s", status, errs, out, want)
+	}
+}
+
+// The stages of the other strategies, of hooks and of workers say it in their messages.
+func TestHandoverStages(t *testing.T) {
+	addr := initWith(t, func(c control.Call) {
+		for _, e := range []control.Event{
+			{Event: control.EventHook, Message: "/bin/fetch runs"},
+			{Event: control.EventStarted, Generation: 2, Pid: 7},
+			{Event: control.EventRespawn, Generation: 2, Message: "worker 1 exited with status 3"},
+			{Event: control.EventTakedown, Generation: 1, Message: ":8080"},
+			{Event: control.EventGo, Generation: 2, Message: ":8080\x1b"},
+		} {
+			c.Event(e)
+		}
+		c.Done(control.Reply{OK: true, Generation: 2})
+	})
+	const want = `hook: /bin/fetch runs
+generation 2 started, pid 7
+respawn: worker 1 exited with status 3
+takedown: :8080
+go: :8080\x1b
+swap done: generation 2 has all the traffic
+`
+	if status, out, errs := verb(addr, false, "swap", "--strategy", "handover"); status != 0 || errs != "" || out != want {
+		t.Errorf("status %d, stderr %q, stdout\n%swant\n%s", status, errs, out, want)
+	}
+}
+
+// swap --follow stays until the generation has ended, and says why it did.
+func TestFollow(t *testing.T) {
+	var reply control.Reply
+	fails := false
+	addr := initWith(t, func(c control.Call) {
+		if !c.Swap.Follow {
+			t.Errorf("args %+v", c.Swap)
+		}
+		if !fails {
+			swapEvents(c)
+			c.Event(control.Event{Event: control.EventDone, Generation: 2})
+		}
+		c.Done(reply)
+	})
+	status := func(n int) *int { return &n }
+	for _, c := range []struct {
+		reply      control.Reply
+		status     int
+		line, errs string
+	}{
+		{control.Reply{OK: true, Generation: 2, Exit: status(0)}, 0, "generation 2 was replaced\n", ""},
+		{control.Reply{Error: "generation 2 exited with status 3\n", Generation: 2, Exit: status(3)}, 3, "", "swapinit: generation 2 exited with status 3\\n\n"},
+		{control.Reply{Error: "generation 2 was killed by signal 9", Generation: 2, Exit: status(137)}, 137, "", "swapinit: generation 2 was killed by signal 9\n"},
+		{control.Reply{Error: "generation 2 exited with status 0", Generation: 2, Exit: status(0)}, 0, "generation 2 exited with status 0\n", ""},
+		{control.Reply{OK: true, Generation: 2, Exit: status(4)}, 4, "", "swapinit: generation 2 ended with status 4\n"},
+	} {
+		reply = c.reply
+		got, out, errs := verb(addr, false, "swap", "--follow")
+		_, line, done := strings.Cut(out, "swap done: generation 2 has all the traffic\n")
+		if got != c.status || !done || line != c.line || errs != c.errs {
+			t.Errorf("%+v: status %d, stdout %q, stderr %q", c.reply, got, out, errs)
+		}
+	}
+	// A swap that fails is over at once.
+	fails, reply = true, control.Reply{Error: "no\x1b", Generation: 2}
+	if got, out, errs := verb(addr, false, "swap", "--follow"); got != 1 || out != "" || errs != "swapinit: swap failed: no\\x1b\n" {
+		t.Errorf("status %d, stdout %q, stderr %q", got, out, errs)
+	}
+}
+
+func TestMessage(t *testing.T) {
+	calls := make(chan control.Call, 1)
+	var reply control.Reply
+	addr := initWith(t, func(c control.Call) { calls <- c; c.Done(reply) })
+	none, one, four := 0, 1, 4
+	for _, c := range []struct {
+		args []string
+		data string
+	}{
+		{[]string{"7"}, "7"},
+		{[]string{"null"}, "null"},
+		{[]string{`{"a": ["\u00e4",1.50]}`}, `{"a":["\u00e4",1.50]}`},
+		{[]string{"{\n\"a\":\r\n1}\n"}, `{"a":1}`},
+		{[]string{`"7"`}, `"7"`},
+		{[]string{"reload"}, `"reload"`},
+		{[]string{"it's \"ä\"\n"}, `"it's \"ä\"\n"`},
+		{[]string{"{a:1}"}, `"{a:1}"`},
+		{[]string{""}, `""`},
+		{[]string{"--", "-5"}, "-5"},
+		{[]string{"--", "--"}, `"--"`},
+		{[]string{"--", "-h"}, `"-h"`},
+	} {
+		reply = control.Reply{OK: true, Delivered: &four}
+		status, out, errs := verb(addr, false, append([]string{"message"}, c.args...)...)
+		if status != 0 || out != "delivered to 4 workers\n" || errs != "" {
+			t.Errorf("%q: status %d, %q, %q", c.args, status, out, errs)
+			continue
+		}
+		if got := <-calls; got.Verb != "message" || got.Data != c.data || fmt.Sprint(got.Swap) != fmt.Sprint(control.SwapArgs{}) {
+			t.Errorf("%q: got %+v, want %s", c.args, got.Request, c.data)
+		}
+	}
+	for _, c := range []struct {
+		reply     control.Reply
+		status    int
+		out, errs string
+	}{
+		{control.Reply{OK: true, Delivered: &one}, 0, "delivered to 1 worker\n", ""},
+		{control.Reply{OK: true, Delivered: &none}, 1, "", "swapinit: message failed: no worker got it\n"},
+		{control.Reply{OK: true}, 1, "", "swapinit: message failed: no worker got it\n"},
+		{control.Reply{Error: "no worker is on its channel", Delivered: &none}, 1, "", "swapinit: message failed: no worker is on its channel\n"},
+	} {
+		reply = c.reply
+		status, out, errs := verb(addr, false, "message", "x")
+		<-calls
+		if status != c.status || out != c.out || errs != c.errs {
+			t.Errorf("%+v: status %d, %q, %q", c.reply, status, out, errs)
+		}
+	}
+}
+
 func TestSwapFails(t *testing.T) {
 	addr := initWith(t, func(c control.Call) {
 		c.Event(control.Event{Event: control.EventStarted, Generation: 2, Pid: 7})
@@ -108,10 +264,20 @@ func TestSwapArgsArrive(t *testing.T) {
 	}{
 		{[]string{"swap", "--no-wait"}, control.SwapArgs{NoWait: true}, "swap begun: generation 3\n"},
 		{[]string{"swap", "--timeout", "1m30s", "--", "a b", "--no-wait", "--", ""}, control.SwapArgs{TimeoutMS: 90000, Command: []string{"a b", "--no-wait", "--", ""}}, "swap done: generation 3 has all the traffic\n"},
+		{[]string{"swap", "--canary", "1%/10s,25%/30s"}, control.SwapArgs{Canary: "1%/10s,25%/30s"}, "swap done: generation 3 has all the traffic\n"},
+		{[]string{"swap", "--canary=0.5%/1m", "--no-wait", "--", "a"}, control.SwapArgs{Canary: "0.5%/1m", NoWait: true, Command: []string{"a"}}, "swap begun: generation 3\n"},
+		{[]string{"swap", "--strategy", "replace", "--follow"}, control.SwapArgs{Strategy: "replace", Follow: true}, "swap done: generation 3 has all the traffic\n"},
+		{[]string{"swap", "--strategy=overlap", "--canary=1%/1s"}, control.SwapArgs{Strategy: "overlap", Canary: "1%/1s"}, "swap done: generation 3 has all the traffic\n"},
+		{[]string{"restart"}, control.SwapArgs{}, "restart done: generation 3 has all the traffic\n"},
+		{[]string{"restart", "--force", "--no-wait", "--timeout", "2s"}, control.SwapArgs{Force: true, NoWait: true, TimeoutMS: 2000}, "restart begun: generation 3\n"},
 		{[]string{"swap", "--timeout=1ms", "--timeout=2s"}, control.SwapArgs{TimeoutMS: 2000}, "swap done: generation 3 has all the traffic\n"},
 	} {
 		status, out, errs := verb(addr, false, c.args...)
-		got := (<-calls).Swap
+		call := <-calls
+		got := call.Swap
+		if call.Verb != c.args[0] || call.Data != "" {
+			t.Errorf("%q: %+v", c.args, call.Request)
+		}
 		if status != 0 || errs != "" || out != c.out || fmt.Sprint(got) != fmt.Sprint(c.want) || !slices.Equal(got.Command, c.want.Command) {
 			t.Errorf("%q: status %d, %q, %q, args %+v", c.args, status, out, errs, got)
 		}
@@ -152,6 +318,7 @@ func TestInitGoesAway(t *testing.T) {
 		{"status", `{"v":1,"ok":true}` + "\n", 1, "swapinit: the init sent no status\n"},
 		{"health", "", 1, "swapinit: health failed: the init went away before it answered\n"},
 		{"health", `{"v":1,"ok":false}` + "\n", 1, "swapinit: health failed: the init gave no reason\n"},
+		{"rollback", "", 1, "swapinit: rollback failed: the init went away before it answered\n"},
 		{"stop", "", 0, ""},
 		{"health", `{"v":1,"ok":false,"code":"refused","error":"uid 7 may not"}` + "\n", 125, "swapinit: uid 7 may not\n"},
 		{"version", `{"v":1,"ok":true,"version":"1.2\u001b"}` + "\n", 0, ""},
@@ -195,9 +362,9 @@ admin-socket  unix:///run/a.sock (inherited)
 last swap: generation 13 failed: exited 3\nbefore it was ready
 `},
 		{full, []string{"status", "--json"}, `{"v":1,"pid":1,"ready":true,"generations":[` +
-			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":""},` +
-			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b"}],` +
-			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true}],` +
+			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]},` +
+			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],` +
+			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"steered":false,"reason":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"steered":false,"reason":""}],` +
 			`"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready"}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
 			"GENERATION  STATE   PID  UPTIME  READY  COMMAND                                                       STATUS\n" +
@@ -213,6 +380,96 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 	}
 }
 
+// What steering knows has columns of its own, where there is anything to know.
+func TestSteeredStatus(t *testing.T) {
+	all, some, none, three, twelve := 10000, 50, 0, 3, 12
+	var now *control.Status
+	addr := initWith(t, func(c control.Call) { c.Done(control.Reply{OK: true, Status: now}) })
+	generations := func(share, rest *int) []control.Generation {
+		return []control.Generation{
+			{Generation: 1, State: "draining", Pid: 6, Command: []string{"/srv"}, Share: rest, Open: &three, Idle: &none, Queued: &none},
+			{Generation: 2, State: "active", Pid: 17, Command: []string{"/srv", "-x"}, Share: share, Open: &twelve},
+		}
+	}
+	const plain = `GENERATION  STATE     PID  UPTIME  READY  COMMAND  STATUS
+1           draining  6    0 ms    -      /srv
+2           active    17   0 ms    -      /srv -x
+`
+	for _, c := range []struct {
+		s    control.Status
+		want string
+	}{
+		{control.Status{Generations: generations(&all, &none)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
+1           draining  6    0 ms    -      0%     3     0     0       /srv
+2           active    17   0 ms    -      100%   12    -     -       /srv -x
+`},
+		{control.Status{Generations: generations(&some, nil)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
+1           draining  6    0 ms    -      -      3     0     0       /srv
+2           active    17   0 ms    -      0.5%   12    -     -       /srv -x
+`},
+		{control.Status{Generations: generations(nil, &none)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
+1           draining  6    0 ms    -      0%     3     0     0       /srv
+2           active    17   0 ms    -      -      12    -     -       /srv -x
+`},
+		{control.Status{Generations: generations(nil, nil)}, plain},
+		{control.Status{Generations: generations(nil, nil), Endpoints: []control.Endpoint{{Name: "80", Address: "tcp://[::]:80"}}}, plain + `
+ENDPOINT  ADDRESS
+80        tcp://[::]:80
+`},
+		{control.Status{Generations: generations(nil, nil), Endpoints: []control.Endpoint{{Name: "80", Address: "tcp://[::]:80", Steered: true}}}, plain + `
+ENDPOINT  ADDRESS        STEERED
+80        tcp://[::]:80  yes
+`},
+		{control.Status{Generations: generations(nil, nil), Endpoints: []control.Endpoint{
+			{Name: "80", Address: "tcp://[::]:80", Inherited: true, Reason: "swapinit was given it"}, {Name: "dns", Address: "udp://[::]:53"}}}, plain + `
+ENDPOINT  ADDRESS                    STEERED
+80        tcp://[::]:80 (inherited)  no: swapinit was given it
+dns       udp://[::]:53              no
+`},
+	} {
+		now = &c.s
+		status, out, errs := verb(addr, false, "status")
+		if want := c.want + "\nlast swap: none\n"; status != 0 || errs != "" || out != want {
+			t.Errorf("status %d, stderr %q, stdout\n%swant\n%s", status, errs, out, want)
+		}
+	}
+}
+
+// How many workers are ready has a column where a generation has more than one.
+func TestWorkersInStatus(t *testing.T) {
+	all := 10000
+	two := []control.Worker{{Worker: 0, Pid: 7, Ready: true}, {Worker: 1, Pid: 0, Restarts: 3}}
+	generations := func(first, second []control.Worker, share *int) *control.Status {
+		return &control.Status{Generations: []control.Generation{
+			{Generation: 1, State: "draining", Pid: 6, Command: []string{"/srv"}, Workers: first},
+			{Generation: 2, State: "active", Pid: 7, Command: []string{"/srv", "-x"}, Workers: second, Share: share},
+		}}
+	}
+	for _, c := range []struct {
+		s    *control.Status
+		want string
+	}{
+		{generations(nil, two[:1], nil), `GENERATION  STATE     PID  UPTIME  READY  COMMAND  STATUS
+1           draining  6    0 ms    -      /srv
+2           active    7    0 ms    -      /srv -x
+`},
+		{generations(two[:1], two, nil), `GENERATION  STATE     PID  UPTIME  READY  WORKERS  COMMAND  STATUS
+1           draining  6    0 ms    -      1/1      /srv
+2           active    7    0 ms    -      1/2      /srv -x
+`},
+		{generations(two, nil, &all), `GENERATION  STATE     PID  UPTIME  READY  WORKERS  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
+1           draining  6    0 ms    -      1/2      -      -     -     -       /srv
+2           active    7    0 ms    -      0/0      100%   -     -     -       /srv -x
+`},
+	} {
+		addr := initWith(t, func(call control.Call) { call.Done(control.Reply{OK: true, Status: c.s}) })
+		status, out, errs := verb(addr, false, "status")
+		if want := c.want + "\nlast swap: none\n"; status != 0 || errs != "" || out != want {
+			t.Errorf("status %d, stderr %q, stdout\n%swant\n%s", status, errs, out, want)
+		}
+	}
+}
+
 func TestOtherVerbs(t *testing.T) {
 	healthy := true
 	addr := initWith(t, func(c control.Call) {
@@ -223,6 +480,12 @@ func TestOtherVerbs(t *testing.T) {
 				return
 			}
 			fallthrough
+		case "rollback", "promote":
+			if !healthy {
+				c.Done(control.Reply{Error: "there is nothing\x1b to go back to"})
+				return
+			}
+			c.Done(control.Reply{OK: true, Generation: 4})
 		default:
 			c.Done(control.Reply{OK: true, Version: "1.2.3"})
 		}
@@ -237,6 +500,10 @@ func TestOtherVerbs(t *testing.T) {
 		{"health", true, 0, "healthy\n", ""},
 		{"health", false, 1, "", "swapinit: health failed: generation 1 is not ready\n"},
 		{"stop", true, 0, "stopping\n", ""},
+		{"rollback", true, 0, "rolled back to generation 4\n", ""},
+		{"rollback", false, 1, "", "swapinit: rollback failed: there is nothing\\x1b to go back to\n"},
+		{"promote", true, 0, "promoted: generation 4 has all the traffic\n", ""},
+		{"promote", false, 1, "", "swapinit: promote failed: there is nothing\\x1b to go back to\n"},
 	} {
 		healthy = c.healthy
 		status, out, errs := verb(addr, false, c.verb)
@@ -269,7 +536,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-var talkingVerbs = []string{"swap", "status", "health", "stop"}
+var talkingVerbs = []string{"swap", "status", "health", "stop", "rollback", "promote", "restart"}
 
 func TestNoInit(t *testing.T) {
 	for addr, want := range map[string]string{
@@ -292,7 +559,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--timeout D] [-- command arg...]`},
+		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [-- command arg...]`},
 		{[]string{"swap", "--"}, "-- needs a command"},
 		{[]string{"swap", "--", ""}, "-- needs a command"},
 		{[]string{"swap", "--", "a", "\xff"}, `word 2 of the command, "\xff", is not UTF-8`},
@@ -302,19 +569,46 @@ func TestUsage(t *testing.T) {
 		{[]string{"swap", "--timeout", "5"}, `cannot use --timeout "5"`},
 		{[]string{"swap", "--timeout", "0"}, `cannot use --timeout "0"`},
 		{[]string{"swap", "--timeout", "999us"}, `cannot use --timeout "999us"`},
-		{[]string{"swap", "--follow"}, `unknown option "--follow"`},
+		{[]string{"swap", "--follow=1"}, `unknown option "--follow=1"`},
+		{[]string{"swap", "--follow", "--no-wait"}, "swap: a swap that nobody waits for cannot be followed, accepted: swapinit swap"},
+		{[]string{"swap", "--no-wait", "--follow", "--", "cmd"}, "a swap that nobody waits for cannot be followed"},
+		{[]string{"swap", "--strategy"}, "--strategy needs a value"},
+		{[]string{"swap", "--strategy="}, "--strategy needs a value"},
+		{[]string{"swap", "--strategy", "Replace\n"}, `unknown strategy "Replace\n", accepted: overlap, handover, replace`},
+		{[]string{"swap", "--strategy=replace", "--canary", "1%/1s"}, "a canary needs the strategy overlap"},
+		{[]string{"swap", "--force"}, `unknown option "--force"`},
+		{[]string{"restart", "--follow"}, `restart: unknown option "--follow", accepted: swapinit restart [--force] [--no-wait] [--timeout D]`},
+		{[]string{"restart", "--strategy=replace"}, `unknown option "--strategy=replace"`},
+		{[]string{"restart", "--canary", "1%/1s"}, `unknown option "--canary"`},
+		{[]string{"restart", "--timeout", "0"}, `cannot use --timeout "0"`},
+		{[]string{"restart", "--", "cmd"}, `unknown option "--"`},
+		{[]string{"restart", "now"}, `restart: unexpected argument "now", accepted`},
+		{[]string{"message"}, "message: DATA is missing, accepted: swapinit message [--] DATA"},
+		{[]string{"message", "--"}, `unknown option "--"`},
+		{[]string{"message", "-5"}, `unknown option "-5"`},
+		{[]string{"message", "--no-wait"}, `unknown option "--no-wait"`},
+		{[]string{"message", "a", "b"}, `message: unexpected argument "b", accepted`},
+		{[]string{"message", "--", "a", "b"}, `unexpected argument "b"`},
+		{[]string{"message", "a\xff"}, "DATA is not UTF-8"},
+		{[]string{"status", "--follow"}, `unknown option "--follow"`},
 		{[]string{"swap", "--no-wait=true"}, `unknown option "--no-wait=true"`},
 		{[]string{"swap", "--json"}, `unknown option "--json"`},
-		{[]string{"status", "--yaml\n"}, `status: unknown option "--yaml\n", accepted: swapinit status [--json]`},
+		{[]string{"status", "--yaml\n"}, `status: unknown option "--yaml\n", accepted: swapinit status [--json] [--watch]`},
+		{[]string{"status", "--canary=1%/1s"}, `unknown option`},
+		{[]string{"swap", "--watch"}, `unknown option "--watch"`},
+		{[]string{"health", "--watch"}, `unknown option "--watch"`},
+		{[]string{"swap", "--canary"}, "cannot use --canary: no stage in it, accepted are stages such as 1%/10s,25%/30s, accepted: swapinit swap"},
+		{[]string{"swap", "--canary="}, "cannot use --canary: no stage in it"},
+		{[]string{"swap", "--canary", "1%"}, `cannot use --canary: no /DURATION in "1%"`},
+		{[]string{"swap", "--canary=1%/10s,100%/10s"}, `cannot use --canary: a share that is not from 0.01% to 99.99% in "100%/10s"`},
+		{[]string{"swap", "--canary", "--no-wait"}, `cannot use --canary: no /DURATION in "--no-wait"`},
+		{[]string{"rollback", "2"}, `rollback: unexpected argument "2", accepted: swapinit rollback`},
+		{[]string{"promote", "--now"}, `promote: unknown option "--now", accepted: swapinit promote`},
 		{[]string{"status", "x"}, `unexpected argument "x", accepted`},
 		{[]string{"health", "--"}, `unknown option "--"`},
 		{[]string{"stop", "now"}, `unexpected argument "now"`},
 		{[]string{"version", "--timeout=1s"}, `unknown option`},
-		{[]string{"restart"}, "restart is not in this version of swapinit, accepted verbs: swap, status, health, stop, version, help"},
-		{[]string{"rollback", "x"}, "rollback is not in this version"},
-		{[]string{"promote"}, "promote is not in this version"},
-		{[]string{"message", "-h"}, "message is not in this version"},
-		{[]string{"check"}, "check is not in this version"},
+		{[]string{"check"}, "check is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, help"},
 		{[]string{"dance"}, "dance is not in this version"},
 	} {
 		status, out, errs := verb("/no/such/socket", false, c.args...)
@@ -322,7 +616,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: status %d, %q, %q", c.args, status, out, errs)
 		}
 	}
-	for _, v := range append(talkingVerbs, "version") {
+	for _, v := range append(talkingVerbs, "version", "message") {
 		usage := verbUsage(v)
 		for _, h := range []string{"-h", "--help"} {
 			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n" || errs != "" {
@@ -343,7 +637,13 @@ func TestSpan(t *testing.T) {
 func FuzzVerbArgs(f *testing.F) {
 	f.Add("swap", "--timeout\x0030s\x00--\x00cmd\x00--no-wait")
 	f.Add("swap", "--no-wait\x00--timeout=1m")
-	f.Add("status", "--json")
+	f.Add("status", "--json\x00--watch")
+	f.Add("swap", "--canary\x001%/10s,25%/30s\x00--canary=0.5%/1m")
+	f.Add("swap", "--strategy=replace\x00--follow\x00--\x00x")
+	f.Add("restart", "--force\x00--timeout\x001s\x00--no-wait")
+	f.Add("message", "{\"a\":1}")
+	f.Add("message", "--\x00-h")
+	f.Add("rollback", "")
 	f.Add("health", "-h")
 	f.Fuzz(func(t *testing.T, verb, joined string) {
 		if verbUsage(verb) == "" {
@@ -360,11 +660,22 @@ func FuzzVerbArgs(f *testing.F) {
 			}
 			return
 		}
-		if verb != "swap" && (a.swap.NoWait || a.swap.TimeoutMS != 0 || a.swap.Command != nil) || verb != "status" && a.json {
+		starts := verb == "swap" || verb == "restart"
+		if !starts && (a.swap.NoWait || a.swap.TimeoutMS != 0) || verb != "swap" && (a.swap.Command != nil || a.swap.Canary+a.swap.Strategy != "" || a.swap.Follow) ||
+			verb != "restart" && a.swap.Force || !a.help && (verb == "message") != (a.data != "") || verb != "status" && (a.json || a.watch) {
 			t.Fatalf("%s %q: %+v", verb, args, a)
 		}
 		if a.swap.TimeoutMS < 0 || a.swap.Timeout() < 0 {
 			t.Fatalf("timeout %d", a.swap.TimeoutMS)
+		}
+		if a.swap.Canary != "" && checkCanary(a.swap.Canary) != nil {
+			t.Fatalf("canary %q", a.swap.Canary)
+		}
+		if a.swap.Problem() != "" {
+			t.Fatalf("%q: %s", args, a.swap.Problem())
+		}
+		if a.data != "" && !json.Valid([]byte(a.data)) {
+			t.Fatalf("%q gave the data %q", args, a.data)
 		}
 		i := slices.Index(args, "--")
 		if a.swap.Command != nil && (i < 0 || !slices.Equal(a.swap.Command, args[len(args)-len(a.swap.Command):]) || a.swap.Command[0] == "") {
@@ -377,14 +688,15 @@ func FuzzVerbArgs(f *testing.F) {
 func FuzzRender(f *testing.F) {
 	f.Add("active", "a b", "\x1b[2J\n", int64(5))
 	f.Fuzz(func(t *testing.T, state, word, text string, n int64) {
+		small := int(n)
 		s := &control.Status{
-			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n}},
-			Endpoints:   []control.Endpoint{{Name: state, Address: text}},
+			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}}},
+			Endpoints:   []control.Endpoint{{Name: state, Address: text, Reason: word}},
 			LastSwap:    &control.LastSwap{Reason: text},
 		}
 		var out bytes.Buffer
 		v := verbRun{out: &out, err: &out}
-		v.stage(control.Event{Event: state, Message: text})
+		v.stage(control.Event{Event: state, Message: text, Share: small})
 		v.fail(1, text)
 		if n := strings.Count(out.String(), "\n"); n != 2 {
 			t.Fatalf("%d lines: %q", n, out.String())
@@ -417,6 +729,10 @@ func TestDocumentedOutput(t *testing.T) {
 			Uptime_MS       int64
 			Ready_MS        *int64
 			Command         []string
+			Share           float64
+			Open, Idle      int
+			Queued          int
+			Workers         []control.Worker
 		}
 		Endpoints []control.Endpoint
 		Last_Swap *control.LastSwap
@@ -426,7 +742,9 @@ func TestDocumentedOutput(t *testing.T) {
 	}
 	known := &control.Status{Endpoints: s.Endpoints, LastSwap: s.Last_Swap}
 	for _, g := range s.Generations {
-		known.Generations = append(known.Generations, control.Generation{Generation: g.Generation, State: g.State, Pid: g.Pid, UptimeMS: g.Uptime_MS, ReadyMS: g.Ready_MS, Command: g.Command, Status: g.Status})
+		share := int(g.Share * 100)
+		known.Generations = append(known.Generations, control.Generation{Generation: g.Generation, State: g.State, Pid: g.Pid, UptimeMS: g.Uptime_MS, ReadyMS: g.Ready_MS, Command: g.Command, Status: g.Status,
+			Share: &share, Open: &g.Open, Idle: &g.Idle, Queued: &g.Queued, Workers: g.Workers})
 	}
 	if want := statusTable(known); !strings.Contains(doc, want) {
 		t.Errorf("the table is not there:\n%s", want)

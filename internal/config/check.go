@@ -10,6 +10,7 @@ import (
 const (
 	minGenerations = 2 // a swap needs two
 	maxGenerations = 1000
+	maxWorkers     = 256
 	maxSocketName  = 107 // sun_path less its NUL, unix(7)
 )
 
@@ -30,6 +31,9 @@ func (l *loader) check(s *Settings) error {
 	if s.MaxGenerations < minGenerations || s.MaxGenerations > maxGenerations {
 		return l.bad("SWAPINIT_MAX_GENERATIONS", "out of range")
 	}
+	if s.Workers > maxWorkers || s.Workers == 0 && l.value("SWAPINIT_WORKERS") != "auto" {
+		return l.bad("SWAPINIT_WORKERS", "out of range")
+	}
 	if len(s.StopSignals) == 0 {
 		return l.bad("SWAPINIT_STOP_SIGNALS", "no signal in it")
 	}
@@ -45,7 +49,36 @@ func (l *loader) check(s *Settings) error {
 		}
 		return l.bad(set, l.parsers.name(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
 	}
-	return nil
+	return l.together(s)
+}
+
+// together refuses settings that cannot be had together.
+func (l *loader) together(s *Settings) error {
+	const overlap = "it needs SWAPINIT_STRATEGY=overlap, unset one of the two"
+	name, problem := "", ""
+	switch {
+	case s.Steer == "off":
+		problem = "it needs steering and SWAPINIT_STEER is off, unset one of the two"
+	case s.Strategy != "overlap":
+		problem = overlap
+	case s.Batch != "all":
+		problem = "it needs SWAPINIT_BATCH=all, unset one of the two"
+	default:
+		return nil
+	}
+	switch {
+	case len(s.Canary) > 0:
+		name = "SWAPINIT_CANARY"
+	case s.Steer == "off" && len(s.CanaryCheck) > 0:
+		name = "SWAPINIT_CANARY_CHECK"
+	case s.Keep > 0:
+		name = "SWAPINIT_KEEP"
+	case s.Strategy != "overlap" && s.Batch != "all":
+		name, problem = "SWAPINIT_BATCH", overlap
+	default:
+		return nil
+	}
+	return &ValueError{Variable: name, Value: l.value(name), Problem: problem}
 }
 
 // text checks a setting that is a string.
@@ -65,6 +98,9 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 		}
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "control character in it", false
+	case r.name == "SWAPINIT_BATCH":
+		n, _ := Batch(value).read()
+		return "", n >= 0
 	case r.name == "SWAPINIT_CONTROL":
 		return "", controlAddress(value)
 	}

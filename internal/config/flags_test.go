@@ -196,7 +196,7 @@ func TestUsageIsComplete(t *testing.T) {
 			t.Errorf("-%c is missing", letter)
 		}
 	}
-	for _, want := range []string{"swapinit swap", "swapinit status", "swapinit health", "swapinit version", "swapinit help", "docs/environment.md"} {
+	for _, want := range []string{"swapinit swap", "swapinit rollback", "swapinit promote", "swapinit restart", "swapinit message", "--follow", "--strategy", "--force", "swapinit status", "--watch", "--canary", "swapinit health", "swapinit version", "swapinit help", "docs/environment.md"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}

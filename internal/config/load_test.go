@@ -43,6 +43,15 @@ func TestDefaults(t *testing.T) {
 		StopSignals:     sigs{term},
 		LeftoverTimeout: 5 * time.Second,
 		MaxGenerations:  3,
+		Steer:           "auto",
+		Drain:           "idle",
+		DrainTimeout:    30 * time.Second,
+		IdleAfter:       time.Second,
+		Workers:         1,
+		Batch:           "all",
+		Strategy:        "overlap",
+		Respawn:         "auto",
+		HookTimeout:     time.Minute,
 		Control:         "auto",
 		Log:             "info",
 		LogFormat:       "text",
@@ -136,6 +145,56 @@ func TestSignalConflicts(t *testing.T) {
 	wantError(t, err, `SWAPINIT_SWAP_SIGNALS="USR1"`, `USR1 is in SWAPINIT_STOP_SIGNALS="10" too`)
 }
 
+// What needs steering cannot be had without it, and the error names it.
+func TestSteeringConflicts(t *testing.T) {
+	for _, entry := range []string{"SWAPINIT_CANARY=1%/10s", "SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_KEEP=5m"} {
+		mustLoad(t, []string{entry}, []string{"x"})
+		mustLoad(t, []string{entry, "SWAPINIT_STEER=require", "SWAPINIT_DRAIN=off"}, []string{"x"})
+		_, err := Load([]string{entry, "SWAPINIT_STEER=off"}, []string{"x"}, testParsers())
+		name, value, _ := strings.Cut(entry, "=")
+		wantError(t, err, name+"="+quote(value)+": it needs steering and SWAPINIT_STEER is off")
+		var bad *ValueError
+		if !errors.As(err, &bad) || bad.Variable != name {
+			t.Errorf("%s: got %#v", entry, err)
+		}
+	}
+	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_DRAIN=gone", "SWAPINIT_DRAIN_TIMEOUT=5s", "SWAPINIT_IDLE_AFTER=2s", "SWAPINIT_KEEP=0", "SWAPINIT_CANARY=", "SWAPINIT_CANARY_CHECK="}, []string{"x"})
+}
+
+// Of two settings that contradict each other the error names one and says which
+// value the other must have.
+func TestStrategyConflicts(t *testing.T) {
+	overlap, all := "it needs SWAPINIT_STRATEGY=overlap, unset one of the two", "it needs SWAPINIT_BATCH=all, unset one of the two"
+	for _, c := range []struct{ one, other, named, problem string }{
+		{"CANARY=1%/10s", "STRATEGY=replace", "SWAPINIT_CANARY", overlap},
+		{"CANARY=1%/10s", "STRATEGY=handover", "SWAPINIT_CANARY", overlap},
+		{"KEEP=5m", "STRATEGY=replace", "SWAPINIT_KEEP", overlap},
+		{"KEEP=5m", "STRATEGY=handover", "SWAPINIT_KEEP", overlap},
+		{"BATCH=1", "STRATEGY=replace", "SWAPINIT_BATCH", overlap},
+		{"BATCH=100%", "STRATEGY=handover", "SWAPINIT_BATCH", overlap},
+		{"CANARY=1%/10s", "BATCH=2", "SWAPINIT_CANARY", all},
+		{"KEEP=5m", "BATCH=25%", "SWAPINIT_KEEP", all},
+	} {
+		one, other := Prefix+c.one, Prefix+c.other
+		mustLoad(t, []string{one}, []string{"x"})
+		mustLoad(t, []string{other}, []string{"x"})
+		mustLoad(t, []string{one, "SWAPINIT_STRATEGY=overlap", "SWAPINIT_WORKERS=4"}, []string{"x"})
+		_, err := Load([]string{one, other}, []string{"x"}, testParsers())
+		_, value, _ := strings.Cut(one, "=")
+		wantError(t, err, c.named+"="+quote(value)+": "+c.problem)
+		var bad *ValueError
+		if !errors.As(err, &bad) || bad.Variable != c.named || bad.ExitStatus() != 125 {
+			t.Errorf("%s, %s: got %#v", one, other, err)
+		}
+	}
+	// swap --canary may bring the stages, and swap --strategy another strategy.
+	mustLoad(t, []string{"SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_STRATEGY=replace", "SWAPINIT_KEEP=0", "SWAPINIT_BATCH=all"}, []string{"x"})
+	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_STRATEGY=replace"}, []string{"x"})
+	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_BATCH=1", "SWAPINIT_CANARY="}, []string{"x"})
+	_, err := Load([]string{"SWAPINIT_STEER=off", "SWAPINIT_STRATEGY=replace", "SWAPINIT_BATCH=1"}, []string{"x"}, testParsers())
+	wantError(t, err, `SWAPINIT_BATCH="1": `+overlap)
+}
+
 func TestNoCommand(t *testing.T) {
 	for _, args := range [][]string{nil, {"--"}, {"-g"}, {"-e", "1", "--"}} {
 		_, err := Load(nil, args, testParsers())
@@ -211,10 +270,16 @@ func FuzzLoad(f *testing.F) {
 		if !s.Help && !s.Version && s.TargetFile == "" && len(s.Command) == 0 {
 			t.Error("no command and no error")
 		}
-		for _, d := range []time.Duration{s.ReadyTimeout, s.Watchdog, s.Settle, s.RetireTimeout, s.StopTimeout, s.LeftoverTimeout, s.StopDelay} {
+		for _, d := range []time.Duration{s.ReadyTimeout, s.Watchdog, s.Settle, s.RetireTimeout, s.StopTimeout, s.LeftoverTimeout, s.StopDelay, s.DrainTimeout, s.IdleAfter, s.Keep, s.HookTimeout} {
 			if d < 0 || d > MaxDuration {
 				t.Errorf("duration %v", d)
 			}
+		}
+		if s.Workers < 0 || s.Workers > 256 {
+			t.Errorf("%d workers", s.Workers)
+		}
+		if n := s.Batch.Of(4); !s.Help && !s.Version && (n < 1 || n > 4) {
+			t.Errorf("%q is %d of 4 workers", s.Batch, n)
 		}
 	})
 }

@@ -84,6 +84,9 @@ argument that is not one, or after ^--^.
 |---|---|
 | ^SWAPINIT_GENERATION^ | the number of its generation, from 1 |
 | ^SWAPINIT_READY_FD^ | a file descriptor; a line written to it means ready |
+| ^SWAPINIT_WORKER^ | the number of the worker in its generation, from 0 |
+| ^SWAPINIT_CHANNEL_FD^ | a file descriptor, one end of a socketpair for messages: JSON, one object a line |
+| ^NODE_CHANNEL_FD^, ^NODE_CHANNEL_SERIALIZATION_MODE^ | the same for ^process.send^ and ^process.on('message')^ of Node, with ^SWAPINIT_NODE_IPC^ only |
 | ^SWAPINIT_CONTROL^ | the address of the control socket |
 | ^NOTIFY_SOCKET^ | where ^READY=1^ and the other messages of sd_notify(3) go |
 | ^WATCHDOG_USEC^, ^WATCHDOG_PID^ | with ^SWAPINIT_WATCHDOG^ only |
@@ -96,6 +99,10 @@ Variables of these names that swapinit itself was given are removed.
 the command's arguments and in the values of its environment, as in
 ^NGINX={fd.web};^. A name that no endpoint has is an error; all other braces
 stay as they are.
+
+The commands in ^SWAPINIT_PRE_SWAP^ and ^SWAPINIT_POST_SWAP^ get none of the
+sockets and none of the descriptors. The one after a swap has
+^SWAPINIT_RESULT^, which is ^ok^ or ^failed^.
 
 Below another swapinit these variables are no settings:
 ^SWAPINIT_GENERATION^, ^SWAPINIT_READY_FD^, ^SWAPINIT_RESULT^,
@@ -112,6 +119,33 @@ shorter than 1ms unless ^0^, and at most 8760h (a year).
 are skipped; the same element twice counts once, the same left side of ^=^
 twice is an error.
 
+**Stages** (^SWAPINIT_CANARY^, ^swapinit swap --canary^) are such a list of
+^SHARE/DURATION^. The share has its ^%^ and at most two decimals, the duration
+is at least 1ms. Shares need not grow, the same stage may be there twice, and
+after the last one the successor gets everything. ^SWAPINIT_CANARY^,
+^SWAPINIT_CANARY_CHECK^ and ^SWAPINIT_KEEP^ need steering: with
+^SWAPINIT_STEER=off^ they are an error.
+
+**Workers** are replaced so many at a time as ^SWAPINIT_BATCH^ says, and never
+are fewer than ^SWAPINIT_WORKERS^ ready. A percentage is rounded down, to 1 at
+least. Batches need the strategy ^overlap^ and neither ^SWAPINIT_CANARY^ nor
+^SWAPINIT_KEEP^; these two need that strategy as well. Otherwise it is an error.
+
+**A worker that ended** is started again after 100 ms, and each time that is
+doubled, to 30 s. Five deaths in a row before it was ready end it all, with the
+status of the last one. With one worker that is left to the container's restart
+policy, unless ^SWAPINIT_RESPAWN^ says otherwise.
+
+**Strategies**: under ^overlap^ predecessor and successor run side by side until
+the successor is ready. Under ^handover^ the successor says what it is ready
+for, the predecessor is told to release that, and then the successor to go.
+Under ^replace^ connections wait in the endpoint while none of them runs; when
+the successor fails, the previous command is started anew.
+
+**Hooks** (^SWAPINIT_PRE_SWAP^, ^SWAPINIT_POST_SWAP^) are killed with their
+process group after ^SWAPINIT_HOOK_TIMEOUT^. What the first one prints on its
+last line, if that begins with ^command=^, is read as shell-like words.
+
 **Signals** are names with or without SIG, in upper or lower case, numbers, or
 ^RTMIN+n^ and ^RTMAX-n^. A signal cannot both swap and stop. KILL and STOP
 cannot be caught, PROF and 32 to 34 never reach swapinit, CHLD, PIPE and URG
@@ -120,10 +154,10 @@ are never forwarded: none of them can be in ^SWAPINIT_SWAP_SIGNALS^ or
 by ^SWAPINIT_STOP_SIGNAL^ or ^SWAPINIT_RETIRE_SIGNAL^, any signal but STOP can
 be named.
 
-**Shell-like words** (^SWAPINIT_SWAP_COMMAND^, the target file) are split at
-white space. Single quotes, double quotes and backslashes work as in a shell;
-nothing is expanded, and ^$^, ^;^, ^|^ and ^&^ are ordinary characters. In the
-target file, at most 64 KiB, ^#^ at the beginning of a word begins a comment.
+**Shell-like words** (^SWAPINIT_SWAP_COMMAND^, ^SWAPINIT_CANARY_CHECK^,
+^SWAPINIT_PRE_SWAP^, ^SWAPINIT_POST_SWAP^, the target file) are split at white space. Single quotes, double quotes and
+backslashes work as in a shell; nothing is expanded, and ^$^, ^;^, ^|^ and ^&^
+are ordinary characters. In the target file, at most 64 KiB, ^#^ at the beginning of a word begins a comment.
 
 **Environment files** are at most 1 MiB and have one ^KEY=VALUE^ a line, with
 an optional ^export^ before it. ^#^ at the beginning of a line or after white

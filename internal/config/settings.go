@@ -14,6 +14,9 @@ const Prefix = "SWAPINIT_"
 // parsed as a list, where a plain []string is parsed as a command.
 type Names []string
 
+// Paths is a list of paths, as Names is one of names.
+type Paths []string
+
 // Settings is the table of all settings. Tags:
 //
 //	env         the variable's name less Prefix
@@ -48,6 +51,22 @@ type Settings struct {
 	KillGroup       bool                              `env:"KILL_GROUP" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"forward signals to the server's process group, not to its main process alone"`
 	ExitMap         map[int]int                       `env:"EXIT_MAP" accepts:"a list such as 143=0,2=1 of exit statuses 0 to 255" help:"exit with the right one when the server exits with the left one"`
 	MaxGenerations  int                               `env:"MAX_GENERATIONS" envDefault:"3" accepts:"a number from 2 to 1000" help:"live generations; a successor that would be one too many first has the oldest draining one killed"`
+	Steer           string                            `env:"STEER" envDefault:"auto" oneof:"auto, off, require" help:"whether each generation has its own socket for each TCP endpoint that swapinit opened, and the kernel is told which one gets new connections: ^auto^ where that works here, ^off^ not at all, one socket is shared, ^require^ exit status 125 where it does not work"`
+	Drain           string                            `env:"DRAIN" envDefault:"idle" oneof:"idle, gone, off" help:"when a predecessor gets its stop signal: ^idle^ when all its connections are idle, ^gone^ when they are closed, ^off^ at once"`
+	DrainTimeout    time.Duration                     `env:"DRAIN_TIMEOUT" envDefault:"30s" help:"but it gets that no later than this long after the cut-over; 0 = no limit"`
+	IdleAfter       time.Duration                     `env:"IDLE_AFTER" envDefault:"1s" help:"a connection that was quiet for so long, with nothing queued and no request half answered, is idle"`
+	Canary          []Stage                           `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`
+	CanaryCheck     []string                          `env:"CANARY_CHECK" accepts:"a command as shell-like words" help:"run every 2 s during the stages; when it fails the swap is rolled back. No shell is involved"`
+	Keep            time.Duration                     `env:"KEEP" envDefault:"0" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
+	Workers         int                               `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`
+	Batch           Batch                             `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`
+	Strategy        string                            `env:"STRATEGY" envDefault:"overlap" oneof:"overlap, handover, replace" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`
+	Respawn         string                            `env:"RESPAWN" envDefault:"auto" oneof:"auto, never, on-failure, always" help:"whether a worker that ended is started again; ^auto^ is ^never^ with one worker and ^on-failure^ with more"`
+	PreSwap         []string                          `env:"PRE_SWAP" accepts:"a command as shell-like words" help:"run before a swap, which fails when it fails; a last line ^command=…^ of its output names the replacement"`
+	PostSwap        []string                          `env:"POST_SWAP" accepts:"a command as shell-like words" help:"run after every swap that began, with SWAPINIT_RESULT"`
+	HookTimeout     time.Duration                     `env:"HOOK_TIMEOUT" envDefault:"60s" help:"the time that each of the two has, then KILL; 0 = no limit"`
+	NodeIPC         bool                              `env:"NODE_IPC" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"the server gets a Node IPC channel: ^process.send('ready')^ says that it is ready"`
+	Watch           Paths                             `env:"WATCH" accepts:"a list of paths, separated by commas or white space" help:"looked at every 2 s; another content or inode asks for a swap, a mere touch does not"`
 	User            string                            `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`
 	Control         string                            `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`
 	Log             string                            `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`

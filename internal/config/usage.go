@@ -21,9 +21,14 @@ const usageText = `swapinit: init for containers that replaces the server inside
 
 usage:
   swapinit [flags] [--] command [arg...]     run command as init (the ENTRYPOINT)
-  swapinit swap [--no-wait] [--timeout D] [-- command arg...]
-                                             replace the running server
-  swapinit status [--json]                   show generations and endpoints
+  swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES]
+                [-- command arg...]          replace the running server
+  swapinit restart [--force] [--no-wait] [--timeout D]
+                                             replace it by the same command
+  swapinit rollback                          give the traffic back to the predecessor
+  swapinit promote                           give the successor all the traffic now
+  swapinit message DATA                      send JSON or a string to every worker
+  swapinit status [--json] [--watch]         show generations and endpoints
   swapinit health                            exit 0 when ready (for HEALTHCHECK)
   swapinit stop                              stop the container
   swapinit version                           print the version
@@ -53,6 +58,12 @@ settings are environment variables, described in docs/environment.md:
   SWAPINIT_READY_TIMEOUT SWAPINIT_LEFTOVER_TIMEOUT  SWAPINIT_MAX_GENERATIONS
   SWAPINIT_SETTLE        SWAPINIT_WATCHDOG          SWAPINIT_CONTROL
   SWAPINIT_LOG           SWAPINIT_LOG_FORMAT        SWAPINIT_COLOR
+  SWAPINIT_STEER         SWAPINIT_DRAIN             SWAPINIT_DRAIN_TIMEOUT
+  SWAPINIT_CANARY        SWAPINIT_CANARY_CHECK      SWAPINIT_IDLE_AFTER
+  SWAPINIT_KEEP          SWAPINIT_STRATEGY          SWAPINIT_RESPAWN
+  SWAPINIT_WORKERS       SWAPINIT_BATCH             SWAPINIT_WATCH
+  SWAPINIT_PRE_SWAP      SWAPINIT_POST_SWAP         SWAPINIT_HOOK_TIMEOUT
+  SWAPINIT_NODE_IPC
 `
 
 // Usage is the text of `swapinit help`, with its final newline.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -30,11 +31,13 @@ func (p *Parsers) funcMap() map[reflect.Type]env.ParserFunc {
 		{false, boolean},
 		{0, number},
 		{Names{}, dialects},
+		{Paths{}, paths},
 		{[]string{}, command},
 		{syscall.Signal(0), p.stopSignal},
 		{[]syscall.Signal{}, p.signalList},
 		{map[syscall.Signal]syscall.Signal{}, p.signalMap},
 		{map[int]int{}, exitMap},
+		{[]Stage{}, stages},
 	} {
 		funcs[reflect.TypeOf(f.like)] = f.parse
 	}
@@ -72,6 +75,9 @@ func boolean(s string) (any, error) {
 }
 
 func number(s string) (any, error) {
+	if s == "auto" {
+		return 0, nil // check refuses it where it has no meaning
+	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
 		return 0, errors.New("not a number in range")
@@ -84,17 +90,38 @@ func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r < 0x80 && isSpace(byte(r)) })
 }
 
+// unique is a list with each element once.
+func unique(s string) []string {
+	out := []string{}
+	for _, word := range list(s) {
+		if !slices.Contains(out, word) {
+			add(&out, word)
+		}
+	}
+	return out
+}
+
 func dialects(s string) (any, error) {
-	names := Names{}
-	for _, name := range list(s) {
+	names := Names(unique(s))
+	for _, name := range names {
 		if name != "systemd" && name != "server-starter" && name != "einhorn" {
 			return nil, errors.New("no dialect is named " + quote(name))
 		}
-		if !slices.Contains(names, name) {
-			add((*[]string)(&names), name)
-		}
 	}
 	return names, nil
+}
+
+func paths(s string) (any, error) {
+	out := Paths(unique(s))
+	if len(out) == 0 {
+		return nil, errors.New("no path in it")
+	}
+	for _, path := range out {
+		if strings.ContainsFunc(path, unicode.IsControl) {
+			return nil, errors.New("control character in " + quote(path))
+		}
+	}
+	return out, nil
 }
 
 func command(s string) (any, error) {

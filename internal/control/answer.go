@@ -25,6 +25,7 @@ func decodeAnswer(line []byte) (*Event, *Reply, error) {
 			Pid:        int(m.int("pid")),
 			Message:    m.text("message"),
 			MS:         m.int("ms"),
+			Share:      m.share("share"),
 		}
 	case m.get("ok") != nil:
 		r = &Reply{
@@ -33,6 +34,8 @@ func decodeAnswer(line []byte) (*Event, *Reply, error) {
 			Code:       m.text("code"),
 			Generation: int(m.int("generation")),
 			Version:    m.text("version"),
+			Delivered:  m.orNull("delivered"),
+			Exit:       m.orNull("exit"),
 		}
 		if v := m.get("status"); v != nil {
 			r.Status = d.status(v)
@@ -54,7 +57,7 @@ func (d *decoder) status(v *fastjson.Value) *Status {
 	}
 	for _, v := range m.list("endpoints") {
 		m := d.object("each of endpoints", v)
-		s.Endpoints = append(s.Endpoints, Endpoint{m.text("name"), m.text("address"), m.bool("inherited")})
+		s.Endpoints = append(s.Endpoints, Endpoint{m.text("name"), m.text("address"), m.bool("inherited"), m.bool("steered"), m.text("reason")})
 	}
 	if v := m.get("last_swap"); v != nil {
 		m := d.object("last_swap", v)
@@ -73,15 +76,26 @@ func (d *decoder) generation(v *fastjson.Value) Generation {
 		Command:    m.texts("command"),
 		Dir:        m.text("dir"),
 		Status:     m.text("status"),
+		Open:       m.orNull("open"),
+		Idle:       m.orNull("idle"),
+		Queued:     m.orNull("queued"),
 	}
 	for _, v := range m.list("pids") {
 		pid, err := v.Int64()
 		m.want("pids", "a list of integers", err)
 		g.Pids = append(g.Pids, int(pid))
 	}
+	for _, v := range m.list("workers") {
+		m := d.object("each of workers", v)
+		g.Workers = append(g.Workers, Worker{int(m.int("worker")), int(m.int("pid")), m.bool("ready"), int(m.int("restarts"))})
+	}
 	if m.get("ready_ms") != nil {
 		ms := m.int("ready_ms")
 		g.ReadyMS = &ms
+	}
+	if m.get("share") != nil {
+		share := m.share("share")
+		g.Share = &share
 	}
 	return g
 }

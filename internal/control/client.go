@@ -20,8 +20,8 @@ var ErrGone = errors.New("the init went away before it answered")
 
 // Do sends one request to the init at addr (@name or a path) and returns its
 // reply, which may well be one that says no. onEvent, which may be nil, is called
-// for each event in the calling goroutine. A swap with a wait has no time limit
-// but the init's own; anything else has 10 s. Errors: *NoInit when nobody could
+// for each event in the calling goroutine. A swap or restart with a wait has no
+// time limit but the init's own; anything else has 10 s. Errors: *NoInit when nobody could
 // be reached, ErrGone, or one that says what went wrong.
 func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 	line := encodeRequest(req)
@@ -36,7 +36,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 	defer f.Close()
 	f.SetDeadline(start.Add(answerTime))
 	_, sent := f.Write(line)
-	if req.Verb == VerbSwap && !req.Swap.NoWait {
+	if waits(req) {
 		f.SetDeadline(time.Time{})
 	}
 	// Also after a failed write: an init that turns us away says why and closes.
@@ -63,6 +63,11 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 			onEvent(*e)
 		}
 	}
+}
+
+// waits says whether the answer takes as long as a swap.
+func waits(r Request) bool {
+	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.NoWait
 }
 
 // dial connects; the caller owns the file. Its errors are *NoInit.

@@ -111,23 +111,24 @@ func TestSwapOverTheWire(t *testing.T) {
 			c := <-calls
 			c.Event(Event{Event: EventStarted, Generation: 2, Pid: 7})
 			c.Event(Event{Event: EventReady, Generation: 2, MS: 1200, Message: "<ready>"})
+			c.Event(Event{Event: EventCanary, Generation: 2, Share: 50})
 			c.Done(Reply{OK: true, Generation: 2})
 			c.Done(Reply{Error: "a second reply"})
 			c.Event(Event{Event: "too late"})
 			calls <- c
 		}()
 		var events []Event
-		args := SwapArgs{Command: []string{"/bin/a", "b c"}, TimeoutMS: 1500}
-		r, err := Do(s.Address(), Request{VerbSwap, args}, func(e Event) { events = append(events, e) })
+		args := SwapArgs{Command: []string{"/bin/a", "b c"}, TimeoutMS: 1500, Canary: "1%/10s"}
+		r, err := Do(s.Address(), Request{Verb: VerbSwap, Swap: args}, func(e Event) { events = append(events, e) })
 		if err != nil || !r.OK || r.Generation != 2 {
 			t.Errorf("%s: reply %+v, error %v", setting, r, err)
 		}
-		want := []Event{{"started", 2, 7, "", 0}, {"ready", 2, 0, "<ready>", 1200}}
+		want := []Event{{"started", 2, 7, "", 0, 0}, {"ready", 2, 0, "<ready>", 1200, 0}, {"canary", 2, 0, "", 0, 50}}
 		if fmt.Sprint(events) != fmt.Sprint(want) {
 			t.Errorf("%s: events %v, want %v", setting, events, want)
 		}
 		c := receive(t, "the call", calls)
-		if fmt.Sprintf("%q", c.Swap.Command) != `["/bin/a" "b c"]` || c.Swap.Timeout() != 1500*time.Millisecond || c.Swap.NoWait {
+		if fmt.Sprintf("%q", c.Swap.Command) != `["/bin/a" "b c"]` || c.Swap.Timeout() != 1500*time.Millisecond || c.Swap.NoWait || c.Swap.Canary != "1%/10s" {
 			t.Errorf("%s: args %+v", setting, c.Swap)
 		}
 		if c.Peer != (Peer{os.Getpid(), uint32(os.Getuid())}) {
@@ -142,25 +143,101 @@ func TestSwapOverTheWire(t *testing.T) {
 	}
 }
 
+// A message is any JSON value, and none of its text changes on the way but white
+// space between its parts.
+func TestMessageOverTheWire(t *testing.T) {
+	var got Request
+	three := 3
+	s := newServer(t, func(c Call) { got = c.Request; c.Done(Reply{OK: true, Delivered: &three}) })
+	for _, data := range []string{
+		"null", "true", "false", "0", "-0.50e+03", "12345678901234567890123", `""`, `"a\u0041\/\"\\ \ud83d\ude00 ä\n"`, "[]", "{}",
+		`{"b":1,"a":[null,"\u00e4",{"\u0063":-0,"c":2}],"b":""}`, `{"data":{"swapinit":"ready"}}`, `"` + strings.Repeat("x", 60000) + `"`,
+	} {
+		r, err := Do(s.Address(), Request{Verb: VerbMessage, Data: data}, nil)
+		if err != nil || !r.OK || r.Delivered == nil || *r.Delivered != 3 || r.Exit != nil {
+			t.Errorf("%.60s: reply %+v, error %v", data, r, err)
+		}
+		if want := (Request{Verb: VerbMessage, Data: data}); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got %+v, want %.60s", got, data)
+		}
+	}
+	if _, err := Do(s.Address(), Request{Verb: VerbMessage, Data: "{ \"a\" :\r\n\t[ 1 ,\n2 ] }"}, nil); err != nil || got.Data != `{"a":[1,2]}` {
+		t.Errorf("%q, %v", got.Data, err)
+	}
+	r, err := Do(s.Address(), Request{Verb: VerbMessage}, nil)
+	if err != nil || r.OK || r.Code != CodeRequest {
+		t.Errorf("nothing to send: %+v, %v", r, err)
+	}
+}
+
+// The reply to a swap that is followed comes when its generation has ended.
+func TestFollowOverTheWire(t *testing.T) {
+	none, three := 0, 3
+	for _, reply := range []Reply{{OK: true, Generation: 2, Exit: &none}, {Error: "it exited 3", Generation: 2, Exit: &three}, {Error: "it failed"}} {
+		s := newServer(t, func(c Call) {
+			if !c.Swap.Follow || c.Swap.Strategy != "replace" {
+				t.Errorf("args %+v", c.Swap)
+			}
+			c.Event(Event{Event: EventDone, Generation: 2})
+			c.Done(reply)
+		})
+		var events []string
+		r, err := Do(s.Address(), Request{Verb: VerbSwap, Swap: SwapArgs{Follow: true, Strategy: "replace"}}, func(e Event) { events = append(events, e.Event) })
+		if err != nil || string(encodeReply(*r)) != string(encodeReply(reply)) || fmt.Sprint(events) != "[done]" {
+			t.Errorf("%+v, %v, %v", r, err, events)
+		}
+	}
+}
+
+// Who waits for a swap or a restart waits as long as that takes.
+func TestRestartHasNoDeadline(t *testing.T) {
+	for _, c := range []struct {
+		r    Request
+		want bool
+	}{
+		{Request{Verb: VerbSwap}, true}, {Request{Verb: VerbSwap, Swap: SwapArgs{Follow: true}}, true}, {Request{Verb: VerbRestart}, true},
+		{Request{Verb: VerbSwap, Swap: SwapArgs{NoWait: true}}, false}, {Request{Verb: VerbRestart, Swap: SwapArgs{NoWait: true}}, false},
+		{Request{Verb: VerbMessage}, false}, {Request{Verb: VerbStatus}, false},
+	} {
+		if got := waits(c.r); got != c.want {
+			t.Errorf("%+v: %v", c.r, got)
+		}
+	}
+}
+
 // The wire and `status --json` are promised to programs, byte by byte.
 func TestWireFormat(t *testing.T) {
 	ms := int64(1200)
+	share, none, three := 50, 0, 3
 	for _, c := range []struct{ got, want string }{
 		{string(encodeEvent(Event{Event: EventStarted, Generation: 2, Pid: 7, Message: "m", MS: 12})),
 			`{"v":1,"event":"started","generation":2,"pid":7,"message":"m","ms":12}`},
+		{string(encodeEvent(Event{Event: EventCanary, Generation: 2, Message: "m", Share: 2501})), `{"v":1,"event":"canary","generation":2,"message":"m","share":25.01}`},
 		{string(encodeReply(Reply{OK: true, Generation: 2})), `{"v":1,"ok":true,"generation":2}`},
 		{string(encodeReply(Reply{Error: "a <b> & \u2028"})), `{"v":1,"ok":false,"error":"a <b> & \u2028"}`},
 		{string(encodeReply(Reply{OK: true, Status: &Status{Pid: 1}})),
 			`{"v":1,"ok":true,"status":{"v":1,"pid":1,"ready":false,"generations":[],"endpoints":[],"last_swap":null}}`},
 		{(&Status{Pid: 1, Ready: true,
-			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s"}},
-			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false}}, LastSwap: &LastSwap{2, true, ""}}).JSON() + "\n",
-			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s"}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false}],"last_swap":{"generation":2,"ok":true,"reason":""}}`},
+			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}}},
+			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, ""}, {"dns", "udp://[::]:53", true, false, "it is udp"}}, LastSwap: &LastSwap{2, true, ""}}).JSON() + "\n",
+			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}]}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"steered":true,"reason":""},{"name":"dns","address":"udp://[::]:53","inherited":true,"steered":false,"reason":"it is udp"}],"last_swap":{"generation":2,"ok":true,"reason":""}}`},
 		{(&Status{Generations: []Generation{{}}}).JSON() + "\n",
-			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":""}],"endpoints":[],"last_swap":null}`},
+			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],"endpoints":[],"last_swap":null}`},
 		{string(encodeRequest(Request{Verb: "status"})), `{"v":1,"verb":"status"}`},
 		{string(encodeRequest(Request{Verb: "swap"})), `{"v":1,"verb":"swap","args":{}}`},
-		{string(encodeRequest(Request{"swap", SwapArgs{[]string{"a", ""}, 5, true}})), `{"v":1,"verb":"swap","args":{"command":["a",""],"timeout_ms":5,"no_wait":true}}`},
+		{string(encodeRequest(Request{"swap", SwapArgs{[]string{"a", ""}, 5, true, "1%/10s", "overlap", true, true}, ""})),
+			`{"v":1,"verb":"swap","args":{"command":["a",""],"timeout_ms":5,"no_wait":true,"canary":"1%/10s","strategy":"overlap","follow":true,"force":true}}`},
+		{string(encodeRequest(Request{Verb: "restart"})), `{"v":1,"verb":"restart","args":{}}`},
+		{string(encodeRequest(Request{Verb: "restart", Swap: SwapArgs{Force: true, NoWait: true, TimeoutMS: 7}})), `{"v":1,"verb":"restart","args":{"timeout_ms":7,"no_wait":true,"force":true}}`},
+		{string(encodeRequest(Request{Verb: "message", Data: "{\n \"a\" :\n[1.50,null]}"})), `{"v":1,"verb":"message","args":{"data":{  "a" : [1.50,null]}}}`},
+		{string(encodeRequest(Request{Verb: "status", Data: "1"})), `{"v":1,"verb":"status"}`},
+		{string(encodeEvent(Event{Event: EventDone, Generation: 2})), `{"v":1,"event":"done","generation":2}`},
+		{string(encodeReply(Reply{OK: true, Delivered: &none})), `{"v":1,"ok":true,"delivered":0}`},
+		{string(encodeReply(Reply{OK: true, Delivered: &three})), `{"v":1,"ok":true,"delivered":3}`},
+		{string(encodeReply(Reply{OK: true, Generation: 2, Exit: &none})), `{"v":1,"ok":true,"generation":2,"exit":0}`},
+		{string(encodeReply(Reply{Error: "e", Generation: 2, Exit: &three})), `{"v":1,"ok":false,"error":"e","generation":2,"exit":3}`},
+		{string(encodeRequest(Request{Verb: "rollback", Swap: SwapArgs{NoWait: true, Canary: "x"}})), `{"v":1,"verb":"rollback"}`},
+		{string(encodeRequest(Request{Verb: "promote"})), `{"v":1,"verb":"promote"}`},
 		{string(encodeReply(Reply{Error: "\"\\\n\t\x1b\u009b\u202e\xff\ufffd\U000e0001\U0001f600"})), `{"v":1,"ok":false,"error":"\"\\\n\u0009\u001b\u009b\u202e��\udb40\udc01😀"}`},
 	} {
 		if c.got != c.want+"\n" {
@@ -190,19 +267,42 @@ func TestBadRequests(t *testing.T) {
 		`{"v":"1","verb":"status"}`:            {CodeRequest, "v must be an integer"},
 		`{"v":1}`:                              {CodeVerb, `unknown verb ""`},
 		`{"v":1,"verb":"reboot"}`:              {CodeVerb, `unknown verb "reboot", accepted: swap, status`},
-		`{"v":1,"verb":"rollback"}`:            {CodeVerb, "unknown verb"},
+		`{"v":1,"verb":"check"}`:               {CodeVerb, "rollback, promote, version, restart, message"},
 		`{"v":1,"verb":"status"}{}`:            {CodeRequest, "JSON"},
 		"{\"v\":1,\"verb\":\"st\xff":           {CodeRequest, "UTF-8"},
 		`{"v":1,"verb":"swap","args`:           {CodeRequest, "JSON"},
-		`{"v":1,"verb":"stop","args":{"x":1}}`: {CodeRequest, `unknown name "x", accepted: command, timeout_ms, no_wait for swap`},
+		`{"v":1,"verb":"stop","args":{"x":1}}`: {CodeRequest, `unknown name "x", accepted: none`},
 		`{"v":1,"verb":"stop","args":{"no_wait":true}}`:                                         {CodeRequest, `unknown name "no_wait"`},
 		`{"v":1,"verb":"stop","args":7}`:                                                        {CodeRequest, "args of stop"},
-		`{"v":1,"verb":"swap","args":{"strategy":"replace"}}`:                                   {CodeRequest, `unknown name "strategy", accepted: command, timeout_ms, no_wait for swap`},
+		`{"v":1,"verb":"swap","args":{"force":true}}`:                                           {CodeRequest, `unknown name "force", accepted: command, timeout_ms, no_wait, canary, strategy, follow`},
+		`{"v":1,"verb":"swap","args":{"strategy":"Replace"}}`:                                   {CodeRequest, `args of swap: unknown strategy "Replace", accepted: overlap, handover, replace`},
+		`{"v":1,"verb":"swap","args":{"strategy":["replace"]}}`:                                 {CodeRequest, "strategy must be a string"},
+		`{"v":1,"verb":"swap","args":{"strategy":"overlap, handover"}}`:                         {CodeRequest, "unknown strategy"},
+		`{"v":1,"verb":"swap","args":{"strategy":"replace","canary":"1%/10s"}}`:                 {CodeRequest, "a canary needs the strategy overlap"},
+		`{"v":1,"verb":"swap","args":{"follow":1}}`:                                             {CodeRequest, "follow must be true or false"},
+		`{"v":1,"verb":"swap","args":{"follow":true,"no_wait":true}}`:                           {CodeRequest, "a swap that nobody waits for cannot be followed"},
+		`{"v":1,"verb":"swap","args":{"data":1}}`:                                               {CodeRequest, `unknown name "data"`},
+		`{"v":1,"verb":"restart","args":{"command":["a"]}}`:                                     {CodeRequest, `args of restart: unknown name "command", accepted: timeout_ms, no_wait, force`},
+		`{"v":1,"verb":"restart","args":{"follow":true}}`:                                       {CodeRequest, `unknown name "follow"`},
+		`{"v":1,"verb":"restart","args":{"force":"yes"}}`:                                       {CodeRequest, "force must be true or false"},
+		`{"v":1,"verb":"restart","args":{"timeout_ms":-1}}`:                                     {CodeRequest, "timeout_ms is -1"},
+		`{"v":1,"verb":"message"}`:                                                              {CodeRequest, "args of message: data is missing"},
+		`{"v":1,"verb":"message","args":{}}`:                                                    {CodeRequest, "data is missing"},
+		`{"v":1,"verb":"message","args":null}`:                                                  {CodeRequest, "data is missing"},
+		`{"v":1,"verb":"message","args":["a"]}`:                                                 {CodeRequest, "args of message: what is given must be an object"},
+		`{"v":1,"verb":"message","args":{"data":1,"no_wait":true}}`:                             {CodeRequest, `unknown name "no_wait", accepted: data`},
+		`{"v":1,"verb":"message","args":{"data":1,"data":2}}`:                                   {CodeRequest, `"data" is there twice`},
+		`{"v":1,"verb":"message","args":{"data":"\ud800"}}`:                                     {CodeRequest, "surrogate"},
+		`{"v":1,"verb":"stop","args":{"none":true}}`:                                            {CodeRequest, `unknown name "none", accepted: none`},
+		"{\"v\":1,\"verb\":\"message\",\"args\":{\"data\":\"a\tb\\n\"}}":                        {CodeRequest, "JSON"},
 		`{"v":1,"verb":"swap","args":{"command":"a b"}}`:                                        {CodeRequest, "args of swap"},
 		`{"v":1,"verb":"swap","args":{"command":["a",null]}}`:                                   {CodeRequest, "command must be a list of strings"},
 		`{"v":1,"verb":"swap","args":{"command":["a",1]}}`:                                      {CodeRequest, "command must be a list of strings"},
 		`{"v":1,"verb":"swap","args":{"no_wait":1}}`:                                            {CodeRequest, "no_wait must be true or false"},
-		`{"v":1,"verb":"swap","args":{"x":null}}`:                                               {CodeRequest, `unknown name "x", accepted: command, timeout_ms, no_wait for swap`},
+		`{"v":1,"verb":"swap","args":{"canary":["1%/10s"]}}`:                                    {CodeRequest, "canary must be a string"},
+		`{"v":1,"verb":"rollback","args":{"canary":"1%/10s"}}`:                                  {CodeRequest, `args of rollback: unknown name "canary"`},
+		`{"v":1,"verb":"promote","args":[]}`:                                                    {CodeRequest, "args of promote"},
+		`{"v":1,"verb":"swap","args":{"x":null}}`:                                               {CodeRequest, `unknown name "x", accepted: command, timeout_ms, no_wait, canary, strategy, follow`},
 		`{"v":1,"verb":"swap","args":{"no_wait":true,"no_\u0077ait":true}}`:                     {CodeRequest, `"no_wait" is there twice`},
 		`{"v":1,"verb":"status","verb":"stop"}`:                                                 {CodeRequest, `"verb" is there twice`},
 		`{"v":1,"verb":"status","x":1,"x":2}`:                                                   {CodeRequest, `"x" is there twice`},
@@ -215,7 +315,7 @@ func TestBadRequests(t *testing.T) {
 		"{\"v\":1,\"verb\":\"status\",\"x\":\"\t\"}":                                            {CodeRequest, "JSON"},
 		`{"v":1,"verb":"swap","args":{"command":["\ud800"]}}`:                                   {CodeRequest, "surrogate"},
 		`{"v":1,"verb":"swap","args":{"command":["\udc00\ud800"]}}`:                             {CodeRequest, "surrogate"},
-		`{"v":1,"verb":"status","x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + "}": {CodeRequest, "deeper than 16"},
+		`{"v":1,"verb":"status","x":` + strings.Repeat("[", 66) + strings.Repeat("]", 66) + "}": {CodeRequest, "deeper than 66"},
 		`{"v":1,"verb":"swap","args":{"` + strings.Repeat("\x7f", 60000) + `":1}}`:              {CodeRequest, "…"},
 		`{"v":1,"verb":"swap","args":{"command":[""]}}`:                                         {CodeRequest, "empty"},
 		`{"v":1,"verb":"swap","args":{"command":["a","b\u0000c"]}}`:                             {CodeRequest, "word 2 of the command has a NUL"},
@@ -237,7 +337,12 @@ func TestBadRequests(t *testing.T) {
 	mu.Unlock()
 	// The connection has survived all that, and what is right still works.
 	for _, text := range []string{`{"v":1,"verb":"status"}`, ` {"verb":"stop" , "v":1, "args":null, "new":[] }` + "\r", `{"v":1,"verb":"swap","args":{}}`,
-		`{"v":1,"verb":"swap","args":{"command":null,"timeout_ms":null,"no_wait":null}}`,
+		`{"v":1,"verb":"swap","args":{"command":null,"timeout_ms":null,"no_wait":null,"canary":null,"strategy":null,"follow":null}}`,
+		`{"v":1,"verb":"swap","args":{"strategy":"overlap","canary":"1%/10s","follow":true}}`,
+		`{"v":1,"verb":"restart"}`, `{"v":1,"verb":"restart","args":{"force":true,"no_wait":true,"timeout_ms":5}}`,
+		`{"v":1,"verb":"message","args":{"data":null}}`,
+		`{"v":1,"verb":"message","args":{"data":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}}`,
+		`{"v":1,"verb":"rollback"}`, `{"v":1,"verb":"promote","args":{}}`,
 		`{"\u0076":1,"verb":"st\u0061tus","x":["[[[[[[[[[[[[[[[[[[\"",-0.5e+3,"\ud83d\ude00 \\ud800"]}`} {
 		if got := ask(t, c, r, text+"\n"); !got.OK {
 			t.Errorf("%s: %+v", text, got)
@@ -267,7 +372,7 @@ func TestLineLimit(t *testing.T) {
 	}
 	// The client does not even try.
 	args := SwapArgs{Command: []string{strings.Repeat("x", MaxLine)}}
-	if _, err := Do(s.Address(), Request{VerbSwap, args}, nil); err == nil || !strings.Contains(err.Error(), "65536") {
+	if _, err := Do(s.Address(), Request{Verb: VerbSwap, Swap: args}, nil); err == nil || !strings.Contains(err.Error(), "65536") {
 		t.Errorf("client: %v", err)
 	}
 }
@@ -465,7 +570,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 		wg.Go(func() {
 			args := SwapArgs{Command: strings.Split(strings.Repeat("x", i+1), "")}
 			for range 20 {
-				r, err := Do(s.Address(), Request{VerbSwap, args}, nil)
+				r, err := Do(s.Address(), Request{Verb: VerbSwap, Swap: args}, nil)
 				if err != nil || r.Generation != i+1 {
 					t.Errorf("client %d: %+v, %v", i, r, err)
 				}

@@ -9,8 +9,9 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// maxDepth is how deep a line may nest; the reply to status needs 5.
-const maxDepth = 16
+// maxDepth is how deep a line may nest; the reply to status needs 7,
+// and what a child gets by message may have 64.
+const maxDepth = 66
 
 // decoder reads one line. err is the first thing that was wrong with it; after
 // that the values are of no use. Strings are copies: the parser reuses its memory.
@@ -40,6 +41,15 @@ func (d *decoder) parse(line []byte) members {
 	return d.object("it", v)
 }
 
+// JSON is text where that is JSON by itself, else text as a JSON string: what the
+// verb message sends.
+func JSON(text string) string {
+	if checkText([]byte(text)) == nil && fastjson.Validate(text) == nil {
+		return text
+	}
+	return quoteJSON(text)
+}
+
 // checkText refuses what the parser would change quietly, so that no command
 // runs with other arguments than those that were sent, and what would make the
 // parser use much memory.
@@ -61,6 +71,9 @@ func checkText(line []byte) error {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
+			if c < ' ' { // the parser lets it pass before an escape
+				return errors.New("it is not JSON")
+			}
 		case c == '{' || c == '[':
 			if depth++; depth > maxDepth {
 				return errors.New("it nests deeper than " + strconv.Itoa(maxDepth))
@@ -126,6 +139,29 @@ func (m members) int(name string) (n int64) {
 		m.want(name, "an integer", err)
 	}
 	return n
+}
+
+// orNull is nil for a member that is not there or null.
+func (m members) orNull(name string) *int {
+	if m.get(name) == nil {
+		return nil
+	}
+	n := int(m.int(name))
+	return &n
+}
+
+// share reads a number of percent as 1/10000.
+func (m members) share(name string) int {
+	v := m.get(name)
+	if v == nil {
+		return 0
+	}
+	percent, err := strconv.ParseFloat(v.String(), 64)
+	if err != nil || percent < 0 || percent > 100 {
+		m.fail(name + " must be a number from 0 to 100")
+		return 0
+	}
+	return int(percent*100 + 0.5)
 }
 
 func (m members) bool(name string) (b bool) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -42,6 +43,20 @@ func (e *encoder) optText(name, s string) {
 	}
 }
 
+func (e *encoder) optTrue(name string, v bool) {
+	if v {
+		e.bool(name, true)
+	}
+}
+
+func (e *encoder) orNull(name string, n *int) {
+	if n == nil {
+		e.raw(name, "null")
+	} else {
+		e.int(name, int64(*n))
+	}
+}
+
 func (e *encoder) texts(name string, list []string) {
 	e.raw(name, "[")
 	for _, s := range list {
@@ -67,15 +82,22 @@ func (e *encoder) line() []byte {
 func encodeRequest(r Request) []byte {
 	e := object()
 	e.text("verb", r.Verb)
-	if r.Verb == VerbSwap {
+	switch r.Verb {
+	case VerbMessage:
+		e.raw("args", "{")
+		e.raw("data", strings.ReplaceAll(r.Data, "\n", " ")) // no string has a newline in it
+		e.end("}")
+	case VerbSwap, VerbRestart:
 		e.raw("args", "{")
 		if len(r.Swap.Command) > 0 {
 			e.texts("command", r.Swap.Command)
 		}
 		e.optInt("timeout_ms", r.Swap.TimeoutMS)
-		if r.Swap.NoWait {
-			e.bool("no_wait", true)
-		}
+		e.optTrue("no_wait", r.Swap.NoWait)
+		e.optText("canary", r.Swap.Canary)
+		e.optText("strategy", r.Swap.Strategy)
+		e.optTrue("follow", r.Swap.Follow)
+		e.optTrue("force", r.Swap.Force)
 		e.end("}")
 	}
 	return e.line()
@@ -88,6 +110,9 @@ func encodeEvent(v Event) []byte {
 	e.optInt("pid", int64(v.Pid))
 	e.optText("message", v.Message)
 	e.optInt("ms", v.MS)
+	if v.Share != 0 {
+		e.raw("share", Percent(v.Share))
+	}
 	return e.line()
 }
 
@@ -100,6 +125,12 @@ func encodeReply(r Reply) []byte {
 	e.optText("version", r.Version)
 	if r.Status != nil {
 		e.raw("status", r.Status.JSON())
+	}
+	if r.Delivered != nil {
+		e.orNull("delivered", r.Delivered)
+	}
+	if r.Exit != nil {
+		e.orNull("exit", r.Exit)
 	}
 	return e.line()
 }
@@ -121,6 +152,8 @@ func (s *Status) JSON() string {
 		e.text("name", p.Name)
 		e.text("address", p.Address)
 		e.bool("inherited", p.Inherited)
+		e.bool("steered", p.Steered)
+		e.text("reason", p.Reason)
 		e.end("}")
 	}
 	e.end("]")
@@ -156,7 +189,34 @@ func (e *encoder) generation(g *Generation) {
 	e.texts("command", g.Command)
 	e.text("dir", g.Dir)
 	e.text("status", g.Status)
-	e.end("}")
+	if g.Share == nil {
+		e.raw("share", "null")
+	} else {
+		e.raw("share", Percent(*g.Share))
+	}
+	e.orNull("open", g.Open)
+	e.orNull("idle", g.Idle)
+	e.orNull("queued", g.Queued)
+	e.raw("workers", "[")
+	for _, w := range g.Workers {
+		e.raw("", "{")
+		e.int("worker", int64(w.Worker))
+		e.int("pid", int64(w.Pid))
+		e.bool("ready", w.Ready)
+		e.int("restarts", int64(w.Restarts))
+		e.end("}")
+	}
+	e.end("]}")
+}
+
+// Percent writes a share in 1/10000 as a number of percent without trailing
+// zeros: 10000 is 100, 50 is 0.5.
+func Percent(share int) string {
+	s := strconv.Itoa(share / 100)
+	if part := share % 100; part > 0 {
+		s += "." + strings.TrimSuffix(strconv.Itoa(100 + part)[1:], "0")
+	}
+	return s
 }
 
 // quoteJSON makes a JSON string. Whatever does not print is escaped, also

@@ -30,6 +30,9 @@ func decodeRequest(line []byte) (req Request, refusal *Reply) {
 	if v := m.get("args"); v != nil {
 		d.args(&req, v)
 	}
+	if req.Verb == VerbMessage && req.Data == "" {
+		d.fail("data is missing")
+	}
 	if d.err != nil {
 		return req, refuse(CodeRequest, "cannot use args of "+req.Verb+": "+d.err.Error())
 	}
@@ -38,18 +41,38 @@ func decodeRequest(line []byte) (req Request, refusal *Reply) {
 
 func refuse(code, reason string) *Reply { return &Reply{Code: code, Error: reason} }
 
-var swapArgs = []string{"command", "timeout_ms", "no_wait"}
+// argNames are the args that a verb has.
+func argNames(verb string) string {
+	switch verb {
+	case VerbSwap:
+		return "command, timeout_ms, no_wait, canary, strategy, follow"
+	case VerbRestart:
+		return "timeout_ms, no_wait, force"
+	case VerbMessage:
+		return "data"
+	}
+	return "none"
+}
 
-// args reads the args of a verb, of which only swap has any.
+// args reads the args of a verb.
 func (d *decoder) args(req *Request, v *fastjson.Value) {
 	m := d.object("what is given", v)
+	names := argNames(req.Verb)
 	m.o.Visit(func(key []byte, _ *fastjson.Value) {
-		if req.Verb != VerbSwap || !slices.Contains(swapArgs, string(key)) {
-			d.fail("unknown name " + quote(string(key)) + ", accepted: " + strings.Join(swapArgs, ", ") + " for swap, none for other verbs")
+		if names == "none" || !slices.Contains(strings.Split(names, ", "), string(key)) {
+			d.fail("unknown name " + quote(string(key)) + ", accepted: " + names)
 		}
 	})
-	req.Swap = SwapArgs{m.texts("command"), m.int("timeout_ms"), m.bool("no_wait")}
-	a := req.Swap
+	// Not by get: asking for the type of a string would replace its text.
+	if data := m.o.Get("data"); data != nil {
+		req.Data = data.String()
+		return
+	}
+	a := SwapArgs{m.texts("command"), m.int("timeout_ms"), m.bool("no_wait"), m.text("canary"), m.text("strategy"), m.bool("follow"), m.bool("force")}
+	req.Swap = a
+	if problem := a.Problem(); problem != "" {
+		d.fail(problem)
+	}
 	if a.TimeoutMS < 0 || a.TimeoutMS > math.MaxInt64/int64(time.Millisecond) {
 		d.fail("timeout_ms is " + strconv.FormatInt(a.TimeoutMS, 10) + ", accepted are milliseconds from 1, or 0 for the configured timeout")
 	}

@@ -11,7 +11,11 @@
 // only put something into a bounded buffer.
 package control
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Version is the protocol's, the "v" of every line.
 const Version = 1
@@ -28,24 +32,36 @@ const (
 
 // The verbs that the wire knows.
 const (
-	VerbSwap    = "swap"
-	VerbStatus  = "status"
-	VerbHealth  = "health"
-	VerbStop    = "stop"
-	VerbVersion = "version"
+	VerbSwap     = "swap"
+	VerbStatus   = "status"
+	VerbHealth   = "health"
+	VerbStop     = "stop"
+	VerbRollback = "rollback"
+	VerbPromote  = "promote"
+	VerbVersion  = "version"
+	VerbRestart  = "restart"
+	VerbMessage  = "message"
 )
 
-var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbVersion}
+var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbRollback, VerbPromote, VerbVersion, VerbRestart, VerbMessage}
 
 // The events of a swap, in the order in which they can come.
 const (
 	EventQueued   = "queued"   // another swap runs first
+	EventHook     = "hook"     // the hook before the swap runs; message
 	EventStarted  = "started"  // the successor runs; pid
+	EventRespawn  = "respawn"  // a worker died and is started again; message
 	EventReady    = "ready"    // it said so; ms since its start
 	EventSettled  = "settled"  // it lived on for the settle time
+	EventCanary   = "canary"   // it has this share of the new connections; share
+	EventTakedown = "takedown" // handover: the predecessor is to give up a resource; message
+	EventGo       = "go"       // handover: the successor is to take it; message
 	EventCutover  = "cutover"  // it has the traffic
+	EventKept     = "kept"     // the predecessor is kept warm; generation is the predecessor's, message
+	EventDraining = "draining" // the predecessor still has connections; generation is the predecessor's, message
 	EventStopping = "stopping" // the predecessor was told to stop; generation is the predecessor's
 	EventFailed   = "failed"   // the successor failed; message
+	EventDone     = "done"     // of a swap that is followed only: it has succeeded; the reply comes when the successor ends
 )
 
 // Codes say, for a program, why a request was not carried out.
@@ -59,10 +75,12 @@ const (
 // Request begins an exchange.
 type Request struct {
 	Verb string
-	Swap SwapArgs // the args of the verb swap, zero otherwise
+	Swap SwapArgs // the args of the verbs swap and restart, zero otherwise
+	Data string   // the arg of the verb message: the text of one JSON value, "" otherwise
 }
 
-// SwapArgs are the args of the verb swap.
+// SwapArgs are the args of the verb swap and, TimeoutMS, NoWait and Force only,
+// of the verb restart.
 type SwapArgs struct {
 	// Command is the replacement entrypoint; empty: the configured one.
 	Command []string
@@ -71,6 +89,32 @@ type SwapArgs struct {
 	TimeoutMS int64
 	// NoWait asks for the reply as soon as the swap is accepted.
 	NoWait bool
+	// Canary is the stages of this swap as in SWAPINIT_CANARY, not yet parsed;
+	// empty: the configured ones.
+	Canary string
+	// Strategy is one of overlap, handover, replace; empty: the configured one.
+	Strategy string
+	// Follow asks for EventDone in place of the reply of a swap that succeeded,
+	// and for the reply when the successor has ended.
+	Follow bool
+	// Force kills the predecessor at once (restart).
+	Force bool
+}
+
+const strategies = "overlap, handover, replace"
+
+// Problem is what cannot be asked for in args that are there, "" if there is
+// none. It names them so that it fits both the wire and the options of a verb.
+func (a SwapArgs) Problem() string {
+	switch {
+	case a.Strategy != "" && !slices.Contains(strings.Split(strategies, ", "), a.Strategy):
+		return "unknown strategy " + quote(a.Strategy) + ", accepted: " + strategies
+	case a.Canary != "" && a.Strategy != "" && a.Strategy != "overlap":
+		return "a canary needs the strategy overlap"
+	case a.Follow && a.NoWait:
+		return "a swap that nobody waits for cannot be followed"
+	}
+	return ""
 }
 
 // Timeout is TimeoutMS as a duration.
@@ -83,6 +127,7 @@ type Event struct {
 	Pid        int
 	Message    string
 	MS         int64 // milliseconds since the generation was started
+	Share      int   // of the new connections, in 1/10000; a number of percent on the wire
 }
 
 // Reply ends an exchange. All but OK may be absent.
@@ -90,9 +135,13 @@ type Reply struct {
 	OK         bool
 	Error      string
 	Code       string
-	Generation int     // swap
+	Generation int     // swap, restart, rollback, promote
 	Version    string  // version
 	Status     *Status // status
+	Delivered  *int    // message: how many workers got it
+	// Exit is there when a followed generation has ended, and only then: OK and 0
+	// when it was replaced; else its exit status, not OK, and Error says how.
+	Exit *int
 }
 
 // Status is what the verb status tells. On the wire every field is there, and
@@ -117,6 +166,21 @@ type Generation struct {
 	Command    []string // the first word is the resolved path
 	Dir        string
 	Status     string // the last STATUS=
+	// What steering knows, null where it knows nothing.
+	Share  *int // of the new connections, in 1/10000; a number of percent on the wire
+	Open   *int // connections
+	Idle   *int // those of them that are idle
+	Queued *int // connections that nobody has accepted yet
+	// Workers are its workers in the order of their numbers.
+	Workers []Worker
+}
+
+// Worker is one of the processes that a generation consists of.
+type Worker struct {
+	Worker   int // its number, from 0
+	Pid      int // 0 while none runs
+	Ready    bool
+	Restarts int // how often it was started again
 }
 
 // Endpoint is an address that swapinit listens on.
@@ -124,6 +188,8 @@ type Endpoint struct {
 	Name      string
 	Address   string
 	Inherited bool
+	Steered   bool   // each generation has its own socket
+	Reason    string // why they share one; "" if they do not
 }
 
 // LastSwap is how the latest swap that ended went.

@@ -61,13 +61,14 @@ type crowd struct {
 	calm      atomic.Int64 // odd: calm; changes at every border
 	succeeded atomic.Int64
 	failed    atomic.Pointer[error]
+	rounds    [3]atomic.Int64 // connects that each has tried
 }
 
 func newCrowd(t *testing.T, network, address string) *crowd {
 	c := &crowd{}
 	stop := make(chan struct{})
 	var group sync.WaitGroup
-	for range 3 {
+	for i := range c.rounds {
 		group.Add(1)
 		go func() {
 			defer group.Done()
@@ -78,6 +79,7 @@ func newCrowd(t *testing.T, network, address string) *crowd {
 				default:
 				}
 				before := c.calm.Load()
+				c.rounds[i].Add(1)
 				conn, err := net.Dial(network, address)
 				switch {
 				case err == nil:
@@ -109,6 +111,15 @@ func (c *crowd) calmly(t *testing.T) {
 	c.calm.Add(1)
 }
 
+// renewed waits until no connect is under way that has begun before.
+func (c *crowd) renewed(t *testing.T) {
+	t.Helper()
+	for i := range c.rounds {
+		start := c.rounds[i].Load()
+		until(t, "a new connect", func() bool { return c.rounds[i].Load() > start })
+	}
+}
+
 // drained accepts what the crowd sends, so that no queue is ever full.
 func drained(t *testing.T, fd uintptr) {
 	t.Helper()
@@ -129,8 +140,11 @@ func drained(t *testing.T, fd uintptr) {
 			}
 			poll := []unix.PollFd{{Fd: int32(own), Events: unix.POLLIN}}
 			if n, _ := unix.Poll(poll, 1); n == 1 && poll[0].Revents&unix.POLLIN != 0 {
-				if conn, _, err := unix.Accept4(own, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err == nil {
+				switch conn, _, err := unix.Accept4(own, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err {
+				case nil:
 					unix.Close(conn)
+				case unix.EINVAL:
+					return // a unix socket that was shut down, and is for ever
 				}
 			}
 		}

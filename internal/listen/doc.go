@@ -13,12 +13,19 @@
 //	its own socket at the path    connect: the wrong socket     takes the path back
 //	close(2), exit, death         nothing, we still hold it     nothing
 //
+// A generation may have a socket of its own (Steered): then connections can be
+// led from one generation to the next, and are told apart. For TCP such a group
+// is made elsewhere (Options.Prepare, Set.First, Set.Steer); for unix endpoints it
+// is Paths. The Set asks it for a generation's socket, has it repair them, and
+// closes it.
+//
 // How a child finds its sockets is a matter of dialects (systemd,
 // Server::Starter, einhorn): see Given.Environ.
 //
-// Ownership: Set owns every socket, from Open (for inherited ones: from
-// Inherited) to Set.Close. The numbers in a Given are lent: they stay valid, and keep
-// their meaning, until Set.Close. Every descriptor of this package is
+// Ownership: Set, or an endpoint's group, owns every socket, from Open (for
+// inherited ones: from Inherited) to Set.Close. The numbers in a Given are lent:
+// they stay valid, and keep their meaning, until Set.Close, those of a group
+// until the generation has left. Every descriptor of this package is
 // close-on-exec and above 2, so that none can be mistaken for a standard
 // stream, not even where swapinit was started with those closed.
 package listen

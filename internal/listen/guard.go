@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -13,23 +14,24 @@ import (
 // What is watched. None of it fires when a client connects, so an init whose
 // server is busy sleeps on.
 //
-//   - TCP: epoll with no events asked for reports EPOLLHUP alone, which is
-//     state CLOSE. A unix socket needs EPOLLRDHUP, because shutdown(SHUT_RD)
-//     ends it without a HUP. Edge-triggered: while the cause cannot be
-//     repaired yet, the event must not come again and again.
+//   - A socket: epoll reports EPOLLHUP unasked, which for TCP is state CLOSE.
+//     A unix socket needs EPOLLRDHUP, because shutdown(SHUT_RD) ends it without
+//     a HUP. Edge-triggered: while the cause cannot be repaired yet, the event
+//     must not come again and again.
 //   - A path: inotify on the socket's inode, not on its directory, which may
 //     be a busy /tmp. Every new or lost link to an inode is IN_ATTRIB, and
 //     the rename of one is IN_MOVE_SELF. What escapes it (a renamed directory) is
 //     found by Check.
 const (
-	tcpEvents  = unix.EPOLLET
-	unixEvents = unix.EPOLLET | unix.EPOLLRDHUP
-	pathEvents = unix.IN_ATTRIB | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_DONT_FOLLOW
+	socketEvents = unix.EPOLLET | unix.EPOLLRDHUP
+	pathEvents   = unix.IN_ATTRIB | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_DONT_FOLLOW
 )
 
 // guard is one goroutine that sleeps in the runtime's poller (no thread is
 // blocked) on an epoll descriptor, which holds the sockets and inotify.
 type guard struct {
+	mu         sync.Mutex // held for one system call on epoll or inotify, and by stop; nothing is taken under it
+	stopped    bool
 	file       *os.File // owns epoll
 	conn       syscall.RawConn
 	epoll      int
@@ -51,22 +53,27 @@ type guard struct {
 func (s *Set) Guard(report func(line string)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.guard != nil {
+	if s.closed || s.guard.Load() != nil {
 		return errors.New("cannot guard endpoints: already done, or closed")
 	}
 	g, err := newGuard()
 	if err != nil {
 		return fmt.Errorf("cannot guard endpoints: %w", err)
 	}
+	// Published before the groups are asked, so that a socket which one of them
+	// adds in this moment is either in its answer or told to Watch.
+	s.guard.Store(g)
+	s.report = report
 	for _, l := range s.listeners {
-		if l.file != nil && l.file.spareErr != nil {
-			add(&g.lines, l.line("its path can have no second link ("+l.file.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
+		if p, ok := l.group.(*Paths); ok {
+			if err := p.lonely(); err != nil {
+				add(&g.lines, l.line("its path can have no second link ("+err.Error()+"), so if a process removes it, a new socket takes its place"))
+			}
 		}
 		if err := g.watch(l); err != nil {
 			add(&g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
 		}
 	}
-	s.guard, s.report = g, report
 	go s.run(g)
 	return nil
 }
@@ -76,9 +83,9 @@ func (s *Set) Guard(report func(line string)) error {
 func (s *Set) Check() {
 	s.mu.Lock()
 	lines, next := s.sweep(time.Now(), true)
-	if s.guard != nil {
+	if g := s.guard.Load(); g != nil {
 		// The guard's own wait now ends when the later sweeps are due.
-		_ = s.guard.file.SetReadDeadline(next)
+		_ = g.file.SetReadDeadline(next)
 	}
 	report := s.report
 	s.mu.Unlock()
@@ -135,43 +142,65 @@ func newGuard() (*guard, error) {
 		g.inotify, g.inotifyErr = aboveStreams(g.inotify)
 	}
 	if g.inotifyErr == nil {
-		g.inotifyErr = g.add(g.inotify, unix.EPOLLIN)
+		g.inotifyErr = g.control(unix.EPOLL_CTL_ADD, g.inotify, unix.EPOLLIN)
 	}
 	return g, nil
 }
 
-func (g *guard) add(fd int, events uint32) error {
-	return unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+// control is epoll_ctl(2), and nothing once the guard has been stopped: the
+// number may be another file's by then.
+func (g *guard) control(operation, fd int, events uint32) (err error) {
+	g.mu.Lock()
+	if !g.stopped {
+		err = unix.EpollCtl(g.epoll, operation, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+	}
+	g.mu.Unlock()
+	return err
 }
 
-// watch adds one listener. Without a guard it does nothing.
-func (g *guard) watch(l *listener) error {
-	if g == nil || !l.guarded {
+// add watches a socket; one that is watched already stays so.
+func (g *guard) add(fd int) error {
+	err := g.control(unix.EPOLL_CTL_ADD, fd, socketEvents)
+	if err == unix.EEXIST {
 		return nil
 	}
-	events := uint32(tcpEvents)
-	if !l.isTCP() {
-		events = unixEvents
+	return err
+}
+
+func (g *guard) remove(fd int) { _ = g.control(unix.EPOLL_CTL_DEL, fd, 0) }
+
+// addPath watches the inode that name leads to. It needs read permission on
+// the socket's file. The watch ends with the inode.
+func (g *guard) addPath(name string) error {
+	err := g.inotifyErr
+	g.mu.Lock()
+	if err == nil && !g.stopped {
+		_, err = unix.InotifyAddWatch(g.inotify, name, uint32(pathEvents))
 	}
-	err := g.add(l.fd, events)
-	if err != nil || l.file == nil {
-		return err
-	}
-	// It needs read permission on the socket's file. The watch of a path's
-	// former inode ends with that inode.
-	if err = g.inotifyErr; err == nil {
-		_, err = unix.InotifyAddWatch(g.inotify, l.file.name, uint32(pathEvents))
-	}
+	g.mu.Unlock()
 	if err != nil {
 		return errors.New("inotify: " + err.Error())
 	}
 	return nil
 }
 
-func (g *guard) unwatch(l *listener) {
-	if g != nil {
-		_ = unix.EpollCtl(g.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
+// watch adds one listener. Without a guard it does nothing.
+func (g *guard) watch(l *listener) (err error) {
+	if g == nil || !l.guarded {
+		return nil
 	}
+	if p, ok := l.group.(*Paths); ok {
+		return p.watch(g)
+	}
+	if l.group == nil {
+		return g.add(l.fd)
+	}
+	for _, fd := range l.group.FDs() {
+		if failed := g.add(fd); failed != nil {
+			err = failed
+		}
+	}
+	return err
 }
 
 // drain takes all that has been reported, and tells whether that was
@@ -204,7 +233,12 @@ func (g *guard) drain(epoll int) bool {
 }
 
 // stop makes the goroutine end; wait returns when it has.
-func (g *guard) stop() { _ = g.file.Close() }
+func (g *guard) stop() {
+	g.mu.Lock()
+	g.stopped = true
+	_ = g.file.Close()
+	g.mu.Unlock()
+}
 
 func (g *guard) wait() {
 	<-g.done

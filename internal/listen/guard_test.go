@@ -55,7 +55,7 @@ func TestAlwaysAcceptingThroughUnlink(t *testing.T) {
 	lines := mustGuard(t, set)
 	drained(t, set.Generation(1).Files[0])
 	crowd := newCrowd(t, "unix", name)
-	file := set.listeners[0].file
+	file := &set.listeners[0].group.(*Paths).aimed.file
 	for i := range 40 {
 		switch i % 4 {
 		case 0:
@@ -263,7 +263,7 @@ func TestGuardSleepsThroughConnects(t *testing.T) {
 		func() error { return unix.Shutdown(set.listeners[0].fd, unix.SHUT_RD) },
 		func() error { return os.Rename(name, name+".away") },
 		func() error { return os.Remove(name + ".away") },
-		func() error { return unix.Shutdown(set.listeners[1].fd, unix.SHUT_RD) },
+		func() error { return unix.Shutdown(set.listeners[1].group.FDs()[0], unix.SHUT_RD) },
 	} {
 		if err := harm(); err != nil {
 			t.Fatal(err)

@@ -11,16 +11,38 @@ import (
 // openInet opens a TCP or UDP endpoint. It changes the address in one case:
 // where there is no IPv6, all addresses are all IPv4 addresses. That shows as
 // EAFNOSUPPORT (kernel without it, ipv6.disable=1) or EADDRNOTAVAIL; with the
-// sysctl disable_ipv6 alone, [::] still binds and accepts IPv4.
-func openInet(spec *Spec) (int, error) {
-	fd, err := bindInet(spec)
+// sysctl disable_ipv6 alone, [::] still binds and accepts IPv4. prepare, where
+// not nil, is called with a TCP socket that may have others beside it.
+func openInet(spec *Spec, prepare func(fd int) error) (int, error) {
+	fd, err := bindInet(spec, false)
 	if spec.dualStack() && (err == unix.EAFNOSUPPORT || err == unix.EADDRNOTAVAIL) {
 		spec.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), spec.Addr.Port())
-		fd, err = bindInet(spec)
+		fd, err = bindInet(spec, false)
+	}
+	if err != nil || !spec.isTCP() {
+		return fd, inetHint(spec, err)
+	}
+	if prepare != nil {
+		// Bound with it, the socket would join whatever of this uid listens
+		// there with SO_REUSEPORT, in place of EADDRINUSE. From now on others
+		// may join it.
+		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err == nil {
+			err = prepare(fd)
+		}
 	}
 	if err == nil {
-		return fd, nil
+		// Two sockets with SO_REUSEADDR clash only here.
+		err = inetHint(spec, unix.Listen(fd, spec.Backlog))
 	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// inetHint adds what to do to what the kernel said.
+func inetHint(spec *Spec, err error) error {
 	text := ""
 	switch errno, _ := err.(unix.Errno); errno {
 	case unix.EADDRINUSE:
@@ -35,19 +57,20 @@ func openInet(spec *Spec) (int, error) {
 			text = "this system has no IPv4"
 		}
 	}
-	return -1, hint(err, text)
+	return hint(err, text)
 }
 
-// hint adds what to do to what the kernel said.
+// hint adds text to an error, if there is either.
 func hint(err error, text string) error {
-	if text == "" {
+	if err == nil || text == "" {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, text)
 }
 
-// bindInet returns a bare errno.
-func bindInet(spec *Spec) (int, error) {
+// bindInet returns a bound socket, or a bare errno. With shared, others that
+// have SO_REUSEPORT may have the same address.
+func bindInet(spec *Spec, shared bool) (int, error) {
 	family, kind := unix.AF_INET, unix.SOCK_DGRAM
 	if spec.Addr.Addr().Is6() {
 		family = unix.AF_INET6
@@ -80,11 +103,11 @@ func bindInet(spec *Spec) (int, error) {
 		// often forget it (asyncio does).
 		set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
+	if shared {
+		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
 	if err == nil {
 		err = unix.Bind(fd, sockaddr(spec.Addr))
-	}
-	if err == nil && spec.isTCP() {
-		err = unix.Listen(fd, spec.Backlog)
 	}
 	if err != nil {
 		_ = syscall.Close(fd)

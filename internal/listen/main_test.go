@@ -22,6 +22,7 @@ var helpers = map[string]func() error{
 	"no-ipv6":   helperNoIPv6,
 	"low-port":  helperLowPort,
 	"umask":     helperUmask,
+	"readonly":  helperReadOnly,
 }
 
 func TestMain(m *testing.M) {
@@ -93,6 +94,8 @@ func freePort(t *testing.T) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+func port(t *testing.T) string { return fmt.Sprint(freePort(t)) }
 
 // mustOpen opens the list, in which PORT stands for a free port.
 func mustOpen(t *testing.T, list string) *Set {

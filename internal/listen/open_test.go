@@ -255,7 +255,7 @@ func helperClosedStreams() error {
 	if err := set.Guard(func(string) {}); err != nil {
 		return err
 	}
-	fd, err := openInet(&specs[2])
+	fd, err := openInet(&specs[2], nil)
 	if err == nil && fd < 3 {
 		return fmt.Errorf("udp socket on %d", fd)
 	}
@@ -267,8 +267,8 @@ func helperClosedStreams() error {
 			return fmt.Errorf("fd %d is not close-on-exec", fd)
 		}
 	}
-	if set.guard.epoll < 3 || set.guard.inotify < 3 {
-		return fmt.Errorf("guard on %d, %d", set.guard.epoll, set.guard.inotify)
+	if g := set.guard.Load(); g.epoll < 3 || g.inotify < 3 {
+		return fmt.Errorf("guard on %d, %d", g.epoll, g.inotify)
 	}
 	for fd := range 3 {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {

@@ -9,7 +9,8 @@ import (
 // path is the file of an own unix endpoint, and a second, hidden link to the
 // same inode. A connect goes by the inode (unix_find_bsd), so a new link to
 // it is as good as the first. That works on ext4, tmpfs and overlayfs; the
-// owner may make the link under fs.protected_hardlinks too.
+// owner may make the link under fs.protected_hardlinks too. Of a group's
+// sockets one has the path, and each its own spare.
 type path struct {
 	name, spare string
 	dev, ino    uint64 // of the socket's file, not of the socket
@@ -17,7 +18,8 @@ type path struct {
 }
 
 // spareName: hidden beside the path, and the same every time, so that what a
-// killed container left on a volume is cleared by the next.
+// killed container left on a volume is cleared by the next. A generation's
+// own socket has the generation's number after it.
 func spareName(name string) string {
 	base := lastPart(name)
 	return strings.TrimSuffix(name, base) + "." + base + ".swapinit"
@@ -60,20 +62,19 @@ func (p *path) restore() (bool, error) {
 	}
 	err := syscall.Link(p.spare, p.name)
 	if err == syscall.EEXIST {
-		err = p.takeBack()
+		err = p.put()
 	}
 	return err == nil, err
 }
 
-// takeBack replaces a foreign socket or symbolic link at the path. Data is
-// never destroyed: a regular file or a directory stays.
-func (p *path) takeBack() error {
-	var stat syscall.Stat_t
-	if err := syscall.Lstat(p.name, &stat); err != nil {
+// put makes the path lead to our socket, in the place of another one or of a
+// symbolic link. Data is never destroyed: a regular file or a directory stays.
+// A link and a rename do it on every file system that has links; exchanging
+// the two names (RENAME_EXCHANGE) would save nothing, as whoever loses the path
+// keeps its spare.
+func (p *path) put() error {
+	if err := replaceable(p.name); err != nil {
 		return err
-	}
-	if what := kindOf(stat.Mode); what != "socket" && what != "symbolic link" {
-		return noSocket(p.name, what)
 	}
 	temporary := p.spare + "~"
 	_ = syscall.Unlink(temporary)
@@ -84,6 +85,18 @@ func (p *path) takeBack() error {
 	// Between two links to one inode rename(2) does nothing and says 0.
 	_ = syscall.Unlink(temporary)
 	return err
+}
+
+// replaceable: at name there is a socket, a symbolic link or nothing.
+func replaceable(name string) error {
+	var stat syscall.Stat_t
+	if syscall.Lstat(name, &stat) != nil {
+		return nil // or what follows tells
+	}
+	if what := kindOf(stat.Mode); what != "socket" && what != "symbolic link" {
+		return noSocket(name, what)
+	}
+	return nil
 }
 
 // remove unlinks what is ours.

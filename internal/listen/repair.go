@@ -3,7 +3,6 @@ package listen
 import (
 	"errors"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +50,7 @@ func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) 
 		line, r := "", &l.repairs
 		if l.guarded && !l.dead {
 			if force || !now.Before(r.notYet) {
-				line = r.account(now, func() (string, error) { return s.mend(l) })
+				line = r.account(now, l.mend)
 			}
 			if now.Before(r.notYet) {
 				sooner(r.notYet)
@@ -122,28 +121,15 @@ func (r *repairs) limit(now time.Time, line string) (string, time.Time) {
 
 // mend checks one listener and repairs it. It returns what it did, or why it
 // could not; neither when all is well.
-func (s *Set) mend(l *listener) (string, error) {
-	if l.isTCP() {
-		return l.listenAgain()
-	}
-	shut := isShut(l.fd)
+func (l *listener) mend() (string, error) {
 	switch {
-	case l.file == nil && shut:
+	case l.group != nil:
+		return l.group.Mend()
+	case l.isTCP():
+		return l.listenAgain()
+	case isShut(l.fd):
 		l.dead = true
 		return "a process shut it down, and a unix socket cannot listen again: whoever passed it to swapinit must make it anew", nil
-	case l.file == nil:
-		return "", nil
-	case shut:
-		return s.renew(l, "a process shut it down")
-	}
-	did, err := l.file.restore()
-	switch {
-	case err == errGone:
-		return s.renew(l, "its path was removed with all links")
-	case err != nil:
-		return "", errors.New("cannot restore its path: " + err.Error())
-	case did:
-		return "a process removed or replaced its path, restored", nil
 	}
 	return "", nil
 }
@@ -180,47 +166,4 @@ func isShut(fd int) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(poll, 0)
 	return err == nil && n == 1 && poll[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
-}
-
-// renew puts a new socket in the place of a dead one: at the path, and under
-// the old fd number, so that what was lent by Generation stays true. Running
-// generations keep the dead one; connections wait in the new one's queue for
-// the next generation, and are not refused.
-func (s *Set) renew(l *listener, cause string) (string, error) {
-	var stat syscall.Stat_t
-	var err error
-	if syscall.Lstat(l.file.name, &stat) == nil {
-		if what := kindOf(stat.Mode); what != "socket" {
-			err = noSocket(l.file.name, what)
-		} else {
-			_ = syscall.Unlink(l.file.name) // ours, or one that took our path; bind tells if it is still there
-		}
-	}
-	fresh := &path{name: l.file.name, spare: l.file.spare}
-	fd := -1
-	if err == nil {
-		fd, err = bindUnix(&l.Spec, fresh)
-		err = unixHint(&l.Spec, err)
-	}
-	if err != nil {
-		return "", errors.New(cause + ", cannot make a new socket: " + err.Error())
-	}
-	// epoll watches the open file, which lives on in the children: it must be
-	// deleted while the fd still means it.
-	s.guard.unwatch(l)
-	err = unix.Dup3(fd, l.fd, unix.O_CLOEXEC)
-	_ = syscall.Close(fd)
-	if err == nil {
-		l.file = fresh
-		err = l.identify()
-	}
-	watchErr := s.guard.watch(l)
-	if err != nil {
-		return "", errors.New(cause + ", cannot put a new socket into its place: " + err.Error())
-	}
-	line := cause + ", made a new socket, which only the next generation gets: connections wait until a swap"
-	if watchErr != nil {
-		line += " (cannot watch it: " + watchErr.Error() + ")"
-	}
-	return line, nil
 }

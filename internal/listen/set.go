@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 type Endpoint struct {
 	Spec
 	Address   string // as status shows it: tcp://[::]:8080, unix:///run/a.sock
-	Inode     uint64 // st_ino of the socket, the N of socket:[N] in /proc/PID/fd
+	Inode     uint64 // st_ino of the socket, the N of socket:[N] in /proc/PID/fd; of the oldest, where each generation has its own
 	Inherited bool   // given by whoever started swapinit
 }
 
@@ -22,21 +23,30 @@ type Endpoint struct {
 type Set struct {
 	mu        sync.Mutex
 	listeners []*listener
-	guard     *guard // nil before Guard and after Close
+	guard     atomic.Pointer[guard] // nil before Guard and after Close; changed under mu
 	report    func(line string)
 	closed    bool
 }
 
-// listener is one endpoint and its socket. Its fd never changes: a socket
-// that must be replaced gets the number of the old one (dup3), because that
-// number may just be on its way into a child.
+// listener is one endpoint and its socket, or the group that has its sockets.
 type listener struct {
 	Endpoint
 	fd      int
-	guarded bool  // it listened when we opened it, so it must go on listening
-	dead    bool  // an inherited unix socket that was shut down: beyond repair
-	file    *path // own unix endpoints
+	guarded bool    // it listened when we opened it, so it must go on listening
+	dead    bool    // an inherited unix socket that was shut down: beyond repair
+	group   Steered // has the sockets, in place of fd: Paths for own unix endpoints, else from Steer; or nil
 	repairs repairs
+}
+
+// Options are what Open does not do by itself.
+type Options struct {
+	// Prepare, where not nil, is called with each own TCP socket between bind
+	// and listen. It is bound without SO_REUSEPORT, so that a port that
+	// somebody else listens on is refused, but has it when Prepare is called.
+	// An error of Prepare's fails the Open.
+	Prepare func(fd int) error
+	// UnixGroups gives own unix endpoints a socket for each generation (Paths).
+	UnixGroups bool
 }
 
 // Open opens an endpoint for each spec, after the inherited ones, which it
@@ -44,6 +54,11 @@ type listener struct {
 // one line with the endpoint, the system's reason and what to do; it wraps
 // the errno.
 func Open(specs []Spec, inherited []File) (*Set, error) {
+	return OpenWith(specs, inherited, Options{})
+}
+
+// OpenWith is Open with options.
+func OpenWith(specs []Spec, inherited []File, options Options) (*Set, error) {
 	s := &Set{}
 	for i := range inherited {
 		file := &inherited[i]
@@ -56,12 +71,14 @@ func Open(specs []Spec, inherited []File) (*Set, error) {
 	}
 	var err error
 	for i := 0; i < len(specs) && err == nil; i++ {
-		err = s.open(&specs[i])
+		err = s.open(&specs[i], &options)
 	}
 	for i := 0; i < len(s.listeners) && err == nil; i++ {
 		l := s.listeners[i]
 		l.Address = l.address()
-		err = l.identify()
+		if l.group == nil {
+			l.Inode, err = inodeOf(l.fd)
+		}
 	}
 	if err != nil {
 		s.Close()
@@ -70,7 +87,7 @@ func Open(specs []Spec, inherited []File) (*Set, error) {
 	return s, nil
 }
 
-func (s *Set) open(spec *Spec) (err error) {
+func (s *Set) open(spec *Spec, options *Options) (err error) {
 	l := &listener{Endpoint: Endpoint{Spec: *spec}, guarded: spec.isStream()}
 	for _, other := range s.listeners {
 		if other.Inherited && other.Name == l.Name {
@@ -80,9 +97,12 @@ func (s *Set) open(spec *Spec) (err error) {
 	switch {
 	case err != nil:
 	case spec.Network == "unix":
-		l.fd, l.file, err = openUnix(spec)
+		var paths *Paths
+		if paths, err = openPaths(&l.Spec, s, options.UnixGroups); err == nil {
+			l.fd, l.group = -1, paths
+		}
 	default:
-		l.fd, err = openInet(&l.Spec)
+		l.fd, err = openInet(&l.Spec, options.Prepare)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot open endpoint %q: %w", spec.Text, err)
@@ -91,14 +111,11 @@ func (s *Set) open(spec *Spec) (err error) {
 	return nil
 }
 
-// identify notes the socket's inode, by which the holders of it are found.
-func (l *listener) identify() error {
+// inodeOf is a socket's inode, by which the holders of it are found.
+func inodeOf(fd int) (uint64, error) {
 	var stat syscall.Stat_t
-	if err := syscall.Fstat(l.fd, &stat); err != nil {
-		return err
-	}
-	l.Inode = stat.Ino
-	return nil
+	err := syscall.Fstat(fd, &stat)
+	return stat.Ino, err
 }
 
 // Endpoints lists the endpoints: inherited ones, then those of the settings
@@ -114,22 +131,25 @@ func (s *Set) endpoints() []Endpoint {
 	list := make([]Endpoint, len(s.listeners))
 	for i, l := range s.listeners {
 		list[i] = l.Endpoint
+		_, list[i].Inode = l.socket(0)
 	}
 	return list
 }
 
-// Generation says what generation n gets. Today these are the same sockets
-// for each.
+// Generation says what generation n gets: the sockets of groups (Steer) are
+// its own, the others are the same for each.
 func (s *Set) Generation(n int) Given {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	given := Given{Stdin: NoFile, Endpoints: s.endpoints()}
-	for _, l := range s.listeners {
-		given.Inodes = append(given.Inodes, l.Inode)
+	for i, l := range s.listeners {
+		fd, inode := l.socket(n)
+		given.Endpoints[i].Inode = inode
+		given.Inodes = append(given.Inodes, inode)
 		if l.Stdin {
-			given.Stdin = uintptr(l.fd)
+			given.Stdin = uintptr(fd)
 		} else {
-			given.Files = append(given.Files, uintptr(l.fd))
+			given.Files = append(given.Files, uintptr(fd))
 		}
 	}
 	return given
@@ -141,8 +161,7 @@ func (s *Set) Generation(n int) Given {
 func (s *Set) Close() {
 	s.mu.Lock()
 	s.closed = true
-	g := s.guard
-	s.guard = nil
+	g := s.guard.Swap(nil)
 	if g != nil {
 		g.stop()
 	}
@@ -153,8 +172,9 @@ func (s *Set) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
-		if l.file != nil {
-			l.file.remove()
+		if l.group != nil {
+			l.group.Close()
+			continue
 		}
 		_ = syscall.Close(l.fd) // EINTR or not, Linux has released it
 	}

@@ -77,6 +77,19 @@ func helperUmask() error {
 			return fmt.Errorf("umask %#o, %q: %v, %v", test.umask, test.option, info, err)
 		}
 		set.Close()
+		// Later generations' too.
+		if set, err = OpenWith(specs, nil, Options{UnixGroups: true}); err != nil {
+			return err
+		}
+		p := set.Paths(0)
+		if err := errors.Join(p.Add(1), p.Add(2), p.Aim(2, 0, whole)); err != nil {
+			return err
+		}
+		info, err = os.Lstat(dir + "/s")
+		if _, ok := p.Share(2); err != nil || info.Mode().Perm() != test.want || !ok {
+			return fmt.Errorf("umask %#o, %q, generation 2: %v, %v", test.umask, test.option, info, err)
+		}
+		set.Close()
 	}
 	return nil
 }

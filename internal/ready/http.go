@@ -13,8 +13,9 @@ const statusLineMax = 4 << 10
 
 // HTTP returns a probe for Poll that succeeds when the address of m answers a
 // GET of its path with any 2xx. Of the answer only the status line is read.
-// Each try takes at most a second and has a connection of its own.
-func HTTP(m Mode) func(stop <-chan struct{}) error {
+// Each try takes at most a second and has a connection of its own, which prepare,
+// if it is not nil, can steer.
+func HTTP(m Mode, prepare Prepare) func(stop <-chan struct{}) error {
 	addr, text := m.Addr, m.Addr.String()
 	request := []byte("GET " + m.Path + " HTTP/1.1\r\n" +
 		"Host: " + m.Host + "\r\n" +
@@ -34,7 +35,7 @@ func HTTP(m Mode) func(stop <-chan struct{}) error {
 		}
 		return nil
 	}
-	return func(stop <-chan struct{}) error { return connect(stop, addr, ask) }
+	return func(stop <-chan struct{}) error { return connect(stop, addr, prepare, ask) }
 }
 
 // readStatusLine returns the first line without its end.

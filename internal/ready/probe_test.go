@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,6 +179,31 @@ func TestConnectedToItself(t *testing.T) {
 	}
 }
 
+// A probe can be told apart before it connects, and is let go of when it is over.
+func TestHTTPPrepared(t *testing.T) {
+	var events []string
+	prepare := func(fd int) (func(), error) {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			t.Errorf("the socket is not fresh: %v", err)
+		}
+		events = append(events, "prepared")
+		return func() { events = append(events, "over") }, nil
+	}
+	for _, address := range []string{raw(t, "HTTP/1.1 204 fine\r\n\r\n"), "127.0.0.1:1"} {
+		err := HTTP(mode(t, "http://"+address), prepare)(t.Context().Done())
+		if (err == nil) != (address != "127.0.0.1:1") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if want := []string{"prepared", "over", "prepared", "over"}; !slices.Equal(events, want) {
+		t.Errorf("%q, want %q", events, want)
+	}
+	refuse := func(int) (func(), error) { return nil, errors.New("not now") }
+	if err := HTTP(mode(t, "http://127.0.0.1:1"), refuse)(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
+		t.Errorf("a refused probe: %v", err)
+	}
+}
+
 func TestHTTP(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address, func(t *testing.T) {
@@ -190,7 +216,7 @@ func TestHTTP(t *testing.T) {
 			server.Start()
 			defer server.Close()
 			host := server.Listener.Addr().String()
-			probe := HTTP(mode(t, "http://"+host+"/health?full=1"))
+			probe := HTTP(mode(t, "http://"+host+"/health?full=1"), nil)
 			for _, code = range []int{200, 204, 299} {
 				if err := probe(t.Context().Done()); err != nil {
 					t.Errorf("%d: %v", code, err)
@@ -250,7 +276,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"HTTP/1.1 500 " + strings.Repeat("y", 300) + "\r\n", `y"… instead of 2xx`},
 		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", `answered "HTTP/1.1 100 Continue"`},
 	} {
-		err := HTTP(mode(t, "http://"+raw(t, c.answer)))(t.Context().Done())
+		err := HTTP(mode(t, "http://"+raw(t, c.answer)), nil)(t.Context().Done())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%.40q: error %v, want %q", c.answer, err, c.want)
 		}
@@ -262,7 +288,7 @@ func TestHTTPAnswers(t *testing.T) {
 
 func TestHTTPTimeout(t *testing.T) {
 	// Accepted by the kernel, answered by nobody.
-	probe := HTTP(mode(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/"))
+	probe := HTTP(mode(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/"), nil)
 	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
 		t.Errorf("error %v", err)
 	}

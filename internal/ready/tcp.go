@@ -23,16 +23,21 @@ var errStopped = errors.New("the probe was stopped")
 func TCP(m Mode) func(stop <-chan struct{}) error {
 	addr := m.Addr
 	return func(stop <-chan struct{}) error {
-		return connect(stop, addr, func(*os.File) error { return nil })
+		return connect(stop, addr, nil, func(*os.File) error { return nil })
 	}
 }
+
+// Prepare is called with the socket of a probe before it connects. end, unless
+// there was an error, is called when the try is over.
+type Prepare func(fd int) (end func(), err error)
 
 // connect calls use with a connection to addr, which it closes afterwards.
 // When stop is closed or the time of one try is over, all that waits on the
 // connection fails.
-func connect(stop <-chan struct{}, addr netip.AddrPort, use func(*os.File) error) error {
-	conn, err := open(addr)
+func connect(stop <-chan struct{}, addr netip.AddrPort, prepare Prepare, use func(*os.File) error) error {
+	conn, end, err := open(addr, prepare)
 	if err == nil {
+		defer end()
 		defer conn.Close()
 		ended := make(chan struct{})
 		defer close(ended)
@@ -62,7 +67,7 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, use func(*os.File) error
 
 // open begins to connect. The fd gets to the poller only then: before it, an
 // unconnected socket would count as hung up.
-func open(addr netip.AddrPort) (*os.File, error) {
+func open(addr netip.AddrPort, prepare Prepare) (conn *os.File, end func(), err error) {
 	family := unix.AF_INET6
 	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	if addr.Addr().Is4() {
@@ -71,14 +76,22 @@ func open(addr netip.AddrPort) (*os.File, error) {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	end = func() {}
+	if prepare != nil {
+		if end, err = prepare(fd); err != nil {
+			syscall.Close(fd)
+			return nil, nil, err
+		}
 	}
 	// An interrupted connect goes on by itself, see connect(2).
 	if err = unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
 		syscall.Close(fd)
-		return nil, err
+		end()
+		return nil, nil, err
 	}
-	return os.NewFile(uintptr(fd), "probe"), nil
+	return os.NewFile(uintptr(fd), "probe"), end, nil
 }
 
 // established waits until the connection stands or has failed.

@@ -5,10 +5,19 @@ import "time"
 // alive are the states in which a server still has something to do.
 const alive = 1<<established | 1<<closeWait
 
+// sameTick is how many times as long a connection must have been quiet of which
+// nobody can tell who was the last to speak: the kernel's ages are in ticks of
+// up to 10 ms. An answer and the request after it may share one, and so may a
+// request and its answer.
+const sameTick = 5
+
 // idle: a connection on which a request was answered, or none was begun, and
 // which has been quiet for limit ms. It errs on the busy side, but an event
 // stream between two events looks the same.
 func (s *socket) idle(limit uint32) bool {
+	if s.taken > 0 && s.sent == s.recv && s.ack >= s.recv {
+		limit = min(limit, 1<<28) * sameTick
+	}
 	return s.state == established && s.inode != 0 && s.informed &&
 		s.unread == 0 && s.unsent == 0 &&
 		(s.taken == 0 || s.acked > 0) && // something was answered

@@ -24,6 +24,7 @@ const (
 
 	infoLastSent = 44 // tcp_info: ages in ms
 	infoLastRecv = 52
+	infoLastAck  = 56
 	infoAcked    = 120
 	infoReceived = 128
 	infoLen      = 136
@@ -49,7 +50,8 @@ type socket struct {
 	tag          uint8
 	tagged       bool // false: half-open, or a kernel before 5.10
 	informed     bool
-	sent, recv   uint32 // ms since the last
+	sent, recv   uint32 // ms since the last data
+	ack          uint32 // ms since the last acknowledgement came
 	acked, taken uint64 // bytes
 }
 
@@ -125,6 +127,7 @@ func (s *socket) read(body []byte) error {
 		case kind == attrInfo && len(value) >= infoLen:
 			s.informed = true
 			s.sent, s.recv = order.Uint32(value[infoLastSent:]), order.Uint32(value[infoLastRecv:])
+			s.ack = order.Uint32(value[infoLastAck:])
 			s.acked, s.taken = order.Uint64(value[infoAcked:]), order.Uint64(value[infoReceived:])
 		case kind == attrSockop && len(value) >= 2:
 			s.tagged, s.tag = true, tagIn([2]byte(value))

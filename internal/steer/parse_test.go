@@ -139,6 +139,20 @@ func TestIdle(t *testing.T) {
 	if !silent.idle(1000) {
 		t.Error("a connection on which nobody said anything is not idle")
 	}
+	// In one tick, so that the ages do not tell whether the answer came last.
+	tie := quiet
+	tie.sent, tie.recv, tie.ack = 1001, 1001, 1001
+	if tie.idle(1000) {
+		t.Error("a request that came in the tick of the answer before is idle")
+	}
+	tie.ack = 1000
+	if !tie.idle(1000) {
+		t.Error("an answer whose acknowledgement came later is not idle")
+	}
+	tie.sent, tie.recv, tie.ack = 5000, 5000, 5000
+	if !tie.idle(1000) {
+		t.Error("what was quiet for five times as long is not idle")
+	}
 	for name, change := range map[string]func(*socket){
 		"half closed":             func(s *socket) { s.state = closeWait },
 		"not accepted":            func(s *socket) { s.inode = 0 },

@@ -221,8 +221,10 @@ type dockerStatus struct {
 		Command    []string `json:"command"`
 		Dir        string   `json:"dir"`
 		Status     string   `json:"status"`
+		Share      *float64 `json:"share"`
 	} `json:"generations"`
-	LastSwap *struct {
+	Endpoints []endpoint `json:"endpoints"`
+	LastSwap  *struct {
 		Generation int    `json:"generation"`
 		OK         bool   `json:"ok"`
 		Reason     string `json:"reason"`

@@ -237,6 +237,7 @@ func TestOneSwapAtATime(t *testing.T) {
 		noLoss(t, l)
 		// Nobody was retired before the one after it was ready.
 		for n := 2; strings.Contains(c.Stdout(), fmt.Sprintf("gen %d: started", n)); n++ {
+			c.awaitOut(fmt.Sprintf("gen %d: got TERM", n-1)) // its connections are idle by now
 			c.wantOrder(fmt.Sprintf("gen %d: ready", n), fmt.Sprintf("gen %d: got TERM", n-1))
 		}
 	})

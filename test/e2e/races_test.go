@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,45 +26,80 @@ import (
 // none of them is reset.
 func TestRace01QueuedConnectionsSurvive(t *testing.T) {
 	t.Parallel()
-	for _, network := range []string{"tcp", "unix"} {
-		sock := filepath.Join(tempDir(t), "a.sock")
-		c := startWeb(t, opts{Env: []string{"SWAPINIT_LISTEN=web=tcp://" + web + " unix://" + sock}})
-		// Stopped, it accepts nothing: the connections stay in the queue until
-		// the successor takes over.
-		pid := c.hostPid(c.status().pidOf(1))
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+	for _, c := range []struct {
+		name, network string
+		env           string
+		setup         string
+		killed        bool // else it goes on, and serves them while it drains
+		by            string
+	}{
+		{"shared", "tcp", "SWAPINIT_STEER=off", "", true, "generation 2"},
+		{"shared unix", "unix", "SWAPINIT_STEER=off", "", true, "generation 2"},
+		{"steered", "tcp", "SWAPINIT_STEER=require", "", false, "generation 1"},
+		{"steered unix", "unix", "SWAPINIT_STEER=require", "", false, "generation 1"},
+		// The kernel hands them on where it is told to.
+		{"migrated", "tcp", "SWAPINIT_STEER=require", "/proc/sys/net/ipv4/tcp_migrate_req", true, "generation 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			queued(t, c.network, c.env, c.setup, c.killed, c.by)
+		})
+	}
+}
+
+func queued(t *testing.T, network, env, setup string, killed bool, by string) {
+	sock := filepath.Join(tempDir(t), "a.sock")
+	c := startWeb(t, opts{Env: []string{"SWAPINIT_LISTEN=web=tcp://" + web + " unix://" + sock, env}})
+	if setup != "" {
+		err := c.box.InNetwork(func() error {
+			here, _ := os.Readlink("/proc/thread-self/ns/net")
+			if home, _ := os.Readlink("/proc/self/ns/net"); here == home {
+				return errors.New("this is no namespace of the test's own")
+			}
+			return os.WriteFile(setup, []byte("1"), 0o644)
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the predecessor to stop", func() bool { return strings.HasPrefix(procField(pid, "State"), "T") })
-		address := map[string]string{"tcp": web, "unix": sock}[network]
-		var queue []net.Conn
-		for range 100 {
-			conn, err := c.box.Dial(t.Context(), network, address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(patience))
-			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
-			queue = append(queue, conn)
-		}
-		if r := c.swapWith("-gate", "/"); r.Code != 0 {
-			t.Fatalf("swap: %v", r)
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	}
+	// Stopped, it accepts nothing: the connections stay in the queue.
+	pid := c.hostPid(c.status().pidOf(1))
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the predecessor to stop", func() bool { return strings.HasPrefix(procField(pid, "State"), "T") })
+	address := map[string]string{"tcp": web, "unix": sock}[network]
+	var queue []net.Conn
+	for range 100 {
+		conn, err := c.box.Dial(t.Context(), network, address)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for i, conn := range queue {
-			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatalf("%s: connection %d: %v", network, i, err)
-			}
-			text, _ := io.ReadAll(answer.Body)
-			if !strings.Contains(string(text), "generation 2") {
-				t.Errorf("%s: connection %d: %q", network, i, text)
-			}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		queue = append(queue, conn)
+	}
+	if r := c.swapWith("-gate", "/"); r.Code != 0 {
+		t.Fatalf("swap: %v", r)
+	}
+	sig := syscall.SIGCONT
+	if killed {
+		sig = syscall.SIGKILL
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+	for i, conn := range queue {
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		if !strings.Contains(string(text), by) {
+			t.Errorf("connection %d: %q, want %s", i, text, by)
 		}
 	}
 }

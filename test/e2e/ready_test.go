@@ -78,11 +78,12 @@ func TestTimeoutSaysWhatToSet(t *testing.T) {
 	oneLine(t, r.Stderr, "SWAPINIT_READY")
 }
 
-// Probing an endpoint proves nothing: swapinit itself listens there.
+// Probing an endpoint proves nothing: swapinit itself listens there. An answer
+// by HTTP does, where it can only be the successor's.
 func TestProbeOfAnEndpointIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"tcp://" + web, "http://" + web + "/health"} {
-		c := start(t, opts{Env: webEnv("SWAPINIT_READY=" + mode), Args: []string{"echo", "started"}})
+		c := start(t, opts{Env: webEnv("SWAPINIT_STEER=off", "SWAPINIT_READY="+mode), Args: []string{"echo", "started"}})
 		c.wantStatus(125)
 		oneLine(t, c.Stderr(), "SWAPINIT_READY", web)
 		c.wantNever("started")

@@ -20,9 +20,10 @@ import (
 
 const web = "127.0.0.1:8080"
 
-// webEnv are the settings of most tests: one endpoint, no settle time.
+// webEnv are the settings of most tests: one endpoint, no settle time, and no
+// long wait for clients that never rest.
 func webEnv(more ...string) []string {
-	return append([]string{"SWAPINIT_LISTEN=web=tcp://" + web, "SWAPINIT_SETTLE=0"}, more...)
+	return append([]string{"SWAPINIT_LISTEN=web=tcp://" + web, "SWAPINIT_SETTLE=0", "SWAPINIT_DRAIN_TIMEOUT=1s"}, more...)
 }
 
 // manyGenerations is for tests that swap under load faster than predecessors
@@ -156,6 +157,10 @@ type status struct {
 		Command    []string `json:"command"`
 		Dir        string   `json:"dir"`
 		Status     string   `json:"status"`
+		Share      *float64 `json:"share"`
+		Open       *int     `json:"open"`
+		Idle       *int     `json:"idle"`
+		Queued     *int     `json:"queued"`
 	} `json:"generations"`
 	Endpoints []json.RawMessage `json:"endpoints"`
 	LastSwap  *struct {

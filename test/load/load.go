@@ -1,7 +1,7 @@
 // Package load sends HTTP requests without pause and counts what became of
 // them. It is strict: nothing is tried again, so that a connection that was
 // refused, reset or closed before its answer is a failure, also on a
-// connection that was kept open.
+// connection that was kept open (see Options.Again for that one).
 package load
 
 import (
@@ -24,6 +24,13 @@ type Options struct {
 	Fresh int                                     // clients with a connection for each request
 	Kept  int                                     // clients that keep theirs as long as the server does
 	Pace  time.Duration                           // each client's time from one request to the next; 0 = none
+	Think time.Duration                           // the same for clients that keep their connection; 0 = Pace
+	Rate  int                                     // requests a second besides, each on its own connection, however the earlier ones fare
+
+	// Again allows what HTTP says of connections that are kept: the server may
+	// close one at any time, and the client sends the request again, on a new
+	// connection. Only a connection that has served before is excused.
+	Again bool
 }
 
 // Count is what happened so far.
@@ -31,13 +38,14 @@ type Count struct {
 	Requests int
 	Failed   int // of these, without a complete and good answer
 	Refused  int // of these, not even connected
+	Again    int // requests that were sent a second time (Options.Again)
 	Slowest  time.Duration
 	Bodies   map[string]int // answers by their first line
 	Errors   []string       // the first few failures
 }
 
 func (c Count) String() string {
-	return fmt.Sprintf("%d requests, %d failed (%d refused), answers %v, errors %q", c.Requests, c.Failed, c.Refused, c.Bodies, c.Errors)
+	return fmt.Sprintf("%d requests, %d failed (%d refused), %d sent again, answers %v, errors %q", c.Requests, c.Failed, c.Refused, c.Again, c.Bodies, c.Errors)
 }
 
 // Load is a running load. Its owner calls Stop.
@@ -63,6 +71,9 @@ func Start(o Options) *Load {
 			defer l.clients.Done()
 			l.client(i < o.Kept)
 		}()
+	}
+	if o.Rate > 0 {
+		l.clients.Go(l.stream)
 	}
 	return l
 }
@@ -91,8 +102,12 @@ func (l *Load) Count() Count {
 // client is one client: requests one after the other until the load stops.
 func (l *Load) client(keep bool) {
 	var pace <-chan time.Time
-	if l.opts.Pace > 0 {
-		tick := time.NewTicker(l.opts.Pace)
+	every := l.opts.Pace
+	if keep && l.opts.Think > 0 {
+		every = l.opts.Think
+	}
+	if every > 0 {
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		pace = tick.C
 	}
@@ -114,9 +129,49 @@ func (l *Load) client(keep bool) {
 		begin := time.Now()
 		var body string
 		var err error
+		served := conn != nil
 		conn, body, err = l.request(conn, keep)
+		if err != nil && served && l.opts.Again {
+			l.sentAgain()
+			conn, body, err = l.request(nil, keep)
+		}
 		l.record(body, time.Since(begin), err)
 	}
+}
+
+// underway bounds the requests of a stream that have no answer yet. A server
+// that is so far behind gets no more of them until it has caught up.
+const underway = 1000
+
+// stream is the open loop: requests at a fixed rate until the load stops.
+func (l *Load) stream() {
+	tick := time.NewTicker(time.Second / time.Duration(l.opts.Rate))
+	defer tick.Stop()
+	places := make(chan struct{}, underway)
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-l.stop:
+			return
+		case places <- struct{}{}:
+		}
+		l.clients.Go(func() {
+			begin := time.Now()
+			_, body, err := l.request(nil, false)
+			l.record(body, time.Since(begin), err)
+			<-places
+		})
+	}
+}
+
+func (l *Load) sentAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count.Again++
 }
 
 // request sends one request, on conn or on a new connection, and returns the

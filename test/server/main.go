@@ -9,12 +9,17 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // options are the command line. The zero behaviour is that of a good server:
@@ -44,23 +49,32 @@ type options struct {
 	becomeRoot bool
 	mainpid    bool
 	say        string
+	work       time.Duration
+	acceptGate string
+	health     string
+	reuseport  string
+	worker     bool
+	only       int
+	hand       string
+	deaf       bool
+	takedown   string
 }
 
 func parse(args []string) options {
 	var o options
 	f := flag.NewFlagSet("server", flag.ExitOnError)
 	f.StringVar(&o.from, "from", "auto", "where the socket comes from: auto, systemd, starter, einhorn, stdin, none")
-	f.StringVar(&o.ready, "ready", "auto", "how readiness is said: auto, pipe, notify, pieces, eof, bare, none")
+	f.StringVar(&o.ready, "ready", "auto", "how readiness is said: auto, pipe, notify, pieces, eof, bare, channel, none")
 	f.StringVar(&o.gate, "gate", "", "wait until this file exists before serving")
 	f.DurationVar(&o.boot, "boot", 0, "time that booting takes")
-	f.StringVar(&o.stop, "stop", "finish", "what a stop signal does: finish, shutdown, exit, ignore")
+	f.StringVar(&o.stop, "stop", "finish", "what a stop signal does: finish, shutdown, exit, ignore, default (it is not caught)")
 	f.StringVar(&o.on, "on", "TERM", "stop signals, separated by commas")
 	f.IntVar(&o.status, "status", 0, "exit status after a stop signal")
-	f.StringVar(&o.die, "die", "", "die by itself: boot, ready (without accepting anything), or FILE=path: when the file appears after readiness")
+	f.StringVar(&o.die, "die", "", "die by itself: boot, ready (without accepting anything), go (when it is told to take a resource), or FILE=path: when the file appears after readiness")
 	f.IntVar(&o.dieStatus, "die-status", 1, "exit status of -die")
 	f.StringVar(&o.dieSignal, "die-signal", "", "die by this signal instead")
 	f.StringVar(&o.take, "take", "all", "which sockets are kept: all, none")
-	f.StringVar(&o.atBoot, "at-boot", "", "done to the first socket at boot: shutdown, nonblock, block")
+	f.StringVar(&o.atBoot, "at-boot", "", "done to the first socket at boot: shutdown, nonblock, block, defer")
 	f.StringVar(&o.side, "side", "", "also listen on this TCP address; a failure is fatal")
 	f.StringVar(&o.sideGate, "side-gate", "", "wait until this file exists before opening the side port")
 	f.DurationVar(&o.extend, "extend", 0, "ask for this much more time to boot (EXTEND_TIMEOUT_USEC)")
@@ -72,6 +86,15 @@ func parse(args []string) options {
 	f.BoolVar(&o.becomeRoot, "become-root", false, "setuid(0), so that an unprivileged init cannot signal it")
 	f.BoolVar(&o.mainpid, "mainpid", false, "daemonize: fork twice, announce MAINPID=, exit")
 	f.StringVar(&o.say, "say", "", "text that GET / answers after the generation")
+	f.DurationVar(&o.work, "work", 0, "time that GET / takes")
+	f.StringVar(&o.acceptGate, "accept-gate", "", "accept nothing until this file exists")
+	f.StringVar(&o.health, "health", "", "GET /health is answered with 503 until this file exists")
+	f.StringVar(&o.reuseport, "reuseport", "", "also open two sockets of its own on this TCP address, with SO_REUSEPORT")
+	f.BoolVar(&o.worker, "worker", false, "name the worker in each line and each answer")
+	f.IntVar(&o.only, "only", -1, "-die concerns this worker only")
+	f.StringVar(&o.hand, "hand", "", "TCP addresses, separated by commas, that are bound when the channel says go")
+	f.BoolVar(&o.deaf, "deaf", false, "say nothing on the channel, and bind -hand at once")
+	f.StringVar(&o.takedown, "takedown", "release", "what a takedown does: release, ignore, exit")
 	if err := f.Parse(args); err != nil {
 		os.Exit(2)
 	}
@@ -86,6 +109,9 @@ func main() {
 			return
 		case "state":
 			printState()
+			return
+		case "deny":
+			deny(os.Args[2:])
 			return
 		case "connect":
 			connect(os.Args[2:])
@@ -103,6 +129,17 @@ func main() {
 // serve is one life of the server.
 func serve(o options) {
 	signals := watchSignals()
+	if o.stop == "default" {
+		for name := range strings.SplitSeq(o.on, ",") {
+			signal.Reset(unix.SignalNum("SIG" + name))
+		}
+	}
+	if o.worker {
+		who += " worker " + os.Getenv("SWAPINIT_WORKER")
+	}
+	if o.only >= 0 && os.Getenv("SWAPINIT_WORKER") != strconv.Itoa(o.only) {
+		o.die = ""
+	}
 	s := newServer(o)
 	go s.run(signals)
 	say("started %s", strings.Join(os.Args[1:], " "))
@@ -144,8 +181,17 @@ func serve(o options) {
 		die(o)
 	}
 	s.listen(sockets)
-	say("ready")
-	tellReady(o.ready)
+	hand := newResources(s, o.hand)
+	if (o.hand != "" || o.ready == "channel") && !o.deaf {
+		openChannel()
+		go hand.listenToChannel()
+	}
+	if o.hand != "" {
+		hand.want() // and ready when it has them
+	} else {
+		say("ready")
+		tellReady(o.ready)
+	}
 	if path, ok := strings.CutPrefix(o.die, "FILE="); ok {
 		go func() {
 			awaitFile(path)
@@ -155,13 +201,12 @@ func serve(o options) {
 	select {} // run ends the process
 }
 
+// who says each line.
+var who = "gen " + cmp.Or(os.Getenv("SWAPINIT_GENERATION"), "-")
+
 // say prints one event of this process.
 func say(format string, args ...any) {
-	generation := os.Getenv("SWAPINIT_GENERATION")
-	if generation == "" {
-		generation = "-"
-	}
-	line := fmt.Sprintf("gen "+generation+": "+format+"\n", args...)
+	line := fmt.Sprintf(who+": "+format+"\n", args...)
 	if _, err := os.Stdout.WriteString(line); err != nil {
 		return // a closed standard output is a test of its own
 	}

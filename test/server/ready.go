@@ -37,6 +37,8 @@ func tellReady(how string) {
 		writePipe("ready")
 	case "eof":
 		writePipe()
+	case "channel":
+		tell(note{Swapinit: "ready"})
 	default:
 		fatal("unknown -ready %q", how)
 	}

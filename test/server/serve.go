@@ -40,6 +40,7 @@ func newServer(o options) *server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.root)
 	mux.HandleFunc("/echo", s.echo)
+	mux.HandleFunc("/health", s.health)
 	mux.HandleFunc("/state", s.state)
 	mux.HandleFunc("/do", s.do)
 	s.http = &http.Server{Handler: mux, ConnState: s.track}
@@ -60,7 +61,19 @@ func (s *server) listen(sockets []socket) {
 			go s.datagrams(packets)
 			continue
 		}
+		if s.opts.acceptGate != "" {
+			l = gated{l, s.opts.acceptGate}
+		}
 		s.serve(l)
+	}
+	if s.opts.reuseport != "" {
+		own, err := ownSockets(s.opts.reuseport)
+		if err != nil {
+			fatal("cannot listen: %v", err)
+		}
+		for _, l := range own {
+			s.serve(l)
+		}
 	}
 	if s.opts.side != "" {
 		if s.opts.sideGate != "" {
@@ -188,6 +201,9 @@ func (s *server) track(conn net.Conn, state http.ConnState) {
 
 func (s *server) text() string {
 	text := "generation " + os.Getenv("SWAPINIT_GENERATION")
+	if s.opts.worker {
+		text += " worker " + os.Getenv("SWAPINIT_WORKER")
+	}
 	if s.opts.say != "" {
 		text += " " + s.opts.say
 	}
@@ -202,7 +218,24 @@ func (s *server) header(w http.ResponseWriter) {
 }
 
 func (s *server) root(w http.ResponseWriter, _ *http.Request) {
+	if s.opts.work > 0 {
+		<-time.After(s.opts.work)
+	}
 	s.header(w)
+	fmt.Fprint(w, s.text())
+}
+
+// health is what a readiness probe asks for.
+func (s *server) health(w http.ResponseWriter, _ *http.Request) {
+	s.header(w)
+	if s.opts.health != "" {
+		if _, err := os.Stat(s.opts.health); err != nil {
+			say("not healthy")
+			http.Error(w, "not yet", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	say("healthy")
 	fmt.Fprint(w, s.text())
 }
 
@@ -255,6 +288,10 @@ func (s *server) do(w http.ResponseWriter, r *http.Request) {
 		notify(arg)
 	case "barrier":
 		err = barrier()
+	case "channel":
+		writeChannel(arg)
+	case "flood":
+		err = flood(arg)
 	case "stray":
 		err = spawnStray(s.opts, s.sockets)
 	default:

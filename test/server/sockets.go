@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // socket is one inherited endpoint.
@@ -122,6 +124,8 @@ func atBoot(o options, sockets []socket) {
 		err = syscall.SetNonblock(fd, true)
 	case "block":
 		err = syscall.SetNonblock(fd, false)
+	case "defer": // a connection is half open until its first data comes
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60)
 	default:
 		err = errors.New("unknown -at-boot")
 	}

@@ -1,0 +1,114 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/control"
+)
+
+// verbArgs are the parsed arguments of any verb.
+type verbArgs struct {
+	help  bool
+	json  bool             // status
+	watch bool             // status
+	swap  control.SwapArgs // swap, restart
+	data  string           // message: JSON
+}
+
+// parseVerb reads the arguments of a known verb.
+func parseVerb(verb string, args []string) (a verbArgs, err error) {
+	swap, message := verb == control.VerbSwap, verb == control.VerbMessage
+	starts := swap || verb == control.VerbRestart
+	for len(args) > 0 && err == nil {
+		arg := args[0]
+		args = args[1:]
+		name, value, inline := strings.Cut(arg, "=")
+		switch {
+		case arg == "-h" || arg == "--help":
+			a.help = true
+		case verb == control.VerbStatus && arg == "--json":
+			a.json = true
+		case verb == control.VerbStatus && arg == "--watch":
+			a.watch = true
+		case starts && arg == "--no-wait":
+			a.swap.NoWait = true
+		case swap && arg == "--follow":
+			a.swap.Follow = true
+		case starts && !swap && arg == "--force":
+			a.swap.Force = true
+		case starts && name == "--timeout" || swap && (name == "--canary" || name == "--strategy"):
+			if !inline && len(args) > 0 {
+				value, args = args[0], args[1:]
+			}
+			switch name {
+			case "--timeout":
+				a.swap.TimeoutMS, err = parseTimeout(value)
+			case "--canary":
+				a.swap.Canary, err = value, checkCanary(value)
+			default:
+				if a.swap.Strategy = value; value == "" {
+					err = errors.New("--strategy needs a value")
+				}
+			}
+		case swap && arg == "--":
+			a.swap.Command, args = args, nil
+			err = checkCommand(a.swap.Command)
+		case message && a.data == "" && (arg == "--" && len(args) > 0 || !strings.HasPrefix(arg, "-")):
+			if arg == "--" {
+				arg, args = args[0], args[1:]
+			}
+			if !utf8.ValidString(arg) {
+				err = errors.New("DATA is not UTF-8")
+			}
+			a.data = control.JSON(arg)
+		case strings.HasPrefix(arg, "-"):
+			err = errors.New("unknown option " + strconv.Quote(arg))
+		case swap:
+			err = errors.New("unexpected argument " + strconv.Quote(arg) + " (a command stands after --)")
+		default:
+			err = errors.New("unexpected argument " + strconv.Quote(arg))
+		}
+	}
+	if problem := a.swap.Problem(); err == nil && problem != "" {
+		err = errors.New(problem)
+	}
+	if err == nil && message && a.data == "" && !a.help {
+		err = errors.New("DATA is missing")
+	}
+	return a, err
+}
+
+func parseTimeout(s string) (ms int64, err error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Millisecond {
+		return 0, errors.New("cannot use --timeout " + strconv.Quote(s) + ", accepted is a duration from 1ms such as 30s or 1m30s")
+	}
+	return d.Milliseconds(), nil
+}
+
+func checkCanary(s string) error {
+	if _, err := config.ParseStages(s); err != nil {
+		return errors.New("cannot use --canary: " + err.Error() + ", accepted are stages such as 1%/10s,25%/30s")
+	}
+	return nil
+}
+
+func checkCommand(words []string) error {
+	if len(words) == 0 || words[0] == "" {
+		return errors.New("-- needs a command after it")
+	}
+	for i, w := range words {
+		// JSON has no way to carry other bytes; they would arrive changed.
+		if !utf8.ValidString(w) {
+			return errors.New("word " + strconv.Itoa(i+1) + " of the command, " + strconv.Quote(w) + ", is not UTF-8")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package pid1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/swap"
+)
+
+const (
+	outputMax   = 64 << 10 // bytes at the end of a hook's output that are looked at
+	hooksMax    = 16       // hooks after a swap that wait for the one that runs
+	commandLine = "command="
+)
+
+// prepare runs the hook before a swap to a generation and posts how it went.
+func (i *Init) prepare(generation int) {
+	command, err := i.preSwap(generation)
+	e := swap.Event{Kind: swap.Prepared, Request: swap.Request{Command: command}}
+	if err != nil {
+		e.Reason = err.Error()
+	}
+	i.post(func() { i.step(e) })
+}
+
+// preSwap returns the command that the hook named, nil if it named none.
+func (i *Init) preSwap(generation int) ([]string, error) {
+	const name = "the pre-swap hook"
+	out, err := newOutput()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	err = i.runAside(&aside{name: name, command: i.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: i.set.HookTimeout})
+	line := out.lastLine()
+	if err != nil {
+		if !strings.HasPrefix(err.Error(), name) {
+			err = fmt.Errorf("cannot start %s: %w", name, err)
+		}
+		return nil, err
+	}
+	text, found := strings.CutPrefix(line, commandLine)
+	if !found {
+		return nil, nil
+	}
+	words, err := config.Words(text)
+	if err == nil && (len(words) == 0 || words[0] == "") {
+		err = errors.New("it names no command")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the last line of %s, %.200q: %w", name, line, err)
+	}
+	return words, nil
+}
+
+// output is the end of what a hook writes. It owns both ends of a pipe.
+type output struct {
+	read  *os.File
+	write int // the hook's end
+	done  chan struct{}
+	data  []byte // the reader's until done
+}
+
+// newOutput makes the pipe and reads from it, however much comes.
+func newOutput() (*output, error) {
+	var fds [2]int
+	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	// For the poller; on a new pipe it cannot fail.
+	_ = syscall.SetNonblock(fds[0], true)
+	o := &output{read: os.NewFile(uintptr(fds[0]), "hook"), write: fds[1], done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		buf := make([]byte, 4<<10)
+		for {
+			n, err := o.read.Read(buf)
+			o.add(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return o, nil
+}
+
+func (o *output) add(b []byte) {
+	o.data = append(o.data, b...)
+	if over := len(o.data) - outputMax; over > outputMax {
+		o.data = append(o.data[:0], o.data[over:]...)
+	}
+}
+
+// lastLine is called once, when the hook has ended, and closes the pipe. What the
+// hook wrote is in there by now: nobody waits for others who still hold its end,
+// as a daemon does that it has started.
+func (o *output) lastLine() string {
+	syscall.Close(o.write)
+	_ = o.read.SetReadDeadline(time.Unix(1, 0))
+	<-o.done
+	if raw, err := o.read.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			buf := make([]byte, 4<<10)
+			for range 256 { // 1 MiB: the largest pipe; a daemon may go on writing
+				n, err := syscall.Read(int(fd), buf)
+				if n > 0 {
+					o.add(buf[:n])
+				} else if err != syscall.EINTR {
+					return
+				}
+			}
+		})
+	}
+	o.read.Close()
+	text := bytes.TrimSpace(o.data)
+	return string(bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:]))
+}
+
+// hook is a swap after which the hook has still to run.
+type hook struct {
+	generation int
+	result     string // the variable
+}
+
+// postSwap runs the hook after a swap, in the background, one after the other.
+func (i *Init) postSwap(f swap.Effect) {
+	if len(i.set.PostSwap) == 0 || i.machine.Phase() != swap.Running {
+		return
+	}
+	if len(i.hooks) == hooksMax {
+		i.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", f.Generation, 0)
+		return
+	}
+	h := hook{f.Generation, "SWAPINIT_RESULT=failed"}
+	if f.OK {
+		h.result = "SWAPINIT_RESULT=ok"
+	}
+	i.hooks = append(i.hooks, h)
+	if !i.hooking {
+		i.nextHook()
+	}
+}
+
+func (i *Init) nextHook() {
+	i.hooking = len(i.hooks) > 0 && i.machine.Phase() == swap.Running
+	if !i.hooking {
+		return
+	}
+	h := i.hooks[0]
+	i.hooks = i.hooks[1:]
+	go func() {
+		err := i.runAside(&aside{name: "the post-swap hook", command: i.set.PostSwap, generation: h.generation, env: []string{h.result}, stdout: 2, stderr: 2, limit: i.set.HookTimeout})
+		i.post(func() {
+			if err != nil {
+				i.warn("hook", err.Error(), h.generation, 0)
+			}
+			i.nextHook()
+		})
+	}()
+}

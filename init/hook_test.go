@@ -1,0 +1,157 @@
+package pid1
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/swapinit/swapinit/swap"
+)
+
+func TestPreSwap(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	dir := t.TempDir()
+	i.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
+	for _, c := range []struct {
+		name, script string
+		limit        time.Duration
+		want         []string
+		err          string
+	}{
+		{"silent", `:`, 0, nil, ""},
+		{"names a command", `echo command=no; echo text; printf 'command=/bin/server "a b" \173generation\175\n\n  \n'`, time.Minute, []string{"/bin/server", "a b", "{generation}"}, ""},
+		{"names it without a newline", `printf command=x`, 0, []string{"x"}, ""},
+		{"names it too early", `echo command=x; echo done`, 0, nil, ""},
+		{"writes megabytes", `head -c 5000000 /dev/zero | tr '\0' x; echo; echo command=y`, 0, []string{"y"}, ""},
+		{"writes megabytes in a line", `printf command=; head -c 5000000 /dev/zero | tr '\0' x`, 0, nil, ""},
+		{"fails", `echo command=x; exit 3`, 0, nil, "the pre-swap hook exited with status 3"},
+		{"is killed", `kill -9 $$`, 0, nil, "the pre-swap hook was ended by KILL"},
+		{"hangs", `echo command=x; sleep 1000 & wait`, 50 * time.Millisecond, nil, "the pre-swap hook did not end within 50ms"},
+		{"leaves a daemon", `setsid sleep 1000 & echo $! > $DIR/daemon; echo command=z`, 0, []string{"z"}, ""},
+		{"names nothing", `echo command=`, 0, nil, "it names no command"},
+		{"names it badly", `echo "command='a b"`, 0, nil, `cannot use the last line of the pre-swap hook, "command='a b": `},
+		{"looks around", `test "$SWAPINIT_GENERATION" = 2 && test -z "$SWAPINIT_WORKER$SWAPINIT_READY_FD$SWAPINIT_CHANNEL_FD$NOTIFY_SOCKET"`, 0, nil, ""},
+	} {
+		i.set.PreSwap, i.set.HookTimeout = []string{"/bin/sh", "-c", c.script}, c.limit
+		got, err := i.preSwap(2)
+		if !slices.Equal(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("it %s: %q, %v, want %q, %q", c.name, got, err, c.want, c.err)
+		}
+	}
+	i.set.PreSwap = []string{"/no/such/hook"}
+	if _, err := i.preSwap(2); err == nil || !strings.HasPrefix(err.Error(), "cannot start the pre-swap hook: cannot find command") {
+		t.Errorf("a missing one: %v", err)
+	}
+	// All that is left is the daemon; its pipe has gone without it.
+	i.killing.Store(true)
+	i.sweepAll()
+	(<-i.posted)()
+	if !childless() {
+		t.Error("somebody is left")
+	}
+}
+
+// How it went is posted, and no descriptor stays.
+func TestPrepare(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	i.set.PreSwap = []string{"/bin/sh", "-c", "exit 3"}
+	pipes := func() (n int) {
+		list, _ := os.ReadDir("/proc/self/fd")
+		for _, fd := range list {
+			if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(to, "pipe:") {
+				n++
+			}
+		}
+		return n
+	}
+	before := pipes()
+	for range 5 {
+		i.prepare(2)
+	}
+	if after := pipes(); after != before {
+		t.Errorf("%d pipes, before there were %d", after, before)
+	}
+	if len(i.posted) != 5 {
+		t.Errorf("%d events, want 5", len(i.posted))
+	}
+}
+
+// Hooks after a swap run one after the other, in order, and their processes are
+// not taken for the generation's.
+func TestPostSwap(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	file := filepath.Join(t.TempDir(), "file")
+	i.environ = []string{"PATH=" + os.Getenv("PATH"), "FILE=" + file}
+	i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
+	if i.hooking {
+		t.Error("a hook that is not set runs")
+	}
+	i.set.PostSwap = []string{"/bin/sh", "-c", `echo "$SWAPINIT_RESULT:$SWAPINIT_GENERATION" >> $FILE; sleep 0.0$SWAPINIT_GENERATION; echo end >> $FILE`}
+	i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
+	i.postSwap(swap.Effect{Op: swap.OpSwapped, Reason: "x"})
+	i.postSwap(swap.Effect{Op: swap.OpSwapped, Reason: "x", Generation: 3})
+	for i.hooking {
+		(<-i.posted)()
+	}
+	data, _ := os.ReadFile(file)
+	if want := "ok:2\nend\nfailed:\nend\nfailed:3\nend\n"; string(data) != want {
+		t.Errorf("%q, want %q", data, want)
+	}
+	// However many swaps there are, few wait.
+	i.hooking = true
+	for range 3 * hooksMax {
+		i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
+	}
+	if len(i.hooks) != hooksMax {
+		t.Errorf("%d wait, want %d", len(i.hooks), hooksMax)
+	}
+	// None when the container stops.
+	i.machine.Step(0, swap.Event{Kind: swap.Stop})
+	if i.nextHook(); i.hooking {
+		t.Error("a hook is run although the container stops")
+	}
+}
+
+// A hook that hangs is ended with its group.
+func TestAsideKillsTheGroup(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	dir := t.TempDir()
+	i.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
+	stop := make(chan struct{})
+	go func() {
+		for {
+			if _, err := os.Stat(dir + "/child"); err == nil {
+				close(stop)
+				return
+			}
+			<-time.After(time.Millisecond)
+		}
+	}()
+	err := i.runAside(&aside{name: "it", command: []string{"/bin/sh", "-c", `(trap "" TERM; echo > $DIR/child; sleep 1000) & wait`}, stdout: -1, stderr: -1, stop: stop})
+	if err == nil {
+		t.Error("it has succeeded")
+	}
+	eventually(t, "the end of its child", childless)
+	// A setting that cannot be used is an error like others.
+	i.environ = []string{"X={fd.nope}"}
+	if err := i.runAside(&aside{command: []string{"/bin/true"}, stdout: -1, stderr: -1}); err == nil {
+		t.Error("a bad environment is no error")
+	}
+	_ = syscall.Rmdir(dir)
+}
