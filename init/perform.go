@@ -39,7 +39,7 @@ func (i *Init) perform(f swap.Effect) {
 			}
 		}
 	case swap.OpKill:
-		i.kill(g)
+		i.kill(g, f.Reason)
 	case swap.OpKillWorker:
 		if w := g.worker(f.Worker); w != nil {
 			i.killWorker(w)
@@ -242,9 +242,9 @@ func resume(w *worker) {
 // kill ends all processes of a generation: the main processes and their groups
 // at once, then the others as they are found. What escapes it by forking is met
 // by the sweep that follows the main processes' end.
-func (i *Init) kill(g *generation) {
+func (i *Init) kill(g *generation, reason string) {
 	g.killed.Store(true)
-	i.info("killed", named(g.number)+" has not ended in time and gets KILL", g.number, g.pid())
+	i.info("killed", named(g.number)+" gets KILL: "+reason, g.number, g.pid())
 	for _, w := range g.all() {
 		if w.proc != nil {
 			_ = w.proc.SignalGroup(syscall.SIGKILL)

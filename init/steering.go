@@ -56,7 +56,14 @@ func (i *Init) openSteering() error {
 		case e.Inherited:
 			s.reason = "its socket was inherited"
 		case e.Network == "unix":
-			s.group = i.endpoints.Paths(n)
+			paths := i.endpoints.Paths(n)
+			s.group = paths
+			for _, name := range [...]string{"NGINX", "FPM_SOCKETS"} {
+				if lookup(i.opt.Environ, name) != "" {
+					// They know it by its name, which is another one for each generation.
+					paths.SetShared("the server finds its sockets by their names (" + name + ")")
+				}
+			}
 		case !isTCP(e):
 			s.reason = "only TCP and Unix endpoints can be steered"
 		default:
@@ -164,14 +171,29 @@ func (i *Init) sayShared() {
 	for k := range i.steering.all {
 		e := &i.steering.all[k]
 		why := e.whyShared()
-		if i.steering.said[e.Name] == why {
-			continue
+		if i.steering.said[e.Name] == why || e.group == nil && !isTCP(e.Endpoint) {
+			continue // no news, or so by its nature
 		}
 		i.steering.said[e.Name] = why
 		if why != "" {
 			i.info("steer.shared", "endpoint "+e.Name+": all generations share one socket: "+why, 0, 0)
 		} else {
 			i.info("steer.on", "endpoint "+e.Name+": each generation has its own socket again", 0, 0)
+		}
+	}
+}
+
+// lookForStrangers warns of a server that listens on an endpoint's address with
+// sockets of its own. Steered connections do not go there.
+func (i *Init) lookForStrangers(g *generation) {
+	for k := range i.steering.all {
+		e := &i.steering.all[k]
+		if e.tcp == nil {
+			continue
+		}
+		if n, err := e.tcp.Foreign(); err == nil && n > 0 {
+			i.warn("steer.strangers", "endpoint "+e.Name+": somebody listens on its address too, with "+itoa(n)+
+				" sockets of its own (SO_REUSEPORT): connections go to the socket that swapinit has passed on", g.number, 0)
 		}
 	}
 }

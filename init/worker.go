@@ -152,6 +152,7 @@ func (i *Init) ready(w *worker) {
 		}
 		if g.readyAfter == 0 && g.ready() {
 			g.readyAfter = max(1, time.Since(g.born))
+			go i.lookForStrangers(g)
 		}
 		i.about(logline.Debug, "ready", w, " is ready")
 	}

@@ -165,7 +165,7 @@ func TestKillWorker(t *testing.T) {
 			t.Errorf("process %d of the other one is gone", n)
 		}
 	}
-	i.kill(g)
+	i.kill(g, "test")
 	eventually(t, "the end of all", childless)
 }
 

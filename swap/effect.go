@@ -9,7 +9,7 @@ const (
 	OpPrepare    Op = iota // a swap begins: do what comes before it, answer Prepared
 	OpStart                // start Worker of Generation with Command (nil: the default one; Again: that of Other); a Generation that was started before has its command; Canary: it is to get only a share first
 	OpSignal               // send Signal to Worker of Generation; Resume
-	OpKill                 // KILL every process of Generation
+	OpKill                 // KILL every process of Generation; Reason
 	OpKillWorker           // KILL Worker of Generation
 	OpTakedown             // ask Generation to release Resource; answer Released
 	OpGo                   // Generation may use Resource

@@ -300,7 +300,7 @@ func (m *Machine) kill(g *generation, cause string) {
 	if g.ended {
 		g.abandonAt = m.now + abandon
 	}
-	m.emit(Effect{Op: OpKill, Generation: g.number})
+	m.emit(Effect{Op: OpKill, Generation: g.number, Reason: cause})
 	if g == m.active && m.run != nil && m.run.successor == nil {
 		m.roomBy = m.now + roomTimeout // it may survive even that
 	}
@@ -311,7 +311,7 @@ func (m *Machine) stopExpired(g *generation, _ Event) {
 	case g.abandonAt <= m.now:
 		m.forget(g, "what is left of it survived KILL and is not waited for")
 	case g.killAt <= m.now, g.sweptBy <= m.now:
-		m.kill(g, "its time is over")
+		m.kill(g, "it has not ended in time")
 	}
 }
 

@@ -219,7 +219,7 @@ func (m *Machine) expireWorkers(g *generation) {
 			if len(g.workers) == 1 {
 				op = OpKill
 			}
-			m.emit(Effect{Op: op, Generation: g.number, Worker: k})
+			m.emit(Effect{Op: op, Generation: g.number, Worker: k, Reason: "it has not ended in time"})
 		}
 	}
 }

@@ -18,6 +18,7 @@ package logline
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fatih/color"
@@ -25,7 +26,7 @@ import (
 )
 
 // queueLen is how many lines may wait for the writer.
-const queueLen = 256
+const queueLen = 1024
 
 // Options say where and how to log. The zero value is text at level error on
 // fd 2, without an environment.
@@ -54,7 +55,8 @@ type Logger struct {
 	lost  int        // lines that found the queue full since the last one that did not
 	queue chan item
 
-	broken bool // the last write failed; the writer's own
+	broken  bool          // the last write failed; the writer's own
+	written atomic.Uint32 // counts writes, to see whether there is any progress
 
 	stop  chan struct{}
 	once  sync.Once
@@ -118,23 +120,31 @@ func (l *Logger) format(level Level, event, message string, f Fields) []byte {
 	return appendText(nil, l.paint, level, message)
 }
 
-// Flush waits until everything logged so far is written, but no longer than
-// max: behind a stderr that nobody reads it gives up.
+// Flush waits until everything logged so far is written. Behind a stderr that
+// nobody reads it gives up after max, behind a slow one after ten times that.
 func (l *Logger) Flush(max time.Duration) {
-	t := time.NewTimer(max)
-	defer t.Stop()
 	mark := item{flushed: make(chan struct{})}
-	select {
-	case l.queue <- mark:
-	case <-l.ended:
-		return
-	case <-t.C:
-		return
-	}
-	select {
-	case <-mark.flushed:
-	case <-l.ended:
-	case <-t.C:
+	queue := l.queue
+	for range 10 {
+		before := l.written.Load()
+		t := time.NewTimer(max)
+		for waiting := true; waiting; {
+			select {
+			case queue <- mark:
+				queue = nil // never ready again
+			case <-mark.flushed:
+				t.Stop()
+				return
+			case <-l.ended:
+				t.Stop()
+				return
+			case <-t.C:
+				waiting = false
+			}
+		}
+		if l.written.Load() == before {
+			return
+		}
 	}
 }
 
@@ -215,6 +225,7 @@ func (l *Logger) put(line []byte) bool {
 			ok = false
 		default:
 			line = line[n:]
+			l.written.Add(1)
 		}
 	}
 	l.broken = !ok

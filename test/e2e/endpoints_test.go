@@ -45,9 +45,9 @@ func TestChildEnvironment(t *testing.T) {
 		t.Errorf("NOTIFY_SOCKET is %q", got)
 	}
 	for fd, target := range s.Fds {
-		pipe := fmt.Sprint(fd) == mustEnv(s, "SWAPINIT_READY_FD")
+		pipe, channel := fmt.Sprint(fd) == mustEnv(s, "SWAPINIT_READY_FD"), fmt.Sprint(fd) == mustEnv(s, "SWAPINIT_CHANNEL_FD")
 		switch {
-		case fd <= 2, pipe && strings.HasPrefix(target, "pipe:"), fd >= 3 && fd <= 5 && strings.HasPrefix(target, "socket:"):
+		case fd <= 2, pipe && strings.HasPrefix(target, "pipe:"), (channel || fd >= 3 && fd <= 5) && strings.HasPrefix(target, "socket:"):
 		default:
 			t.Errorf("fd %d is %s", fd, target)
 		}

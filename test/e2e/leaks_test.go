@@ -88,7 +88,8 @@ func TestNoLeaks(t *testing.T) {
 	}
 	// The last clients' connections are closed when swapinit has seen it.
 	after := settle()
-	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) == len(before.fds) }) {
+	// Fewer is well: before, an overlap of drains may have left a spare socket.
+	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) <= len(before.fds) }) {
 		t.Errorf("open fds: %d %v, before %d %v", len(after.fds), after.fds, len(before.fds), before.fds)
 	}
 	if after.threads > before.threads+4 {
