@@ -41,7 +41,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 		i.about(logline.Debug, "channel", w, " wrote to its channel what is no message: "+m.Data)
 		return
 	case channel.Gone:
-		w.joined[n] = false
+		w.joined[n], w.hungUp[n] = false, true
 		return
 	}
 	if !w.joined[lines] && !w.joined[node] {
@@ -61,11 +61,13 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 }
 
 // tell sends m to w on the channels that it is on, and reports whether one took
-// it. A Deliver goes to one only, and over Node IPC without being asked for: who
-// turned that on runs Node, which always listens.
+// it. A Deliver needs no answer, so it goes also to one that has not spoken yet:
+// over Node IPC where that is on, else on the channel of lines. Whether the
+// program reads it nobody can know.
 func (w *worker) tell(m channel.Message) (told bool) {
 	for n, c := range w.channels {
-		if once := m.Kind == channel.Deliver; w.joined[n] && !(once && told) || once && !told && n == node {
+		listens := m.Kind == channel.Deliver && n == len(w.channels)-1 && !w.hungUp[n]
+		if w.joined[n] || listens {
 			told = c.Send(m) || told
 		}
 	}

@@ -54,9 +54,9 @@ func TestTell(t *testing.T) {
 	}{
 		{[2]bool{}, channel.Takedown, [2]string{}, false},
 		{[2]bool{}, channel.Deliver, [2]string{1: bare}, true},
-		{[2]bool{true, false}, channel.Deliver, [2]string{message}, true},
+		{[2]bool{true, false}, channel.Deliver, [2]string{message, bare}, true},
 		{[2]bool{false, true}, channel.Deliver, [2]string{1: bare}, true},
-		{[2]bool{true, true}, channel.Deliver, [2]string{message}, true},
+		{[2]bool{true, true}, channel.Deliver, [2]string{message, bare}, true},
 		{[2]bool{true, false}, channel.Takedown, [2]string{takedown}, true},
 		{[2]bool{false, true}, channel.Takedown, [2]string{1: takedown}, true},
 		{[2]bool{true, true}, channel.Takedown, [2]string{takedown, takedown}, true},

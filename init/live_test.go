@@ -303,26 +303,19 @@ func TestMessage(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	l := newLive(t, `echo >&3; read -r go < $DIR/fifo; echo '{"swapinit":"readyFor","resource":":1"}' >&4
-		read -r line <&4; echo "$line" > $DIR/got; read -r line <&4; echo "$line" >> $DIR/got; sleep 1000`, func(l *live) {
-		if err := syscall.Mkfifo(filepath.Join(l.dir, "fifo"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	})
+	// It has said nothing yet when the first one comes.
+	l := newLive(t, `echo >&3; read -r line <&4; echo "$line" > $DIR/got; echo '{"swapinit":"readyFor","resource":":1"}' >&4
+		read -r line <&4; echo "$line" >> $DIR/got; exec 4>&-; echo closed >> $DIR/got; sleep 1000`, nil)
 	message := control.Request{Verb: control.VerbMessage, Data: `{"a":1}`}
-	// Nobody has said anything on a channel: nobody reads it.
-	if r := l.do(message); !r.OK || r.Delivered == nil || *r.Delivered != 0 {
-		t.Errorf("to nobody: %+v", r)
-	}
-	if err := os.WriteFile(filepath.Join(l.dir, "fifo"), []byte("go\n"), 0); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "go", func() bool { return l.read("got") != "" })
 	if r := l.do(message); !r.OK || r.Delivered == nil || *r.Delivered != 1 {
 		t.Errorf("to one: %+v", r)
 	}
-	const want = `{"swapinit":"go","resource":":1"}` + "\n" + `{"swapinit":"message","data":{"a":1}}` + "\n"
+	const want = `{"swapinit":"message","data":{"a":1}}` + "\n" + `{"swapinit":"go","resource":":1"}` + "\nclosed\n"
 	eventually(t, "the message", func() bool { return l.read("got") == want })
+	eventually(t, "nobody to be there", func() bool {
+		r := l.do(message)
+		return r.OK && r.Delivered != nil && *r.Delivered == 0
+	})
 	l.stop()
 }
 

@@ -26,6 +26,7 @@ type worker struct {
 	notify     *ready.Notify
 	channels   []*channel.Channel // one or two, see lines and node
 	joined     [2]bool            // it speaks there
+	hungUp     [2]bool            // the same: every copy of its end is closed
 	stopProbes func()             // nil: none run; may be called again
 	readyAfter time.Duration      // 0: not ready
 	leaving    bool               // it said STOPPING=1
