@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,14 @@ type aside struct {
 
 // runAside runs it to its end; nil means that it exited with status 0.
 func (i *Init) runAside(a *aside) error {
+	err := i.runNamed(a)
+	if err != nil && a.name != "" && !strings.HasPrefix(err.Error(), a.name) {
+		err = fmt.Errorf("cannot start %s: %w", a.name, err)
+	}
+	return err
+}
+
+func (i *Init) runNamed(a *aside) error {
 	given := i.endpoints.Generation(a.generation)
 	env, err := i.sharedEnviron(a.generation, given)
 	if err != nil {

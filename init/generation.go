@@ -13,6 +13,7 @@ import (
 type generation struct {
 	*record
 	born       time.Time
+	together   bool   // it has its predecessor's sockets; set before it is launched
 	canary     bool   // it is to get only a share of the connections first
 	stopDrain  func() // ends who watches its connections; nil: nobody does; may be called again
 	sweeper    *sweeper
@@ -64,7 +65,8 @@ func (i *Init) start(f swap.Effect) {
 	if g == nil {
 		g = newGeneration(f.Generation, i.workers)
 		g.canary = f.Canary
-		cautious = f.Canary || f.Generation > 1 && i.set.Keep > 0
+		cautious = f.Careful
+		g.together = f.Together
 		g.source.words, g.source.current = f.Command, i.current
 		if other := i.recordOf(f.Other); f.Again && other != nil {
 			g.source = other.source

@@ -39,9 +39,6 @@ func (i *Init) preSwap(generation int) ([]string, error) {
 	err = i.runAside(&aside{name: name, command: i.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: i.set.HookTimeout})
 	line := out.lastLine()
 	if err != nil {
-		if !strings.HasPrefix(err.Error(), name) {
-			err = fmt.Errorf("cannot start %s: %w", name, err)
-		}
 		return nil, err
 	}
 	text, found := strings.CutPrefix(line, commandLine)

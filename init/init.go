@@ -57,6 +57,8 @@ type Init struct {
 	followers []follower
 	lastSwap  *control.LastSwap
 	aimed     aim           // where new connections go
+	retrying  bool          // a timer runs that steers again
+	retries   int           // in a row
 	unaimed   bool          // not everywhere yet: its target had no socket
 	check     func()        // stops the canary's check; nil: none runs
 	withheld  int           // target files being written
@@ -127,6 +129,9 @@ const (
 func (i *Init) run() {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
+	if len(i.set.Watch) > 0 {
+		go i.watch(watchEvery) // before the first child, which may be what changes them
+	}
 	i.happened(swap.Tick, 0, "")
 	for !i.exiting {
 		if at, armed := i.machine.Deadline(); armed {

@@ -94,7 +94,7 @@ func (i *Init) fork(w *worker, l *launched, cautious bool) (*spawn.Child, error)
 	if l.channels, err = newChannels(i.set.NodeIPC); err != nil {
 		return nil, err
 	}
-	given, err := i.give(n, cautious)
+	given, err := i.give(n, cautious, w.g.together)
 	if err != nil {
 		return nil, err
 	}

@@ -229,11 +229,8 @@ func (i *Init) afterFirstFork() {
 	})
 }
 
-// serve begins to watch over the endpoints and paths, and to answer clients.
+// serve begins to watch over the endpoints and to answer clients.
 func (i *Init) serve() {
-	if len(i.set.Watch) > 0 {
-		go i.watch(watchEvery)
-	}
 	go func() {
 		_ = i.probeSteering()
 		i.post(i.sayShared)

@@ -21,6 +21,7 @@ import (
 type steered interface {
 	Socket(generation int) (fd int, inode uint64, ok bool)
 	Add(generation int) error
+	Join(generation int)
 	Aim(to, rest, share int) error
 	Leave(generation int)
 	Share(generation int) (share int, ok bool)
@@ -138,7 +139,7 @@ func (e *endpoint) whyShared() string {
 // give makes sure that generation n has a socket for each endpoint. cautious: it
 // is to get only a share of the connections at first, or its predecessor is to be
 // kept, neither of which a shared socket can do.
-func (i *Init) give(n int, cautious bool) (listen.Given, error) {
+func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 	if n > 1 {
 		_ = i.probeSteering() // the groups know what it has found
 	}
@@ -146,6 +147,9 @@ func (i *Init) give(n int, cautious bool) (listen.Given, error) {
 	for k := range i.steering.all {
 		e := &i.steering.all[k]
 		if e.group != nil {
+			if together {
+				e.group.Join(n)
+			}
 			if err := e.group.Add(n); err != nil {
 				return listen.Given{}, err
 			}
@@ -208,28 +212,32 @@ const aimAgain = 100 * time.Millisecond
 // steer moves new connections.
 func (i *Init) steer(a aim) {
 	i.aimed, i.unaimed = a, false
+	failed := false
 	for k := range i.steering.all {
 		e := &i.steering.all[k]
 		if e.group == nil {
 			continue
 		}
 		if _, _, ok := e.group.Socket(a.to); !ok {
-			// It is just being started, because the one that served is dead.
-			// It gets that one's sockets, or is steered to when it is forked.
 			i.unaimed = true
 			continue
 		}
-		err := e.group.Aim(a.to, a.rest, a.share)
-		if err == nil {
-			continue
+		if err := e.group.Aim(a.to, a.rest, a.share); err != nil {
+			failed = true
+			i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), a.to)
 		}
-		// The kernel is out of memory, say. All generations live meanwhile.
-		i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), a.to)
-		time.AfterFunc(aimAgain, func() {
+	}
+	switch {
+	case !failed:
+		i.retries = 0
+	case !i.retrying:
+		i.retrying = true
+		wait := aimAgain << min(i.retries, 7)
+		i.retries++
+		time.AfterFunc(wait, func() {
 			i.post(func() {
-				if a == i.aimed {
-					i.steer(a)
-				}
+				i.retrying = false
+				i.steer(i.aimed)
 			})
 		})
 	}

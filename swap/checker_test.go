@@ -424,7 +424,7 @@ func (c *checker) cutOver(e Effect) error {
 	if !ready || c.failed[g] {
 		return fmt.Errorf("ReadyBeforeRetire: it is not ready, or has failed")
 	}
-	if !oldDead || c.cleared[old] {
+	if !oldDead || c.cleared[old] && !c.stopping {
 		if !c.holds[g] || c.now-at < c.cfg.Settle {
 			return fmt.Errorf("ReadyBeforeRetire: holds %v, settled for %v", c.holds[g], c.now-at)
 		}

@@ -69,6 +69,8 @@ type Effect struct {
 	Other      int
 	Share      int // of Full
 	Canary     bool
+	Careful    bool // OpStart: it must have sockets of its own
+	Together   bool // OpStart: it must share its predecessor's
 	Again      bool
 	Command    []string
 	Signal     Signal

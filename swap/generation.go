@@ -35,13 +35,14 @@ type generation struct {
 	number  int
 	state   State
 	command []string
-	failed  bool // a successor that did not make it
-	blocks  bool // it may hold what the next successor needs, and is ended soon
-	unfit   bool // the traffic was taken from it: it is never gone back to
-	cleared bool // it was told to stop for a successor that has not proved itself
-	kept    bool // out of service, but warm: keepBy runs
-	share   int  // a successor's part of the new connections, in a canary
-	stage   int  // the canary's stages that it has begun
+	failed  bool  // a successor that did not make it
+	blocks  bool  // it may hold what the next successor needs, and is ended soon
+	owes    []ask // what its predecessor has released for it, and gets back when it is gone
+	unfit   bool  // the traffic was taken from it: it is never gone back to
+	cleared bool  // it was told to stop for a successor that has not proved itself
+	kept    bool  // out of service, but warm: keepBy runs
+	share   int   // a successor's part of the new connections, in a canary
+	stage   int   // the canary's stages that it has begun
 	workers []worker
 	ran     bool   // a program of it has run
 	joined  bool   // it speaks on its channel

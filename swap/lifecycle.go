@@ -238,7 +238,7 @@ func (m *Machine) ended(g *generation) {
 		return
 	}
 	// Whoever takes over gets the traffic before g's sockets are given up.
-	if back := m.untold(); back != nil && !g.cleared {
+	if back := m.untold(); back != nil && !g.cleared && !m.rolling() {
 		// The predecessor still serves its connections and was never
 		// signalled: it takes the traffic again.
 		m.takeBack(back, fmt.Sprintf("generation %d %s", g.number, g.status))
@@ -290,6 +290,7 @@ func (m *Machine) forget(g *generation, cause string) {
 		}
 	}
 	m.emit(Effect{Op: OpForget, Generation: g.number})
+	m.goBack(g.owes)
 	m.makeRoom()
 }
 

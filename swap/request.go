@@ -36,11 +36,11 @@ func (m *Machine) request(e Event) {
 	if r.ID == 0 && r.Command == nil && r.Canary == nil {
 		return // a signal: nobody to answer
 	}
-	if r.Command != nil {
+	if r.Command != nil || r.Again {
 		// The newest command wins. Who asked for another one must not be
 		// told that it runs.
 		m.queue = slices.DeleteFunc(m.queue, func(q Request) bool {
-			if q.Command == nil || slices.Equal(q.Command, r.Command) {
+			if q.Command == nil && !q.Again || q.Again == r.Again && slices.Equal(q.Command, r.Command) {
 				return false
 			}
 			m.answer(q, "superseded by a later request for another command")
@@ -153,7 +153,9 @@ func (m *Machine) makeRoom() {
 		g.readyBy = m.now + g.timeout
 	}
 	m.run.successor = g
-	e := Effect{Command: g.command, Canary: len(m.run.canary) > 0, Again: m.run.again, Other: m.active.number}
+	e := Effect{Command: g.command, Canary: len(m.run.canary) > 0, Again: m.run.again, Other: m.active.number,
+		Careful:  len(m.run.canary) > 0 || m.cfg.Keep > 0 && m.run.strategy == Overlap && !m.active.ended,
+		Together: m.run.strategy == Handover && !m.active.ended}
 	if m.run.strategy == Overlap && !m.active.ended {
 		m.startBatch(g, e)
 	} else {
@@ -198,8 +200,8 @@ func (m *Machine) endRun(g *generation, reason string, old *generation) {
 		m.finish()
 		return
 	}
-	if reason != "" {
-		m.goBack(r)
+	if reason != "" && g != nil {
+		g.owes = r.asks
 	}
 	if m.queued && m.phase == Running {
 		next := m.queue

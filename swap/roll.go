@@ -1,6 +1,9 @@
 package swap
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Workers that are replaced some at a time, and the two strategies in which a
 // predecessor ends before its successor has proved itself.
@@ -74,10 +77,14 @@ func (m *Machine) settleBatch(g *generation) {
 // unroll is the failure of a successor that has replaced workers already: they
 // are started again, and until they are ready what is ready of it serves on.
 func (m *Machine) unroll(g *generation, reason string) {
-	share := g.share
-	g.share = 0 // the traffic goes back later
-	m.giveUp(g, reason)
-	g.share = share
+	if g.serves() {
+		share := g.share
+		g.share = 0 // the traffic goes back later
+		m.giveUp(g, reason)
+		g.share = share
+	} else {
+		m.giveUp(g, reason)
+	}
 	m.giving = g
 	m.giveTime()
 	m.transition(g, Draining, reason)
@@ -165,6 +172,7 @@ type ask struct {
 	resource string
 	worker   int
 	free     bool
+	by       time.Duration // the predecessor's time to release it
 }
 
 const maxAsks = 1024 // of one swap, whoever is behind them
@@ -193,7 +201,7 @@ func (m *Machine) readyFor(g *generation, e Event) {
 		m.fail(g, "it is ready for more than 1024 resources")
 		return
 	}
-	m.run.asks = append(m.run.asks, ask{resource: e.Resource, worker: e.Worker})
+	m.run.asks = append(m.run.asks, ask{resource: e.Resource, worker: e.Worker, by: m.now + takedown})
 	switch {
 	case asked || old.told:
 	case !old.joined:
@@ -217,16 +225,15 @@ func (m *Machine) released(g *generation, e Event) {
 	if g != m.active || m.run == nil || m.run.strategy != Handover {
 		return
 	}
-	waiting := false
+	m.releaseBy = never
 	for k := range m.run.asks {
 		a := &m.run.asks[k]
 		if a.resource == e.Resource {
 			m.free(m.run.successor, a)
 		}
-		waiting = waiting || !a.free
-	}
-	if !waiting {
-		m.releaseBy = never
+		if !a.free && !g.told {
+			m.releaseBy = min(m.releaseBy, a.by)
+		}
 	}
 }
 
@@ -249,11 +256,11 @@ func (m *Machine) goAll(g *generation) {
 
 // goBack gives a predecessor that lives on what it has released for a successor
 // that has failed.
-func (m *Machine) goBack(r *run) {
+func (m *Machine) goBack(asks []ask) {
 	if m.active.ended || m.active.told {
 		return
 	}
-	for _, a := range r.asks {
+	for _, a := range asks {
 		if a.free {
 			m.emit(Effect{Op: OpGo, Generation: m.active.number, Worker: EveryWorker, Resource: a.resource})
 		}

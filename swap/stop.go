@@ -16,12 +16,17 @@ func (m *Machine) stop(Event) {
 	}
 	if m.run != nil {
 		g := m.run.successor
-		if g != nil {
+		switch {
+		case g != nil && m.active.ended && g.state == Settling:
+			m.cutOver(g) // it serves, alone: it is told like any active one
+		case g != nil:
 			// It is told with all others, after the delay.
 			m.giveUp(g, stopping)
 			m.transition(g, Stopping, stopping)
+			fallthrough
+		default:
+			m.endRun(g, stopping, nil)
 		}
-		m.endRun(g, stopping, nil)
 	}
 	if m.anew && m.active.ended {
 		m.finish() // nobody serves, and nobody will

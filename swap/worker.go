@@ -124,12 +124,13 @@ func (m *Machine) exited(g *generation, e Event) {
 	if len(g.workers) > 1 {
 		reason = fmt.Sprintf("worker %d %s", e.Worker, reason)
 	}
-	switch {
-	case g.state == Settling:
+	switch w := g.worker(e.Worker); {
+	case w == nil || !g.rising():
+	case w.ready:
 		reason += " while it settled"
-	case g.state == Starting && g.note != "":
+	case g.note != "":
 		reason += " before it was ready: " + g.note
-	case g.state == Starting:
+	default:
 		reason += " before it was ready"
 	}
 	m.workerEnded(g, e, reason)
@@ -216,7 +217,7 @@ func (m *Machine) expireWorkers(g *generation) {
 			// Not kill: the generation stays what it is until it is dead.
 			w.killAt = never
 			op := OpKillWorker
-			if len(g.workers) == 1 {
+			if len(g.workers) == 1 && !m.respawns(g, Status{Signal: 9}) {
 				op = OpKill
 			}
 			m.emit(Effect{Op: op, Generation: g.number, Worker: k, Reason: "it has not ended in time"})
@@ -234,4 +235,14 @@ func (m *Machine) signal(g *generation, sig Signal, resume bool) {
 			m.emit(Effect{Op: OpSignal, Generation: g.number, Worker: k, Signal: sig, Resume: resume})
 		}
 	}
+}
+
+// serves reports whether a worker lives that is ready.
+func (g *generation) serves() bool {
+	for k := range g.workers {
+		if g.workers[k].alive && g.workers[k].ready {
+			return true
+		}
+	}
+	return false
 }

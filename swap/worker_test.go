@@ -293,7 +293,8 @@ func TestHandoverFails(t *testing.T) {
 	s.do(Event{Kind: Released, Generation: 1, Resource: ":80"})
 	out := s.exit(2, 1)
 	s.want(out, Effect{Op: OpReply, ID: 1, OK: false})
-	s.want(out, Effect{Op: OpGo, Generation: 1})
+	s.wantNot(out, Effect{Op: OpGo, Generation: 1}) // something of it may still have it
+	s.want(s.gen(Swept, 2), Effect{Op: OpGo, Generation: 1})
 }
 
 func TestPrepare(t *testing.T) {
@@ -310,4 +311,96 @@ func TestPrepare(t *testing.T) {
 	if out[0].Command[0] != "x" {
 		t.Errorf("%v", out)
 	}
+}
+
+// A worker that is to be started again is killed alone: its generation goes on.
+func TestHungWorkerIsStartedAgain(t *testing.T) {
+	cfg := testConfig()
+	cfg.Respawn, cfg.Watchdog = RespawnOnFailure, time.Second
+	s := newScript(t, cfg)
+	s.gen(Started, 1)
+	s.gen(Ready, 1)
+	s.want(s.pass(time.Second), Effect{Op: OpSignal, Generation: 1, Signal: sigAbort})
+	s.wantWorker(s.pass(abortGrace), OpKillWorker, 1, 0)
+	s.do(Event{Kind: Exited, Generation: 1, Status: Status{Signal: 9}})
+	s.wantWorker(s.pass(time.Second), OpStart, 1, 0)
+	s.wantNot(s.all, Effect{Op: OpKill})
+}
+
+// Only a successor whose predecessor may be kept has to be steered.
+func TestCareful(t *testing.T) {
+	for _, strategy := range []Strategy{Overlap, Replace} {
+		cfg := testConfig()
+		cfg.Keep = time.Minute
+		s := newScript(t, cfg)
+		s.do(Event{Kind: Swap, Request: Request{ID: 1, Strategy: strategy}})
+		if strategy == Replace {
+			s.exit(1, 0)
+			s.gen(Swept, 1)
+		}
+		last := s.all[len(s.all)-1]
+		for _, e := range s.all {
+			if e.Op == OpStart {
+				last = e
+			}
+		}
+		if last.Generation != 2 || last.Careful != (strategy == Overlap) {
+			t.Errorf("strategy %d: %+v", strategy, last)
+		}
+	}
+}
+
+// Who asks for a command is not told that it runs when a restart took its place,
+// nor the other way round.
+func TestRestartAgainstACommand(t *testing.T) {
+	restart, command := Request{ID: 2, Again: true}, Request{ID: 3, Command: []string{"x"}}
+	for _, order := range [][2]Request{{restart, command}, {command, restart}} {
+		s := newScript(t, testConfig())
+		s.swap(1)
+		s.do(Event{Kind: Swap, Request: order[0]})
+		out := s.do(Event{Kind: Swap, Request: order[1]})
+		s.want(out, Effect{Op: OpReply, ID: order[0].ID, OK: false, Reason: "superseded"})
+	}
+}
+
+// A successor that serves alone is stopped like any active generation.
+func TestStopWhileAReplacementSettles(t *testing.T) {
+	cfg := testConfig()
+	cfg.Strategy, cfg.StopDelay = Replace, time.Second
+	s := newScript(t, cfg)
+	s.swap(1)
+	s.exit(1, 0)
+	s.gen(Swept, 1)
+	s.gen(Ready, 2)
+	out := s.do(Event{Kind: Stop})
+	s.wantNot(out, Effect{Op: OpSweepAll})
+	s.want(s.pass(time.Second), Effect{Op: OpSignal, Generation: 2, Signal: sigStop})
+	s.exit(2, 9)
+	s.wantExit(s.do(Event{Kind: NothingLeft}), 9)
+}
+
+// The active generation dies in the middle of a roll: what serves already takes
+// over, whoever else is still there.
+func TestActiveDiesInARoll(t *testing.T) {
+	cfg := workersConfig(2, 1)
+	cfg.Drain = true
+	s := newScript(t, cfg)
+	s.worker(Ready, 1, 0)
+	s.worker(Ready, 1, 1)
+	roll := func(n int) {
+		s.worker(Ready, n, 0)
+		s.gen(Verified, n)
+		s.pass(time.Second)
+	}
+	s.swap(1)
+	roll(2)
+	s.dies(1, 0, 0)
+	s.worker(Ready, 2, 1)
+	s.want(s.pass(time.Second), Effect{Op: OpDrain, Generation: 1}) // and it drains on
+	s.swap(2)
+	roll(3)
+	s.dies(2, 0, 0)
+	out := s.dies(2, 1, 1)
+	s.want(out, Effect{Op: OpCutOver, Generation: 3})
+	s.want(out, Effect{Op: OpReply, ID: 2, OK: true})
 }

@@ -278,3 +278,12 @@ func (p *Paths) Close() {
 	}
 	p.members, p.aimed = nil, nil
 }
+
+// Join gives generation n the socket at the path.
+func (p *Paths) Join(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.aimed != nil && p.of(n) == nil {
+		p.aimed.generations = append(p.aimed.generations, n)
+	}
+}
