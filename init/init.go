@@ -59,6 +59,7 @@ type Init struct {
 	aimed     aim           // where new connections go
 	retrying  bool          // a timer runs that steers again
 	retries   int           // in a row
+	astray    atomic.Bool   // the kernel has refused the latest move
 	unaimed   bool          // not everywhere yet: its target had no socket
 	check     func()        // stops the canary's check; nil: none runs
 	withheld  int           // target files being written

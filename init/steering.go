@@ -219,14 +219,17 @@ func (i *Init) steer(a aim) {
 			continue
 		}
 		if _, _, ok := e.group.Socket(a.to); !ok {
+			// It is just being started, because the one that served is dead.
+			// It gets that one's sockets, or is steered to when it is forked.
 			i.unaimed = true
 			continue
 		}
 		if err := e.group.Aim(a.to, a.rest, a.share); err != nil {
-			failed = true
+			failed = true // the kernel is out of memory, say
 			i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), a.to)
 		}
 	}
+	i.astray.Store(failed)
 	switch {
 	case !failed:
 		i.retries = 0
@@ -273,6 +276,13 @@ func (i *Init) drain(g *generation) {
 			say(swap.Drained, "its successor is active")
 			return
 		}
+		// As long as connections still go to it, it must not be told to stop.
+		d.Looks = append(d.Looks, func(time.Duration) (open, idle, half, queued int, err error) {
+			if i.astray.Load() {
+				half = 1
+			}
+			return 0, 0, half, 0, nil
+		})
 		d.Busy = func(open, idle int) {
 			say(swap.Busy, strconv.Itoa(open)+" connections open, "+strconv.Itoa(idle)+" idle")
 		}
