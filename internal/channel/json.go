@@ -63,24 +63,3 @@ func word(b []byte) int {
 	}
 	return 0
 }
-
-// JSON is text where that is JSON by itself, else text as a JSON string; what
-// is not UTF-8 in it becomes U+FFFD. It is always fit for a Deliver.
-func JSON(text string) string {
-	if _, reason := check([]byte(text)); reason == "" {
-		return text
-	}
-	const hex = "0123456789abcdef"
-	b := []byte{'"'}
-	for _, r := range text {
-		switch {
-		case r < ' ':
-			b = append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-			continue
-		case r == '"' || r == '\\':
-			b = append(b, '\\')
-		}
-		b = utf8.AppendRune(b, r)
-	}
-	return string(append(b, '"'))
-}

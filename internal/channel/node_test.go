@@ -82,7 +82,7 @@ func TestNode(t *testing.T) {
 		}
 	}
 	for _, m := range []Message{
-		{Kind: Deliver, Data: `{"a":[1,"\u00fc\n"]}`}, {Kind: Deliver, Data: "\n[ 1,\r\n2 ]\n"}, {Kind: Deliver, Data: JSON("hel\tlo")},
+		{Kind: Deliver, Data: `{"a":[1,"\u00fc\n"]}`}, {Kind: Deliver, Data: "\n[ 1,\r\n2 ]\n"}, {Kind: Deliver, Data: `"hel\tlo"`},
 		{Kind: Deliver, Data: `null`}, {Kind: Deliver, Data: `"` + strings.Repeat("y", 60<<10) + `"`}, {Kind: Go, Resource: resource},
 	} {
 		if !c.Send(m) {
