@@ -1,6 +1,6 @@
-# Needs Go and make. `make test` also uses what it finds: Docker, namespaces, a
-# C compiler for the race detector. SWAPINIT_TEST_REQUIRE="docker namespaces"
-# turns a tier of tests that cannot run here from a skip into a failure.
+# Needs Go and make. `make test` also uses what it finds: Docker, namespaces,
+# Node.js, a C compiler for the race detector. SWAPINIT_TEST_REQUIRE="docker
+# namespaces" turns what cannot run here from a skip into a failure.
 
 GO ?= go
 
