@@ -180,6 +180,11 @@ func (m *Machine) retire(g *generation, cause string) {
 	g.clearDeadlines()
 	m.progressOther(m.active, StageStopping, cause, g.number)
 	m.tellWitnesses(g, StageStopping, cause)
+	m.dismiss(g, cause)
+}
+
+// dismiss gives g the retire signal, and its time.
+func (m *Machine) dismiss(g *generation, cause string) {
 	m.tell(g, m.cfg.RetireSignal, cause)
 	if m.cfg.RetireTimeout > 0 && !g.ended {
 		g.killAt = m.now + m.cfg.RetireTimeout
@@ -229,8 +234,8 @@ func (m *Machine) drainExpired(g *generation, _ Event) {
 	}
 }
 
-// ended is called when a generation that is no successor has no main process
-// any more.
+// ended is called when no worker of a generation that is no successor lives, or
+// will again.
 func (m *Machine) ended(g *generation) {
 	g.clearDeadlines()
 	if g != m.active {
@@ -240,7 +245,8 @@ func (m *Machine) ended(g *generation) {
 	// Whoever takes over gets the traffic before g's sockets are given up.
 	if back := m.untold(); back != nil && !g.cleared && !m.rolling() {
 		// The predecessor still serves its connections and was never
-		// signalled: it takes the traffic again.
+		// signalled: it takes the traffic again. Not in the middle of a roll,
+		// where the successor serves already.
 		m.takeBack(back, fmt.Sprintf("generation %d %s", g.number, g.status))
 		m.sweep(g, g.status.String())
 		return
@@ -263,7 +269,7 @@ func (m *Machine) ended(g *generation) {
 	m.finish()
 }
 
-// sweep ends what a generation whose main process is gone has left behind.
+// sweep ends what a generation whose workers are gone has left behind.
 func (m *Machine) sweep(g *generation, cause string) {
 	m.transition(g, Stopping, cause)
 	g.clearDeadlines()

@@ -239,11 +239,6 @@ func (m *Machine) progressOther(g *generation, s Stage, detail string, other int
 	}
 }
 
-// progressLog notes a stage of which the successor is not known yet.
-func (m *Machine) progressLog(s Stage, detail string, other int) {
-	m.emit(Effect{Op: OpProgress, Generation: m.last + 1, Other: other, Stage: s, Reason: detail})
-}
-
 // report tells a stage to those who asked for the swap.
 func (m *Machine) report(requests []Request, e Effect) {
 	for _, r := range requests {

@@ -141,17 +141,19 @@ func (m *Machine) giveBack() {
 func (m *Machine) clear(cause string) {
 	old := m.active
 	old.cleared = true
-	m.roomBy = never // it has its retire timeout
-	m.report(m.run.requests, Effect{Op: OpProgress, Generation: m.last + 1, Other: old.number, Stage: StageStopping, Reason: cause})
-	m.progressLog(StageStopping, cause, old.number)
+	m.roomBy = never     // it has its retire timeout
+	number := m.last + 1 // the successor's, which is yet to be started
+	if s := m.successor(); s != nil {
+		number = s.number
+	}
+	e := Effect{Op: OpProgress, Generation: number, Other: old.number, Stage: StageStopping, Reason: cause}
+	m.emit(e)
+	m.report(m.run.requests, e)
 	if m.run.force {
 		m.kill(old, cause)
 		return
 	}
-	m.tell(old, m.cfg.RetireSignal, cause)
-	if m.cfg.RetireTimeout > 0 && !old.ended {
-		old.killAt = m.now + m.cfg.RetireTimeout
-	}
+	m.dismiss(old, cause)
 }
 
 // startAnew starts the command of an active generation that had ended for a swap
@@ -255,7 +257,7 @@ func (m *Machine) goAll(g *generation) {
 }
 
 // goBack gives a predecessor that lives on what it has released for a successor
-// that has failed.
+// that has failed and is gone; before, that may still have held it.
 func (m *Machine) goBack(asks []ask) {
 	if m.active.ended || m.active.told {
 		return

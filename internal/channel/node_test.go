@@ -25,6 +25,9 @@ func await(t *testing.T, what string, done func() bool) {
 func startNode(t *testing.T, c *Channel, script string) (chan Message, func() string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
+	if err != nil && os.Getenv("SWAPINIT_TEST_REQUIRE") != "" {
+		t.Fatal("no node here, but it is required")
+	}
 	if err != nil {
 		t.Skip("no node here")
 	}
