@@ -46,6 +46,12 @@ func (m *Machine) roll(g *generation) {
 		}
 	}
 	m.run.rolled = n
+	if old.living() == 0 {
+		// All that was left of it waited to be started again, and will not be.
+		old.ended = true
+		m.ended(old)
+		return
+	}
 	m.nextBatch()
 }
 

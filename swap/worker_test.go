@@ -404,3 +404,28 @@ func TestActiveDiesInARoll(t *testing.T) {
 	s.want(out, Effect{Op: OpCutOver, Generation: 3})
 	s.want(out, Effect{Op: OpReply, ID: 2, OK: true})
 }
+
+// The last worker of the active generation waits to be started again when its
+// turn to be replaced comes: nobody is left of it then.
+func TestRollOfTheDead(t *testing.T) {
+	cfg := workersConfig(3, 2)
+	cfg.Respawn = RespawnOnFailure
+	s := newScript(t, cfg)
+	s.worker(Started, 1, 0)
+	for w := range 3 {
+		s.worker(Ready, 1, w)
+	}
+	s.dies(1, 0, 0)
+	s.dies(1, 2, 0)
+	s.swap(1)
+	s.worker(Ready, 2, 0)
+	s.worker(Ready, 2, 1)
+	s.gen(Verified, 2)
+	s.now += time.Second - 50*time.Millisecond
+	s.dies(1, 1, 9)
+	out := s.pass(50 * time.Millisecond)
+	s.want(out, Effect{Op: OpCutOver, Generation: 2})
+	s.wantWorker(out, OpStart, 2, 2)
+	s.want(out, Effect{Op: OpSweep, Generation: 1})
+	s.want(out, Effect{Op: OpReply, ID: 1, OK: true})
+}
