@@ -65,6 +65,7 @@ func TestDockerPidsLimit(t *testing.T) {
 	// docker exec needs room too: leave none while the swap runs, and look
 	// afterwards. One process is too few for a Go server's threads, none for
 	// any: the limits from "nothing more" to "a little more".
+	failures := 0
 	for _, room := range []int{0, 1, 2, 3} {
 		// The limit counts threads, as does this.
 		used, err := strconv.Atoi(docker(t, "stats", "--no-stream", "--format", "{{.PIDs}}", c.id))
@@ -77,25 +78,35 @@ func TestDockerPidsLimit(t *testing.T) {
 		dockerEventually(t, "the log tells of the swap's end", func() bool {
 			_, stderr := c.logs()
 			fresh := stderr[len(before):]
-			return strings.Contains(fresh, "fail") || c.inspect("{{.State.Running}}") == "false"
+			return strings.Contains(fresh, "swapinit: swap to generation ") || c.inspect("{{.State.Running}}") == "false"
 		})
 		if c.inspect("{{.State.Running}}") == "false" {
 			_, stderr := c.logs()
 			t.Fatalf("with room for %d more the container ended: %s", room, stderr)
 		}
 		docker(t, "update", "--pids-limit", "100", c.id)
-		s := c.awaitStatus("the failed successor is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
+		s := c.awaitStatus("the other generation is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
+		if s.LastSwap != nil && s.LastSwap.OK {
+			// The daemon's count had somebody in it who has left since: there was
+			// room for a successor, and it serves.
+			generation, pid = s.active()
+			continue
+		}
+		failures++
 		if active, now := s.active(); active != generation || now != pid {
 			t.Fatalf("with room for %d more: generation %d, pid %d is active, want %d, %d as before", room, active, now, generation, pid)
 		}
-		if s.LastSwap == nil || s.LastSwap.OK {
-			t.Errorf("with room for %d more: last swap %+v, want a failure", room, s.LastSwap)
+		if s.LastSwap == nil {
+			t.Errorf("with room for %d more: no last swap, want a failure", room)
 		} else {
 			t.Logf("room %d (%d used): %+v", room, used, *s.LastSwap)
 		}
 		if got := c.get("8080", "/"); got != strconv.Itoa(generation) {
 			t.Errorf("with room for %d more: generation %s answers, want %d", room, got, generation)
 		}
+	}
+	if failures == 0 {
+		t.Error("no swap has met the limit")
 	}
 	c.swap()
 }
