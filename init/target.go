@@ -50,7 +50,7 @@ func (i *Init) release() {
 		return
 	}
 	for _, f := range i.answers {
-		i.performForAll(f)
+		i.reply(f)
 	}
 	i.answers = nil
 }
