@@ -51,6 +51,7 @@ type checker struct {
 	sweeping bool
 	over     bool
 	counts   map[string]int
+	killedAt map[int]time.Duration
 }
 
 func newChecker(cfg Config) *checker {
@@ -58,7 +59,7 @@ func newChecker(cfg Config) *checker {
 	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, unfit: map[int]bool{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, cleared: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
-		answered: map[uint64]bool{}, counts: map[string]int{}}
+		answered: map[uint64]bool{}, counts: map[string]int{}, killedAt: map[int]time.Duration{}}
 	if cfg.Strategy > Overlap {
 		c.clearing++
 	}
@@ -220,6 +221,12 @@ func (c *checker) aimed(g int) bool {
 	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.cleared[c.active] && (g == c.aim || g == c.active && c.share < Full)
 }
 
+// survived: g has got KILL and lives on; it is not waited for.
+func (c *checker) survived(g int) bool {
+	at, ok := c.killedAt[g]
+	return ok && c.now >= at+abandon
+}
+
 // replaced: worker k of the active generation has a ready one in its place.
 func (c *checker) replaced(g, k int) bool {
 	ready := 0
@@ -256,7 +263,7 @@ func (c *checker) effect(e Effect) error {
 		case e.Stage == StageStopping && e.Other == c.active && c.clearing > 0:
 			c.cleared[e.Other] = true
 		case e.Stage == StageBack && e.Detail == "started anew":
-			if !c.exited[c.active] || !c.cleared[c.active] {
+			if !c.exited[c.active] && !c.survived(c.active) || !c.cleared[c.active] {
 				return fmt.Errorf("started anew without need")
 			}
 			c.active, c.was[g], c.full = g, true, false
@@ -274,6 +281,9 @@ func (c *checker) effect(e Effect) error {
 	case *KillWorker:
 		return c.signal(e.Generation, e.Worker, sigKill)
 	case *Kill:
+		if _, ok := c.killedAt[e.Generation]; !ok {
+			c.killedAt[e.Generation] = c.now
+		}
 		return c.signal(e.Generation, EveryWorker, sigKill)
 	case *Aim:
 		return c.aimAt(e)
@@ -291,10 +301,10 @@ func (c *checker) effect(e Effect) error {
 		delete(c.alive, e.Generation)
 	case *Transition:
 		g := e.Generation
-		if e.From == Draining.String() {
+		if e.From == Draining.String() || e.From == Kept.String() {
 			c.givenUp(g)
 		}
-		if e.To == Stopping.String() { // nothing of it is started again
+		if e.To == Stopping.String() || e.To == Killing.String() || e.To == Leftovers.String() || e.To == KilledLeftovers.String() { // nothing of it is started again
 			for k := range c.cfg.Workers {
 				delete(c.pending, name{g, k})
 			}
@@ -345,7 +355,7 @@ func (c *checker) start(e *Start) error {
 		if g != c.last+1 {
 			return fmt.Errorf("generation numbers have a gap")
 		}
-		if len(c.alive) >= c.cfg.MaxGenerations && !c.exited[c.active] {
+		if len(c.alive) >= c.cfg.MaxGenerations && !c.exited[c.active] && !c.survived(c.active) {
 			return fmt.Errorf("more than %d generations", c.cfg.MaxGenerations)
 		}
 		c.last, c.alive[g], c.begun[g] = g, true, c.step
@@ -401,7 +411,7 @@ func (c *checker) aimAt(e *Aim) error {
 	switch {
 	case g == c.active && e.Share == Full: // the canary has failed
 	case e.Share == Full:
-		if !dead {
+		if !dead && !c.survived(c.active) {
 			return fmt.Errorf("ReadyBeforeRetire: all traffic without a cut-over")
 		}
 	case dead || e.Rest != c.active || e.Share <= 0 || e.Share > Full:

@@ -1,7 +1,7 @@
 package swap
 
 import (
-	"math"
+	"fmt"
 	"time"
 )
 
@@ -9,16 +9,20 @@ import (
 type State uint8
 
 const (
-	Starting State = iota
-	Settling       // "ready" to the user: it says so and must still survive its settle time
-	Active
-	Draining // cut over, not yet told to stop
-	Stopping // told to stop, killed, or ended with processes left
+	Starting        State = iota // deadline: ready
+	Settling                     // "ready" to the user: must still survive its settle time; deadline: examined
+	Active                       // serves; no deadline but its workers'
+	Kept                         // out of service, but warm; deadline: it drains
+	Draining                     // out of service, its connections are watched; deadline: stop signal
+	Stopping                     // told to stop; deadline: KILL
+	Killing                      // has got KILL; deadline: not waited for any longer
+	Leftovers                    // no worker lives, nor will again; what is left has got TERM; deadline: KILL
+	KilledLeftovers              // what is left has got KILL; deadline: not waited for any longer
 	Gone
 	numStates
 )
 
-var stateNames = [numStates]string{"starting", "ready", "active", "draining", "stopping", "gone"}
+var stateNames = [numStates]string{"starting", "ready", "active", "kept", "draining", "stopping", "killing", "leftovers", "killed leftovers", "gone"}
 
 func (s State) String() string {
 	if s < numStates {
@@ -27,88 +31,241 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// never is the deadline that does not come.
-const never = time.Duration(math.MaxInt64)
+// Shown is the state in the words of the contract, which has fewer.
+func (s State) Shown() State {
+	switch s {
+	case Kept:
+		return Draining
+	case Killing, Leftovers, KilledLeftovers:
+		return Stopping
+	}
+	return s
+}
+
+// standing is what a generation's past says about its future.
+type standing uint8
+
+const (
+	good       standing = iota
+	rolledBack          // the traffic was taken from it: it is never gone back to
+	failed              // a successor that did not make it; what it has accepted may finish
+	failedSoon          // the same, but told to stop at once: the next successor waits for its end
+)
 
 // generation is one incarnation of the entrypoint.
 type generation struct {
-	number  int
-	state   State
-	command []string
-	failed  bool  // a successor that did not make it
-	blocks  bool  // it may hold what the next successor needs, and is ended soon
-	owes    []ask // what its predecessor has released for it, and gets back when it is gone
-	unfit   bool  // the traffic was taken from it: it is never gone back to
-	cleared bool  // it was told to stop for a successor that has not proved itself
-	kept    bool  // out of service, but warm: keepBy runs
-	share   int   // a successor's part of the new connections, in a canary
-	stage   int   // the canary's stages that it has begun
-	workers []worker
-	ran     bool   // a program of it has run
-	joined  bool   // it speaks on its channel
-	ready   bool   // all workers that were asked for have said that they are ready
-	holds   bool   // it was seen to hold the endpoints
-	settled bool   // it has survived its settle time
-	told    bool   // it has got a signal that ends it
-	killed  bool   // it has got KILL
-	ended   bool   // all its workers are gone for good
-	status  Status // of the latest that has ended
-	note    string // the last thing known about why it is not ready
+	number   int
+	state    State
+	by       time.Duration // the state's deadline
+	settleAt time.Duration // Settling: settled
+	command  []string
+	standing standing
+	workers  []worker
+	ran      bool     // a program of it has run
+	joined   bool     // it speaks on its channel
+	ready    bool     // all workers that were asked for have said that they are ready
+	status   Status   // of the latest that has ended
+	note     string   // the last thing known about why it is not ready
+	borrowed []string // resources that its predecessor released for it, and gets back when it is gone
 
-	// witnesses asked for the swap that took g out of service, to successor. They
+	// asked are the requests for the swap that took g out of service, to successor. They
 	// are answered once it is known whether g has to wait for its connections.
-	witnesses []Request
+	asked     []Request
 	successor int
-
-	timeout time.Duration // what it was given to become ready
-
-	// Deadlines, on the machine's clock.
-	readyBy   time.Duration // starting: ready; settling: verified
-	settleAt  time.Duration // settled
-	canaryAt  time.Duration // the canary's next stage
-	keepBy    time.Duration // kept: the drain begins
-	drainBy   time.Duration // stop signal although connections are busy
-	killAt    time.Duration // KILL
-	sweptBy   time.Duration // its strays: KILL
-	abandonAt time.Duration // its strays survived KILL: no longer waited for
 }
 
-// deadlines lists them all, for the next one and for clearing.
-func (g *generation) deadlines() []*time.Duration {
-	return []*time.Duration{&g.readyBy, &g.settleAt, &g.canaryAt, &g.keepBy, &g.drainBy, &g.killAt, &g.sweptBy, &g.abandonAt}
+// dead: none of its workers lives, nor will again.
+func (g *generation) dead() bool { return g.state >= Leftovers }
+
+// survived: it lives on although it has got KILL (uninterruptible sleep), and nobody
+// waits for it any longer.
+func (g *generation) survived() bool { return g.state == Killing && g.by == never }
+
+// proven: a successor that has settled and was seen to hold the endpoints.
+func (g *generation) proven() bool {
+	return g.state == Settling && g.settleAt == never && g.by == never
 }
 
-// clearDeadlines clears its workers' too.
-func (g *generation) clearDeadlines() {
-	for _, d := range g.deadlines() {
-		*d = never
-	}
+// clear clears the deadlines, its workers' too.
+func (g *generation) clear() {
+	g.by, g.settleAt = never, never
 	for k := range g.workers {
-		g.workers[k].startAt, g.workers[k].pingBy, g.workers[k].killAt = never, never, never
+		g.workers[k].by = never
 	}
 }
 
 func (g *generation) nextDeadline() time.Duration {
-	next := never
-	for _, d := range g.deadlines() {
-		next = min(next, *d)
-	}
+	next := min(g.by, g.settleAt)
 	for k := range g.workers {
-		w := &g.workers[k]
-		next = min(next, w.startAt, w.pingBy, w.killAt)
+		next = min(next, g.workers[k].by)
 	}
 	return next
 }
 
-// rising reports whether g is on its way up.
-func (g *generation) rising() bool { return g.state == Starting || g.state == Settling }
+// newGeneration makes one that is to be started with command.
+func (m *Machine) newGeneration(s State, by time.Duration, command []string) *generation {
+	m.last++
+	g := &generation{number: m.last, state: s, by: by, settleAt: never, command: command, workers: newWorkers(m.cfg.Workers, m.cfg.Watchdog)}
+	m.gens = append(m.gens, g)
+	return g
+}
 
-// View is what can be told about a generation from outside the machine.
-type View struct {
-	Number  int
-	State   State
-	Failed  bool
-	Ready   bool
-	Ended   bool
-	Command []string
+// transition is the only place where a generation's state changes. Leaving a state
+// ends its deadline.
+func (m *Machine) transition(g *generation, to State, cause string) {
+	m.emit(&Transition{Generation: g.number, From: g.state.String(), To: to.String(), Cause: cause})
+	from := g.state
+	g.state, g.by, g.settleAt = to, never, never
+	if from == Draining {
+		m.emit(&EndDrain{Generation: g.number})
+		m.answerAsked(g)
+	}
+}
+
+// answerAsked answers those who asked for the swap that took g out of service.
+func (m *Machine) answerAsked(g *generation) {
+	reason := ""
+	if g.state == Active {
+		reason = fmt.Sprintf("generation %d was lost after the cut-over, generation %d has the traffic again", g.successor, g.number)
+	}
+	m.answerAll(g.asked, g.successor, reason)
+	g.asked = nil
+}
+
+// tellAsked tells them a stage of g's way out.
+func (m *Machine) tellAsked(g *generation, s Stage, detail string) {
+	m.progressOther(m.active, s, detail, g.number)
+	m.report(g.asked, Progress{Generation: g.successor, Other: g.number, Stage: s, Detail: detail})
+}
+
+// The states, each with the one func that enters it. Starting is entered when a
+// generation is made.
+
+// settle begins the time in which a successor that says it is ready has to prove
+// itself.
+func (m *Machine) settle(g *generation) {
+	m.transition(g, Settling, "it says that it is ready")
+	m.progress(g, StageReady, "")
+	g.settleAt = m.now + m.cfg.Settle
+	g.by = g.settleAt + verifyGrace
+}
+
+// activate makes g the active generation, whose predecessor is 0 if that is dead.
+func (m *Machine) activate(g *generation, cause string) {
+	predecessor := 0
+	if !m.active.dead() {
+		predecessor = m.active.number
+	}
+	m.transition(g, Active, cause)
+	m.active = g
+	m.emit(&CutOver{Generation: g.number, Predecessor: predecessor})
+}
+
+// keep takes g out of service, but leaves it warm; by is when that ends.
+func (m *Machine) keep(g *generation, by time.Duration, cause string) {
+	m.transition(g, Kept, cause)
+	g.by = by
+}
+
+// drain takes g out of service and waits for its connections, if that is wanted.
+func (m *Machine) drain(g *generation, cause string) {
+	if !m.cfg.Drain {
+		m.retire(g, cause)
+		return
+	}
+	m.transition(g, Draining, cause)
+	g.by = m.after(m.cfg.DrainTimeout)
+	m.emit(&Drain{Generation: g.number})
+}
+
+// retire tells a predecessor to stop.
+func (m *Machine) retire(g *generation, cause string) {
+	m.tellAsked(g, StageStopping, cause)
+	m.tell(g, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), cause)
+}
+
+// tell sends g the signal that ends it, 0 for none, and KILL at its deadline. What was
+// to be started again is not.
+func (m *Machine) tell(g *generation, sig Signal, by time.Duration, cause string) {
+	m.transition(g, Stopping, cause)
+	m.endWatch(g)
+	if g.living() == 0 {
+		m.end(g)
+		return
+	}
+	g.by = by
+	if sig != 0 {
+		m.signal(g, sig, m.phase != Running)
+	}
+}
+
+// endWatch: nobody of g is started again, and no watchdog watches it. The KILL of one
+// that missed its ping stays.
+func (m *Machine) endWatch(g *generation) {
+	for k := range g.workers {
+		switch w := &g.workers[k]; w.state {
+		case waiting:
+			w.enter(dead, never)
+		case serving:
+			w.by = never
+		case recalled:
+			w.state = leaving
+		}
+	}
+}
+
+// kill sends KILL to all of g.
+func (m *Machine) kill(g *generation, cause string) {
+	m.endWatch(g)
+	if g.living() == 0 {
+		m.killLeftovers(g, cause)
+		return
+	}
+	m.transition(g, Killing, cause)
+	g.clear()
+	g.by = m.now + abandon
+	m.emit(&Kill{Generation: g.number, Reason: cause})
+}
+
+// end is for a generation none of whose workers lives, or will again: TERM for what
+// they have left behind, or KILL where that was its turn already.
+func (m *Machine) end(g *generation) {
+	was := g.state
+	if was == Killing {
+		m.transition(g, KilledLeftovers, g.status.String())
+		g.by = m.now + abandon
+	} else {
+		m.transition(g, Leftovers, g.status.String())
+		g.by = m.now + m.cfg.LeftoverTimeout
+	}
+	for k := range g.workers { // of a crash loop some may live on: they are swept with the rest
+		g.workers[k].by = never
+	}
+	// Whoever takes over gets the traffic before g's sockets are given up.
+	m.raise(raised{kind: ended, g: g})
+}
+
+// killLeftovers sends KILL to what is left of g.
+func (m *Machine) killLeftovers(g *generation, cause string) {
+	ends := !g.dead()
+	m.transition(g, KilledLeftovers, cause)
+	g.clear()
+	g.by = m.now + abandon
+	m.emit(&Kill{Generation: g.number, Reason: cause})
+	if ends {
+		m.raise(raised{kind: ended, g: g})
+	}
+}
+
+// forget lets go of a generation.
+func (m *Machine) forget(g *generation, cause string) {
+	m.transition(g, Gone, cause)
+	for i := range m.gens {
+		if m.gens[i] == g {
+			m.gens = append(m.gens[:i:i], m.gens[i+1:]...)
+			break
+		}
+	}
+	m.emit(&Forget{Generation: g.number})
+	m.raise(raised{kind: gone, g: g})
 }

@@ -32,7 +32,7 @@ func (w *world) run() error {
 		if err != nil {
 			return err
 		}
-		if g := w.m.active; g.cleared && g.told || w.m.rolling() {
+		if r := &w.m.rollout; r.dismissed || r.state == rolling {
 			more = more || w.userKills()
 		}
 		if !more || i > 10000 {

@@ -1,34 +1,43 @@
 package swap
 
-// stop begins the end of the container: the running swap is off, and after the
-// stop delay every generation is told.
+// The end of the container.
+
+// stop begins it: the swap that runs is called off, and after the stop delay every
+// generation is told.
 func (m *Machine) stop(*ContainerEvent) {
 	m.phase = Delaying
-	m.delayEnd = m.now + m.cfg.StopDelay
-	for _, q := range m.queue {
-		m.answer(q, stopping)
-	}
-	m.queue, m.queued = nil, false
+	m.by = m.now + m.cfg.StopDelay
+	m.dropQueue()
 	for _, g := range m.gens {
-		for k := range g.workers {
-			g.workers[k].startAt = never // nobody is started any more
+		for k := range g.workers { // nobody is started any more
+			if w := &g.workers[k]; w.state == waiting {
+				w.enter(dead, never)
+			}
 		}
 	}
-	if m.run != nil {
-		g := m.run.successor
-		switch {
-		case g != nil && m.active.ended && g.state == Settling:
-			m.cutOver(g) // it serves, alone: it is told like any active one
-		case g != nil:
-			// It is told with all others, after the delay.
-			m.giveUp(g, stopping)
-			m.transition(g, Stopping, stopping)
-			fallthrough
-		default:
-			m.endRun(g, stopping, nil)
+	m.callOff()
+}
+
+// callOff ends the swap that runs. Its successor is told with all others, after the
+// stop delay.
+func (m *Machine) callOff() {
+	g := m.rollout.successor
+	switch m.rollout.state {
+	case noRollout:
+		return
+	case restoring, restoringWorkers: // it has failed before
+	default:
+		if g != nil && m.active.dead() && g.state == Settling {
+			m.cutOver() // it serves, alone: it is told like any active one
+			return
 		}
+		if g != nil {
+			m.giveUp(failedSoon, stopping)
+		}
+		m.swapFailed(stopping)
 	}
-	if m.anew && m.active.ended {
+	m.idle(stopping)
+	if m.active.dead() {
 		m.finish() // nobody serves, and nobody will
 	}
 }
@@ -36,21 +45,18 @@ func (m *Machine) stop(*ContainerEvent) {
 // stopAll tells every generation. One that has got the same signal as a retired
 // predecessor is spared a second one: many servers take that for "at once".
 func (m *Machine) stopAll() {
-	m.delayEnd = never
-	m.phase = StoppingAll
+	m.phase, m.by = StoppingAll, never
 	for _, g := range m.gens {
-		if g.ended {
+		switch {
+		case g.state >= Killing:
 			continue
+		case g.state < Stopping:
+			m.tell(g, m.cfg.StopSignal, never, stopping)
+		case m.cfg.RetireSignal != m.cfg.StopSignal && m.cfg.StopSignal != 0:
+			m.signal(g, m.cfg.StopSignal, true)
 		}
-		if !g.told || m.cfg.RetireSignal != m.cfg.StopSignal {
-			g.drainBy = never // the KILL of one that missed its watchdog stays
-			m.tell(g, m.cfg.StopSignal, stopping)
-		}
-		if m.phase >= Sweeping {
-			return // the active one had no process, and none will come
-		}
-		if m.cfg.StopTimeout > 0 && !g.killed && !g.ended {
-			g.killAt = min(g.killAt, m.now+m.cfg.StopTimeout)
+		if g.state == Stopping {
+			g.by = min(g.by, m.after(m.cfg.StopTimeout))
 		}
 	}
 }
@@ -69,36 +75,14 @@ func (m *Machine) stopAgain(*ContainerEvent) {
 // to a successor that is ready for it.
 func (m *Machine) forward(e *ContainerEvent) {
 	m.signal(m.active, e.Signal, false)
-	if s := m.successor(); s != nil && s.state == Settling {
+	if s := m.rollout.successor; s != nil && s.state == Settling {
 		m.signal(s, e.Signal, false)
 	}
-}
-
-// finish is called when the active generation has ended for good: its status is
-// the container's, and everything that is left is ended.
-func (m *Machine) finish() {
-	if m.phase >= Sweeping {
-		return
-	}
-	m.phase = Sweeping
-	m.releaseBy, m.givingBy = never, never
-	m.status = m.active.status
-	m.delayEnd = never
-	for _, q := range m.queue {
-		m.answer(q, stopping)
-	}
-	m.queue, m.queued = nil, false
-	for _, g := range m.gens {
-		g.clearDeadlines()
-		m.transition(g, Stopping, "the active generation has ended")
-	}
-	m.sweptBy = m.now + m.cfg.LeftoverTimeout
-	m.emit(&SweepAll{})
 }
 
 func (m *Machine) nothingLeft(*ContainerEvent) { m.exit() }
 
 func (m *Machine) exit() {
-	m.phase = Over
+	m.phase, m.by = Over, never
 	m.emit(&Exit{Status: m.status})
 }

@@ -1,7 +1,9 @@
 package swap
 
-// generationAction is what an event does to a generation in a state; where it
-// does nothing, why says so.
+// The three tables. An entry has an action, or a reason for doing nothing; a test walks
+// all pairs.
+
+// generationAction is what an event does to a generation in a state.
 type generationAction struct {
 	do  func(*Machine, *generation, *GenerationEvent)
 	why string
@@ -15,189 +17,157 @@ const (
 	whyGoing       = "on its way out: it is not waited for as a successor any more"
 	whyNotOut      = "asked for only on the way out"
 	whyGone        = "no event of it counts any more"
-	whyAlways      = "an active generation's readiness changes nothing but health"
+	whyAlways      = "its readiness changes nothing any more"
 	whyNoLimit     = "has no deadline that it could extend"
 	whyNoCanary    = "no canary of it runs"
 	whyWorkers     = "only its workers have deadlines, and those were looked at"
 	whyNothingHeld = "nobody has asked it to release anything"
-	whyHandover    = "the handover is over"
 	whyTold        = "it has been told to stop, whatever its connections do"
+	whyKept        = "its connections are looked at when it drains"
+	whyDead        = "none of its workers lives"
+	whyKilled      = "it has got KILL"
 )
 
-// generationActions is the table of all pairs of state and event; a test walks
-// it and finds each pair with an action or a reason.
+// generationActions is the table of all pairs of state and event of a generation.
 var generationActions = [numStates][numGenerationKinds]generationAction{
 	Starting: {
-		Started:     {do: (*Machine).started},
-		StartFailed: {do: (*Machine).startFailed},
+		Started:     {do: (*Machine).successorStarted},
+		StartFailed: {do: (*Machine).successorExited},
 		Ready:       {do: (*Machine).becameReady},
-		Never:       {do: (*Machine).neverReady},
-		Verified:    {why: whyNotAsked},
-		Refused:     {why: whyNotAsked},
-		Exited:      {do: (*Machine).exited},
-		Swept:       {why: whyNotOut},
-		Extend:      {do: (*Machine).extendReady},
+		Never:       {do: (*Machine).doomed},
+		Exited:      {do: (*Machine).successorExited},
+		Extend:      {do: (*Machine).extend},
 		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).hung},
+		Hung:        {do: (*Machine).successorHung},
 		Joined:      {do: (*Machine).join},
 		ReadyFor:    {do: (*Machine).readyFor},
+		Note:        {do: (*Machine).noted},
+		Expired:     {do: (*Machine).startingExpired},
+		Verified:    {why: whyNotAsked}, Refused: {why: whyNotAsked},
+		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
 		Released:    {why: whyNothingHeld},
-		Drained:     {why: whyNotOut},
-		Busy:        {why: whyNotOut},
 		CheckFailed: {why: whyNoCanary},
-		Note:        {do: (*Machine).note},
-		Expired:     {do: (*Machine).notReadyInTime},
 	},
 	Settling: {
-		Started:     {do: (*Machine).started},
-		StartFailed: {do: (*Machine).startFailed},
+		Started:     {do: (*Machine).successorStarted},
+		StartFailed: {do: (*Machine).successorExited},
 		Ready:       {do: (*Machine).becameReady},
-		Never:       {why: whyReady},
 		Verified:    {do: (*Machine).verified},
-		Refused:     {do: (*Machine).refused},
-		Exited:      {do: (*Machine).exited},
-		Swept:       {why: whyNotOut},
-		Extend:      {why: whyNoLimit},
+		Refused:     {do: (*Machine).doomed},
+		Exited:      {do: (*Machine).successorExited},
 		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).hung},
+		Hung:        {do: (*Machine).successorHung},
 		Joined:      {do: (*Machine).join},
 		ReadyFor:    {do: (*Machine).readyFor},
-		Released:    {why: whyNothingHeld},
-		Drained:     {why: whyNotOut},
-		Busy:        {why: whyNotOut},
 		CheckFailed: {do: (*Machine).checkFailed},
-		Note:        {why: whyReady},
-		Expired:     {do: (*Machine).settling},
+		Expired:     {do: (*Machine).settlingExpired},
+		Never:       {why: whyReady}, Note: {why: whyReady},
+		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
+		Extend:   {why: whyNoLimit},
+		Released: {why: whyNothingHeld},
 	},
 	Active: {
 		Started:     {do: (*Machine).started},
-		StartFailed: {do: (*Machine).startFailed},
+		StartFailed: {do: (*Machine).servingExited},
 		Ready:       {do: (*Machine).becameReady},
-		Never:       {why: whyAlways},
-		Verified:    {why: whyNotAsked},
-		Refused:     {why: whyNotAsked},
-		Exited:      {do: (*Machine).exited},
-		Swept:       {why: whyNotOut},
-		Extend:      {why: whyNoLimit},
+		Exited:      {do: (*Machine).servingExited},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Joined:      {do: (*Machine).join},
 		ReadyFor:    {do: (*Machine).readyFor},
-		Released:    {do: (*Machine).released},
-		Drained:     {why: whyNotOut},
-		Busy:        {why: whyNotOut},
+		Released:    {do: (*Machine).releasedResource},
+		Note:        {do: (*Machine).noted},
+		Never:       {why: whyAlways},
+		Verified:    {why: whyNotAsked}, Refused: {why: whyNotAsked},
+		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
+		Extend:      {why: whyNoLimit},
 		CheckFailed: {why: whyNoCanary},
-		Note:        {do: (*Machine).note},
 		Expired:     {why: whyWorkers},
 	},
-	Draining: {
-		Started:     {why: whyOnce},
-		StartFailed: {do: (*Machine).startFailed},
+	Kept: {
+		Started:     {do: (*Machine).started},
+		StartFailed: {do: (*Machine).servingExited},
 		Ready:       {do: (*Machine).becameReady},
-		Never:       {why: whyAlways},
-		Verified:    {why: whyNotAsked},
-		Refused:     {why: whyNotAsked},
-		Exited:      {do: (*Machine).exited},
-		Swept:       {why: "its main process still runs"},
-		Extend:      {why: whyNoLimit},
+		Exited:      {do: (*Machine).servingExited},
 		Ping:        {do: (*Machine).ping},
 		Hung:        {do: (*Machine).hung},
 		Joined:      {do: (*Machine).join},
-		ReadyFor:    {why: whyGoing},
-		Released:    {why: whyHandover},
+		Expired:     {do: (*Machine).keepExpired},
+		Never:       {why: whyAlways}, Note: {why: whyAlways},
+		Verified: {why: whyNotAsked}, Refused: {why: whyNotAsked},
+		Swept:    {why: whyNotOut},
+		Extend:   {why: whyNoLimit},
+		ReadyFor: {why: whyGoing},
+		Released: {why: whyNothingHeld},
+		Drained:  {why: whyKept}, Busy: {why: whyKept},
+		CheckFailed: {why: whyNoCanary},
+	},
+	Draining: {
+		StartFailed: {do: (*Machine).leavingExited},
+		Ready:       {do: (*Machine).becameReady},
+		Exited:      {do: (*Machine).leavingExited},
+		Ping:        {do: (*Machine).ping},
+		Hung:        {do: (*Machine).hung},
+		Joined:      {do: (*Machine).join},
 		Drained:     {do: (*Machine).drained},
 		Busy:        {do: (*Machine).busy},
-		CheckFailed: {why: whyNoCanary},
-		Note:        {why: whyAlways},
 		Expired:     {do: (*Machine).drainExpired},
+		Started:     {why: whyOnce},
+		Never:       {why: whyAlways}, Note: {why: whyAlways},
+		Verified: {why: whyNotAsked}, Refused: {why: whyNotAsked},
+		Swept:       {why: whyNotOut},
+		Extend:      {why: whyNoLimit},
+		ReadyFor:    {why: whyGoing},
+		Released:    {why: whyNothingHeld},
+		CheckFailed: {why: whyNoCanary},
 	},
 	Stopping: {
-		Started:     {why: whyGoing},
-		StartFailed: {do: (*Machine).startFailed},
-		Ready:       {why: whyGoing},
-		Never:       {why: whyGoing},
-		Verified:    {why: whyGoing},
-		Refused:     {why: whyGoing},
-		Exited:      {do: (*Machine).exited},
-		Swept:       {do: (*Machine).swept},
-		Extend:      {do: (*Machine).extendStop},
-		Ping:        {why: "a watchdog does not watch what was told to stop; the stop's own deadline does"},
-		Hung:        {why: "it was told to stop and has its deadline"},
-		Joined:      {why: whyGoing},
-		ReadyFor:    {why: whyGoing},
-		Released:    {do: (*Machine).released},
+		StartFailed: {do: (*Machine).leavingExited},
+		Exited:      {do: (*Machine).leavingExited},
+		Extend:      {do: (*Machine).extend},
+		Released:    {do: (*Machine).releasedResource},
+		Expired:     {do: (*Machine).stoppingExpired},
+		Started:     {why: whyGoing}, Ready: {why: whyGoing}, Never: {why: whyGoing}, Verified: {why: whyGoing},
+		Refused: {why: whyGoing}, Joined: {why: whyGoing}, ReadyFor: {why: whyGoing}, Note: {why: whyGoing},
+		Swept: {why: whyNotOut},
+		Ping:  {why: whyTold}, Hung: {why: whyTold}, Busy: {why: whyTold},
 		Drained:     {why: whyOnce},
-		Busy:        {why: whyTold},
 		CheckFailed: {why: whyNoCanary},
-		Note:        {why: whyGoing},
-		Expired:     {do: (*Machine).stopExpired},
+	},
+	Killing: {
+		StartFailed: {do: (*Machine).leavingExited},
+		Exited:      {do: (*Machine).leavingExited},
+		Expired:     {do: (*Machine).survived},
+		Started:     {why: whyKilled}, Ready: {why: whyKilled}, Never: {why: whyKilled}, Verified: {why: whyKilled},
+		Refused: {why: whyKilled}, Swept: {why: whyKilled}, Extend: {why: whyKilled}, Ping: {why: whyKilled},
+		Hung: {why: whyKilled}, Joined: {why: whyKilled}, ReadyFor: {why: whyKilled}, Released: {why: whyKilled},
+		Drained: {why: whyKilled}, Busy: {why: whyKilled}, CheckFailed: {why: whyKilled}, Note: {why: whyKilled},
+	},
+	Leftovers: {
+		StartFailed: {do: (*Machine).leftoverExited},
+		Exited:      {do: (*Machine).leftoverExited},
+		Swept:       {do: (*Machine).swept},
+		Expired:     {do: (*Machine).leftoversExpired},
+		Started:     {why: whyDead}, Ready: {why: whyDead}, Never: {why: whyDead}, Verified: {why: whyDead},
+		Refused: {why: whyDead}, Extend: {why: whyDead}, Ping: {why: whyDead}, Hung: {why: whyDead},
+		Joined: {why: whyDead}, ReadyFor: {why: whyDead}, Released: {why: whyDead}, Drained: {why: whyDead},
+		Busy: {why: whyDead}, CheckFailed: {why: whyDead}, Note: {why: whyDead},
+	},
+	KilledLeftovers: {
+		StartFailed: {do: (*Machine).leftoverExited},
+		Exited:      {do: (*Machine).leftoverExited},
+		Swept:       {do: (*Machine).swept},
+		Expired:     {do: (*Machine).abandoned},
+		Started:     {why: whyDead}, Ready: {why: whyDead}, Never: {why: whyDead}, Verified: {why: whyDead},
+		Refused: {why: whyDead}, Extend: {why: whyDead}, Ping: {why: whyDead}, Hung: {why: whyDead},
+		Joined: {why: whyDead}, ReadyFor: {why: whyDead}, Released: {why: whyDead}, Drained: {why: whyDead},
+		Busy: {why: whyDead}, CheckFailed: {why: whyDead}, Note: {why: whyDead},
 	},
 	Gone: {
 		Started: {why: whyGone}, StartFailed: {why: whyGone}, Ready: {why: whyGone}, Never: {why: whyGone},
 		Verified: {why: whyGone}, Refused: {why: whyGone}, Exited: {why: whyGone}, Swept: {why: whyGone},
-		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Joined: {why: whyGone}, ReadyFor: {why: whyGone}, Released: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone}, CheckFailed: {why: whyGone},
-		Note: {why: whyGone}, Expired: {why: whyGone},
-	},
-}
-
-// containerAction is what an event that concerns the container does in a phase.
-type containerAction struct {
-	do  func(*Machine, *ContainerEvent)
-	why string
-}
-
-func ignore(*Machine, *ContainerEvent) {}
-
-// containerActions is the table of all pairs of phase and container event.
-var containerActions = [numPhases][numContainerKinds]containerAction{
-	Running: {
-		Swap:        {do: (*Machine).request},
-		Prepared:    {do: (*Machine).prepared},
-		Rollback:    {do: (*Machine).rollback},
-		Promote:     {do: (*Machine).promote},
-		Stop:        {do: (*Machine).stop},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Delaying: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	StoppingAll: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: (*Machine).stopAgain},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Sweeping: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: ignore, why: "everything that is left has got its signal"},
-		Forward:     {do: ignore, why: "the generation that it was meant for has ended"},
-		NothingLeft: {do: (*Machine).nothingLeft},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Over: {
-		Swap:        {do: ignore, why: "nothing follows the exit"},
-		Prepared:    {do: ignore, why: "nothing follows the exit"},
-		Rollback:    {do: ignore, why: "nothing follows the exit"},
-		Promote:     {do: ignore, why: "nothing follows the exit"},
-		Stop:        {do: ignore, why: "nothing follows the exit"},
-		Forward:     {do: ignore, why: "nothing follows the exit"},
-		NothingLeft: {do: ignore, why: "nothing follows the exit"},
-		Tick:        {do: ignore, why: "nothing follows the exit"},
+		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Joined: {why: whyGone},
+		ReadyFor: {why: whyGone}, Released: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone},
+		CheckFailed: {why: whyGone}, Note: {why: whyGone}, Expired: {why: whyGone},
 	},
 }

@@ -12,6 +12,14 @@ func TestEveryPairIsExplicit(t *testing.T) {
 			}
 		}
 	}
+	for s := rolloutState(0); s < numRolloutStates; s++ {
+		for k := rolloutKind(0); k < numRolloutKinds; k++ {
+			a := rolloutActions[s][k]
+			if (a.do == nil) == (a.why == "") {
+				t.Errorf("rollout %v, event %v: want an action or a reason, have action %v, reason %q", s, k, a.do != nil, a.why)
+			}
+		}
+	}
 	for p := Phase(0); p < numPhases; p++ {
 		for k := ContainerKind(0); k < numContainerKinds; k++ {
 			a := containerActions[p][k]

@@ -25,22 +25,3 @@ func (s Status) String() string {
 	}
 	return fmt.Sprintf("exited with status %d", s.Code)
 }
-
-// Strategy is how a successor takes over.
-type Strategy uint8
-
-const (
-	Default  Strategy = iota // the configured one; as the configured one: Overlap
-	Overlap                  // both live until the successor has proved itself
-	Handover                 // the successor boots beside the predecessor, and takes one resource after the other from it
-	Replace                  // the predecessor ends first; connections wait
-)
-
-// Respawn says which workers of an active generation are started again.
-type Respawn uint8
-
-const (
-	RespawnNever Respawn = iota
-	RespawnOnFailure
-	RespawnAlways
-)

@@ -6,7 +6,7 @@ import (
 )
 
 // A worker that ends is started again after respawnFirst, doubling with each
-// death to respawnLast. One that has lived for steady begins anew.
+// death to respawnLast. One that has lived for steady begins again at the first.
 const (
 	respawnFirst  = 100 * time.Millisecond
 	respawnLast   = 30 * time.Second
@@ -14,235 +14,206 @@ const (
 	steady        = time.Minute
 )
 
+// workerState is where a worker stands. Its deadline belongs to its state.
+type workerState uint8
+
+const (
+	unborn   workerState = iota // not asked for yet
+	booting                     // started, not ready
+	serving                     // ready; deadline: the watchdog's next ping
+	aborted                     // missed its watchdog and got ABRT; deadline: KILL
+	leaving                     // told to stop ahead of its generation; deadline: KILL
+	recalled                    // the same, but needed again: started when it has ended
+	waiting                     // ended, and started again at its deadline
+	dead                        // ended for good
+)
+
 // worker is one process of a generation, which has Config.Workers of them.
 type worker struct {
-	asked    bool // it was started at least once
-	alive    bool // started, and not ended
-	ready    bool
-	told     bool // it has got a signal that ends it, ahead of its generation
-	wanted   bool // told, but needed again: it is started anew when it has ended
+	state    workerState
+	by       time.Duration
 	born     time.Duration
-	deaths   int           // in a row before it was ready
-	crashes  int           // in a row
+	unready  int           // starts since it was ready the last time
+	crashes  int           // ends in a row that nobody asked for
 	watchdog time.Duration // interval of its pings, 0: none
-
-	startAt time.Duration // started again
-	pingBy  time.Duration // next ping of the watchdog
-	killAt  time.Duration // KILL for it alone
 }
+
+func (w *worker) alive() bool { return w.state >= booting && w.state <= recalled }
+
+// enter changes its state; the deadline of the one before is over.
+func (w *worker) enter(s workerState, by time.Duration) { w.state, w.by = s, by }
 
 func newWorkers(n int, watchdog time.Duration) []worker {
 	workers := make([]worker, n)
 	for k := range workers {
-		workers[k] = worker{watchdog: watchdog, startAt: never, pingBy: never, killAt: never}
+		workers[k] = worker{watchdog: watchdog, by: never}
 	}
 	return workers
 }
 
 // worker is the one with that index if it lives, else nil.
 func (g *generation) worker(k int) *worker {
-	if k < 0 || k >= len(g.workers) || !g.workers[k].alive {
+	if k < 0 || k >= len(g.workers) || !g.workers[k].alive() {
 		return nil
 	}
 	return &g.workers[k]
 }
 
-// living counts the workers that live, or will again.
-func (g *generation) living() (n int) {
+// count counts the workers of which ok is true.
+func (g *generation) count(ok func(*worker) bool) (n int) {
 	for k := range g.workers {
-		if w := &g.workers[k]; w.alive || w.startAt != never {
+		if ok(&g.workers[k]) {
 			n++
 		}
 	}
 	return n
 }
 
-// begun counts the workers that were asked for, first to last.
-func (g *generation) begun() (n int) {
-	for k := range g.workers {
-		if g.workers[k].asked {
-			n = k + 1
-		}
-	}
-	return n
+// living counts the workers that live, or will again.
+func (g *generation) living() int {
+	return g.count(func(w *worker) bool { return w.alive() || w.state == waiting })
+}
+
+// serves reports whether a worker of it is ready.
+func (g *generation) serves() bool {
+	return g.count(func(w *worker) bool { return w.state == serving }) > 0
+}
+
+// begun counts the workers that were asked for. They are the first.
+func (g *generation) begun() int {
+	return g.count(func(w *worker) bool { return w.state != unborn })
 }
 
 // whole: all workers that were asked for are ready.
 func (g *generation) whole() bool {
-	for k := range g.workers[:g.begun()] {
-		if w := &g.workers[k]; !w.alive || !w.ready || w.told {
-			return false
-		}
-	}
-	return true
+	return g.count(func(w *worker) bool { return w.state == serving }) == g.begun()
 }
 
-// start asks for worker k. e says with which command the first of a generation
-// is started; the others have the same.
-func (m *Machine) start(g *generation, k int, e Start) {
+// start asks for worker k. first is what the first of a generation is started with;
+// the others get the same.
+func (m *Machine) start(g *generation, k int, first Start) {
 	w := &g.workers[k]
-	w.asked, w.alive, w.ready, w.told, w.wanted = true, true, false, false, false
-	w.born, w.startAt = m.now, never
-	e.Generation, e.Worker = g.number, k
-	m.emit(&e)
+	w.enter(booting, never)
+	w.born = m.now
+	w.unready++
+	first.Generation, first.Worker = g.number, k
+	m.emit(&first)
 }
 
-func (m *Machine) started(g *generation, e *GenerationEvent) {
-	g.ran = true
-	if g.rising() && e.Worker == 0 {
-		m.progress(g, StageStarted, "")
-	}
-}
-
-func (m *Machine) becameReady(g *generation, e *GenerationEvent) {
-	w := g.worker(e.Worker)
-	if w == nil || w.ready {
-		return
-	}
-	w.ready, w.deaths = true, 0
-	if w.watchdog > 0 && !g.told && !w.told {
-		w.pingBy = m.now + w.watchdog
-	}
-	if !g.whole() {
-		return
-	}
-	g.ready = true
-	switch {
-	case g == m.active:
-		m.restored()
-	case g.state == Starting:
-		m.settle(g)
-	case g.state == Settling:
-		m.settleBatch(g)
-	}
-}
-
-func (m *Machine) startFailed(g *generation, e *GenerationEvent) { m.workerEnded(g, e, e.Reason) }
-
-func (m *Machine) exited(g *generation, e *GenerationEvent) {
-	reason := e.Status.String()
-	if len(g.workers) > 1 {
-		reason = fmt.Sprintf("worker %d %s", e.Worker, reason)
-	}
-	switch w := g.worker(e.Worker); {
-	case w == nil || !g.rising():
-	case w.ready:
-		reason += " while it settled"
-	case g.note != "":
-		reason += " before it was ready: " + g.note
-	default:
-		reason += " before it was ready"
-	}
-	m.workerEnded(g, e, reason)
-}
-
-func (m *Machine) workerEnded(g *generation, e *GenerationEvent, reason string) {
-	w := g.worker(e.Worker)
-	if w == nil {
-		return
-	}
-	leading := w.told // it was to go
-	w.alive, w.startAt, w.pingBy, w.killAt = false, never, never, never
-	if !g.ended {
-		g.status = e.Status
-	}
-	if !w.ready {
-		w.deaths++
-	}
-	switch {
-	case g.ended:
-	case w.wanted && m.phase == Running:
-		m.giveTime()
-		m.start(g, e.Worker, Start{})
-	case g.rising():
-		g.ended = g.living() == 0
-		m.fail(g, reason)
-	case !leading && m.respawns(g, e.Status):
-		m.respawn(g, e.Worker, reason)
-	case g.living() > 0:
-		if leading && g == m.active {
-			m.nextBatch()
-		}
-	default:
-		g.ended = true
-		if g == m.giving {
-			m.giveBack()
-			return
-		}
-		m.ended(g)
-	}
-}
-
-// respawns reports whether a worker that has ended so is started again.
-func (m *Machine) respawns(g *generation, st Status) bool {
-	if m.phase != Running || g.told || !g.ran || g.state != Active && !g.kept {
-		return false
-	}
-	return m.cfg.Respawn == RespawnAlways || m.cfg.Respawn == RespawnOnFailure && st != Status{}
-}
-
-func (m *Machine) respawn(g *generation, k int, reason string) {
-	w := &g.workers[k]
-	if m.now-w.born >= steady {
-		w.deaths, w.crashes = 0, 0
-	}
-	w.ready = false
-	w.crashes++
-	if w.deaths >= respawnDeaths {
-		// A crash loop ends. Whoever is left of the generation is swept with it.
-		reason = fmt.Sprintf("%s, for the %dth time in a row before it was ready: given up", reason, respawnDeaths)
-		m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason})
-		g.ended = true
-		m.ended(g)
-		return
-	}
-	delay := respawnLast
-	if w.crashes < 10 {
-		delay = min(delay, respawnFirst<<(w.crashes-1))
-	}
-	w.startAt = m.now + delay
-	m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason + ", started again in " + seconds(delay)})
-}
-
-// expireWorkers deals with the deadlines of single workers.
-func (m *Machine) expireWorkers(g *generation) {
+// startNext starts the next n workers that were not asked for yet.
+func (m *Machine) startNext(g *generation, n int, first Start) {
 	for k := range g.workers {
-		w := &g.workers[k]
-		switch {
-		case w.startAt <= m.now:
+		if g.workers[k].state == unborn && n > 0 {
+			n--
+			m.start(g, k, first)
+		}
+	}
+}
+
+// startMissing starts those that do not live.
+func (m *Machine) startMissing(g *generation) {
+	for k := range g.workers {
+		if !g.workers[k].alive() {
 			m.start(g, k, Start{})
-		case w.pingBy <= m.now:
-			m.hung(g, &GenerationEvent{Worker: k})
-		case w.killAt <= m.now:
-			// Not kill: the generation stays what it is until it is dead.
-			w.killAt = never
-			if len(g.workers) == 1 && !m.respawns(g, Status{Signal: 9}) {
-				m.emit(&Kill{Generation: g.number, Reason: "it has not ended in time"})
-			} else {
-				m.emit(&KillWorker{Generation: g.number, Worker: k})
-			}
 		}
 	}
 }
 
-// signal sends a signal to every worker that lives.
+// signal sends a signal to every worker that lives. Who is left when the generation
+// has ended is swept.
 func (m *Machine) signal(g *generation, sig Signal, resume bool) {
-	if g.ended {
-		return // whoever is left is swept
-	}
 	for k := range g.workers {
-		if g.workers[k].alive {
+		if g.workers[k].alive() && !g.dead() {
 			m.emit(&SignalWorker{Generation: g.number, Worker: k, Signal: sig, Resume: resume})
 		}
 	}
 }
 
-// serves reports whether a worker lives that is ready.
-func (g *generation) serves() bool {
-	for k := range g.workers {
-		if g.workers[k].alive && g.workers[k].ready {
-			return true
-		}
+// bury notes that a worker has ended and how it stood. false: it did not live.
+func (m *Machine) bury(g *generation, e *GenerationEvent) (was workerState, ok bool) {
+	w := g.worker(e.Worker)
+	if w == nil {
+		return dead, false
 	}
-	return false
+	was = w.state
+	w.enter(dead, never)
+	if !g.dead() {
+		g.status = e.Status
+	}
+	return was, true
+}
+
+// respawns reports whether a worker that has ended so is started again.
+func (m *Machine) respawns(g *generation, st Status) bool {
+	if m.phase != Running || !g.ran || g.state != Active && g.state != Kept || g.standing != good {
+		return false
+	}
+	return m.cfg.Respawn == RespawnAlways || m.cfg.Respawn == RespawnOnFailure && st != Status{}
+}
+
+// respawn puts a worker that has ended on the way to its next start. false: it has
+// ended too often.
+func (m *Machine) respawn(g *generation, k int, reason string) bool {
+	w := &g.workers[k]
+	if m.now-w.born >= steady {
+		w.unready, w.crashes = 0, 0
+	}
+	w.crashes++
+	if w.unready >= respawnDeaths {
+		reason = fmt.Sprintf("%s, for the %dth time in a row before it was ready: given up", reason, respawnDeaths)
+		m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason})
+		return false
+	}
+	delay := respawnLast
+	if w.crashes < 10 {
+		delay = min(delay, respawnFirst<<(w.crashes-1))
+	}
+	w.enter(waiting, m.now+delay)
+	m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason + ", started again in " + seconds(delay)})
+	return true
+}
+
+// watch sets the time of a worker's next ping, if it has a watchdog.
+func (m *Machine) watch(w *worker) {
+	if w.state != serving {
+		return
+	}
+	if w.by = never; w.watchdog > 0 {
+		w.by = m.now + w.watchdog
+	}
+}
+
+// abort ends a worker that hangs: ABRT, so that it can leave a core or a trace, and
+// KILL. What its death means is decided when it has come.
+func (m *Machine) abort(g *generation, k int) {
+	w := g.worker(k)
+	if w == nil || w.state >= aborted {
+		return
+	}
+	w.enter(aborted, m.now+abortGrace)
+	m.progress(g, StageHung, "missed its watchdog")
+	m.emit(&SignalWorker{Generation: g.number, Worker: k, Signal: m.cfg.AbortSignal})
+}
+
+// dismissWorker tells worker k to stop ahead of its generation.
+func (m *Machine) dismissWorker(g *generation, k int) {
+	w := &g.workers[k]
+	if !w.alive() {
+		w.enter(dead, never)
+		return
+	}
+	w.enter(leaving, m.after(m.cfg.RetireTimeout))
+	m.emit(&SignalWorker{Generation: g.number, Worker: k, Signal: m.cfg.RetireSignal})
+}
+
+// killWorker is for one that has not ended in time. Its generation stays what it is
+// until the worker is dead.
+func (m *Machine) killWorker(g *generation, k int) {
+	w := &g.workers[k]
+	w.by = never
+	if len(g.workers) == 1 && !m.respawns(g, Status{Signal: 9}) {
+		m.emit(&Kill{Generation: g.number, Reason: "it has not ended in time"})
+	} else {
+		m.emit(&KillWorker{Generation: g.number, Worker: k})
+	}
 }

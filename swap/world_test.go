@@ -79,7 +79,7 @@ func newWorld(seed uint64) *world {
 		cfg.StopSignal = 0
 	}
 	cfg.Respawn = Respawn(r.IntN(3) * r.IntN(2))
-	cfg.Prepare = r.IntN(5) == 0
+	cfg.Prepare, cfg.PrepareTimeout = r.IntN(5) == 0, pick(10*s, 30*s)
 	cfg.Workers = 1
 	if r.IntN(2) == 0 {
 		cfg.Workers += r.IntN(4)

@@ -1,0 +1,62 @@
+package swap
+
+import "fmt"
+
+// What the end of the active generation means. Its sockets are given up when these
+// have moved the traffic.
+
+// back lets a predecessor that still serves its connections and was never signalled
+// take the traffic again. false: there is none.
+func (m *Machine) back() bool {
+	g := m.fallback()
+	if g == nil || m.rollout.dismissed {
+		return false
+	}
+	m.takeBack(g, fmt.Sprintf("generation %d %s", m.active.number, m.active.status))
+	return true
+}
+
+// activeEnded: no swap runs.
+func (m *Machine) activeEnded(*raised) {
+	if !m.back() {
+		m.finish()
+	}
+}
+
+// endedBeforeStart: the swap that is being prepared goes on; its successor is the only
+// hope.
+func (m *Machine) endedBeforeStart(*raised) { m.back() }
+
+// endedWhileRising: connections wait for the successor. One that only had to settle
+// takes over at once, unless its predecessor was ended for it.
+func (m *Machine) endedWhileRising(*raised) {
+	g := m.rollout.successor
+	switch {
+	case m.back():
+	case g.state == Settling && !m.rollout.dismissed:
+		m.cutOver()
+	default:
+		m.emit(&Aim{Generation: g.number, Share: Full})
+		m.freeAll()
+	}
+}
+
+// endedInCanary, and in a roll: the successor serves already.
+func (m *Machine) endedInCanary(*raised) {
+	if !m.back() {
+		m.cutOver()
+	}
+}
+
+func (m *Machine) endedInRoll(*raised) { m.cutOver() }
+
+// endedWhileRestored: what is left of the failed successor goes with it, or with the
+// generation that takes over.
+func (m *Machine) endedWhileRestored(*raised) {
+	if m.back() {
+		m.restored("another generation has the traffic")
+	} else {
+		m.idle("the active generation has ended")
+		m.finish()
+	}
+}

@@ -1,0 +1,148 @@
+package swap
+
+import "slices"
+
+// The way of a swap from its request to the start of its successor.
+
+// request begins a swap.
+func (m *Machine) request(e *raised) { m.begin([]Request{*e.request}) }
+
+// beginQueued begins the swap that was asked for while another one ran.
+func (m *Machine) beginQueued(*raised) {
+	next := m.queue
+	m.queue, m.queued = nil, false
+	m.begin(next)
+}
+
+// begin starts a swap for requests that were all made before this moment.
+func (m *Machine) begin(requests []Request) {
+	r := rollout{by: never, requests: requests, timeout: m.cfg.ReadyTimeout, stages: m.cfg.Canary, strategy: &strategies[m.cfg.Strategy]}
+	for _, q := range requests {
+		if q.Command != nil || q.Again {
+			r.command, r.like = q.Command, q.Again
+		}
+		if q.Strategy != Default {
+			r.strategy = &strategies[q.Strategy]
+		}
+		if q.Force {
+			r.strategy, r.force = &strategies[Replace], true
+		}
+		if q.Timeout > 0 {
+			r.timeout = q.Timeout
+		}
+		if q.Canary != nil {
+			r.stages = q.Canary
+		}
+	}
+	if !r.strategy.gradual || m.cfg.Batch < m.cfg.Workers {
+		r.stages = nil // there is nobody to share with, or the workers share by their number
+	}
+	m.rollout = r
+	if !m.cfg.Prepare {
+		m.waitForRoom()
+		return
+	}
+	m.enter(preparing, m.after(m.cfg.PrepareTimeout), "a swap was asked for")
+	m.report(requests, Progress{Generation: m.last + 1, Stage: StageHook})
+	m.emit(&Prepare{Generation: m.last + 1})
+}
+
+// prepared is the end of what comes before a swap.
+func (m *Machine) prepared(e *raised) {
+	if e.reason != "" {
+		m.failEarly(e.reason)
+		return
+	}
+	if e.command != nil {
+		m.rollout.command, m.rollout.like = e.command, false
+	}
+	m.waitForRoom()
+}
+
+func (m *Machine) prepareDue(*raised) {
+	m.failEarly("the pre-swap hook has not come back within " + seconds(m.cfg.PrepareTimeout))
+}
+
+func (m *Machine) waitForRoom() {
+	m.enter(waitingRoom, m.timeToReady(m.rollout.timeout), "its successor is to be started")
+	m.makeRoom(nil)
+}
+
+func (m *Machine) roomDue(*raised) {
+	m.failEarly("no room for a successor: the generations that were told to stop do not end")
+}
+
+// makeRoom starts the successor once fewer than MaxGenerations live and no failed
+// successor is still ending. The oldest predecessor on its way out makes room.
+func (m *Machine) makeRoom(*raised) {
+	r := &m.rollout
+	if m.ending() {
+		return
+	}
+	if r.strategy.stopFirst {
+		if m.active.state == Active {
+			m.dismiss("its successor takes its place")
+		}
+		if m.active.survived() {
+			m.failEarly("its predecessor does not end, not even by KILL")
+		}
+		if m.active.state != Gone {
+			return
+		}
+	}
+	if len(m.gens) >= m.cfg.MaxGenerations {
+		// The active one only if it is dead, and its successor the only hope.
+		k := slices.IndexFunc(m.gens, func(g *generation) bool { return g != m.active || g.dead() })
+		if g := m.gens[k]; g.dead() && g.state != KilledLeftovers {
+			m.killLeftovers(g, "too many generations live")
+		} else if g.state < Killing {
+			m.kill(g, "too many generations live")
+		}
+		return
+	}
+	m.rise()
+}
+
+// rise starts the successor.
+func (m *Machine) rise() {
+	r, alone := &m.rollout, m.active.dead()
+	m.enter(rising, never, "there is room for a successor")
+	g := m.newGeneration(Starting, m.after(r.timeout), r.command)
+	r.successor = g
+	first := Start{Command: g.command, Canary: len(r.stages) > 0}
+	if r.like {
+		first.Like = m.active.number
+	}
+	switch {
+	case len(r.stages) > 0 || m.cfg.Keep > 0 && r.strategy.gradual && !alone:
+		first.Sockets = OwnSockets
+	case !alone:
+		first.Sockets = r.strategy.sockets
+	}
+	batch := len(g.workers)
+	if r.strategy.gradual && !alone {
+		batch = m.cfg.Batch
+	}
+	m.startNext(g, batch, first)
+	if alone {
+		m.emit(&Aim{Generation: g.number, Share: Full}) // connections wait for it
+	}
+}
+
+// dismiss ends the predecessor for the successor's sake.
+func (m *Machine) dismiss(cause string) {
+	old, r := m.active, &m.rollout
+	r.dismissed, r.by = true, never // it has its retire timeout
+	number := m.last + 1            // the successor's, which is yet to be started
+	if r.successor != nil {
+		number = r.successor.number
+	}
+	e := Progress{Generation: number, Other: old.number, Stage: StageStopping, Detail: cause}
+	m.emit(&e)
+	m.report(r.requests, e)
+	if r.force {
+		m.kill(old, cause)
+	} else {
+		m.tell(old, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), cause)
+	}
+}

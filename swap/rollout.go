@@ -1,0 +1,239 @@
+package swap
+
+import (
+	"slices"
+	"time"
+)
+
+// rolloutState is where the swap that runs stands; see the drawing in doc.go.
+type rolloutState uint8
+
+const (
+	noRollout        rolloutState = iota // no swap runs
+	preparing                            // what comes before it is being done; deadline: the answer
+	waitingRoom                          // for room, or for the end of a predecessor that goes first; deadline: given up
+	rising                               // the successor starts and proves itself; it has deadlines of its own
+	inCanary                             // it has a share of the new connections; deadline: the next stage
+	rolling                              // some of its workers have replaced others; deadline: the next ones are ready
+	handingOver                          // the predecessor releases what the successor asks for; deadline: it is told to stop
+	restoring                            // it has failed, and its predecessor's command is to be started again; it has no deadline but those of whom it waits for
+	restoringWorkers                     // it has failed, and the workers that it replaced are started again; deadline: not waited for
+	numRolloutStates
+)
+
+var rolloutStateNames = [numRolloutStates]string{"idle", "preparing", "waiting for room", "rising", "canary", "rolling", "handing over", "restoring", "restoring workers"}
+
+func (s rolloutState) String() string { return rolloutStateNames[s] }
+
+// rollout is one swap, from its request to its result. Its predecessor is the active
+// generation.
+type rollout struct {
+	state     rolloutState
+	by        time.Duration // the state's deadline
+	requests  []Request     // not answered yet
+	command   []string
+	like      bool // the command of the active generation, whatever the default is
+	timeout   time.Duration
+	stages    []Canary // still to come
+	strategy  *strategy
+	force     bool
+	successor *generation // nil while there is no room for it
+	dismissed bool        // the predecessor was told to stop for the successor's sake
+	replaced  int         // so many workers of the predecessor were told to stop
+	share     int         // the successor's part of the new connections, of Full
+	asks      []ask
+}
+
+// rolloutKind says what a rollout hears.
+type rolloutKind uint8
+
+const (
+	requested      rolloutKind = iota // a swap is asked for; request
+	hooked                            // what comes before it is done; reason, command
+	back                              // the traffic is to go back; request
+	promoted                          // a canary or a keep is to end well; request
+	begins                            // the next swap may begin
+	due                               // the rollout's deadline has passed
+	risen                             // all workers of g that were asked for are ready
+	settled                           // g has survived its settle time
+	proved                            // g has settled, or was seen to hold the endpoints
+	late                              // g is not ready in time
+	failing                           // g did not make it; reason, signal, grace
+	rejected                          // the check of g's canary has failed; the same
+	workerGone                        // a worker of g that was told to stop has ended
+	restarted                         // one that was told to is started again
+	whole                             // all workers of g, the active generation, are ready
+	ended                             // none of the workers of g, the active generation, lives, nor will again
+	successorEnded                    // the same of g, the successor
+	survived                          // g lives on after KILL, and is not waited for any longer
+	gone                              // g is forgotten
+	wants                             // worker of g is ready for resource
+	released                          // g does not use resource any more
+	numRolloutKinds
+)
+
+var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "promoted", "begins", "due", "risen", "settled", "proved", "late",
+	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released"}
+
+func (k rolloutKind) String() string { return rolloutKindNames[k] }
+
+// raised is an event for the rollout.
+type raised struct {
+	kind     rolloutKind
+	g        *generation
+	worker   int
+	reason   string
+	resource string
+	signal   Signal        // what ends a failed g
+	grace    time.Duration // and what it then gets until KILL
+	request  *Request
+	command  []string
+}
+
+// enter changes the rollout's state; the deadline of the one before is over.
+func (m *Machine) enter(s rolloutState, by time.Duration, cause string) {
+	r := &m.rollout
+	if r.state != s {
+		m.emit(&Transition{From: r.state.String(), To: s.String(), Cause: cause})
+	}
+	r.state, r.by = s, by
+}
+
+// idle ends the rollout. If another swap was asked for meanwhile, it begins.
+func (m *Machine) idle(cause string) {
+	m.enter(noRollout, never, cause)
+	m.rollout = rollout{by: never}
+	if m.queued && m.phase == Running {
+		m.raise(raised{kind: begins})
+	}
+}
+
+// timeToReady bounds what has no bound of its own by that of readiness.
+func (m *Machine) timeToReady(timeout time.Duration) time.Duration {
+	if timeout <= 0 {
+		timeout = roomTimeout
+	}
+	return m.now + timeout
+}
+
+// enqueue lets a request wait for the swap after the one that runs, however many
+// ask for it.
+func (m *Machine) enqueue(e *raised) {
+	r := *e.request
+	if len(m.queue) >= maxWaiting {
+		m.answer(r, 0, "too many requests for a swap are waiting")
+		return
+	}
+	m.queued = true
+	if r.ID == 0 && r.Command == nil && r.Canary == nil {
+		return // a signal: nobody to answer
+	}
+	if r.Command != nil || r.Again {
+		// The newest command wins. Who asked for another one must not be
+		// told that it runs.
+		m.queue = slices.DeleteFunc(m.queue, func(q Request) bool {
+			if q.Command == nil && !q.Again || q.Again == r.Again && slices.Equal(q.Command, r.Command) {
+				return false
+			}
+			m.answer(q, 0, "superseded by a later request for another command")
+			return true
+		})
+	}
+	m.queue = append(m.queue, r)
+	if r.ID != 0 {
+		m.emit(&Progress{ID: r.ID, Generation: m.last + 1, Stage: StageQueued})
+	}
+}
+
+// The way to a cut-over, and back. All of it is told to whoever asked for the swap.
+
+// cutOver makes the successor the active generation and sends its predecessor on its
+// way out. The swap has succeeded.
+func (m *Machine) cutOver() {
+	old, g := m.active, m.rollout.successor
+	m.activate(g, "cut-over")
+	m.progress(g, StageCutOver, "")
+	if m.phase == Running { // whose batch did not come: the predecessor has died
+		m.startNext(g, len(g.workers), Start{})
+	}
+	if old.state == Active {
+		m.endKeeps()
+		if keep := m.cfg.Keep; keep > 0 && m.rollout.strategy.gradual {
+			m.keep(old, m.now+keep, "its successor is active")
+			m.progressOther(g, StageKept, "for "+seconds(keep), old.number)
+		} else {
+			m.drain(old, "its successor is active")
+		}
+	}
+	m.emit(&Swapped{Generation: g.number, Command: m.rollout.command})
+	if old.state == Draining {
+		old.asked, old.successor = m.rollout.requests, g.number
+	} else {
+		m.answerAll(m.rollout.requests, g.number, "")
+	}
+	m.idle("done")
+}
+
+// fallback finds the newest generation out of service to which the traffic can go
+// back: it lives, was not told to stop, and nobody took the traffic from it.
+func (m *Machine) fallback() *generation {
+	for i := len(m.gens) - 1; i >= 0; i-- {
+		if g := m.gens[i]; (g.state == Kept || g.state == Draining) && g.standing == good {
+			return g
+		}
+	}
+	return nil
+}
+
+// takeBack makes a generation that was out of service the active one again.
+func (m *Machine) takeBack(g *generation, cause string) {
+	old := m.active
+	for k := range g.workers {
+		m.watch(&g.workers[k])
+	}
+	m.activate(g, cause)
+	m.rollout.dismissed = false
+	m.progressOther(g, StageBack, cause, old.number)
+	if m.phase == Running { // some were replaced in a batch, or died meanwhile
+		m.startMissing(g)
+	}
+}
+
+// endKeeps ends every keep. It reports whether there was one.
+func (m *Machine) endKeeps() (found bool) {
+	for _, g := range slices.Clone(m.gens) {
+		if g.state == Kept && g.standing == good {
+			found = true
+			m.drain(g, "it is not kept any longer")
+		}
+	}
+	return found
+}
+
+// giveUp marks the successor as failed. What it had of the traffic goes back first.
+func (m *Machine) giveUp(s standing, reason string) {
+	g := m.rollout.successor
+	m.aimBack()
+	g.standing = s
+	g.clear()
+	m.progress(g, StageFailed, reason)
+}
+
+// aimBack gives the active generation all new connections.
+func (m *Machine) aimBack() {
+	if r := &m.rollout; r.share > 0 && !m.active.dead() {
+		m.emit(&Aim{Generation: m.active.number, Rest: r.successor.number, Share: Full})
+	}
+	m.rollout.share = 0
+}
+
+// swapFailed tells everybody that the swap has failed.
+func (m *Machine) swapFailed(reason string) {
+	r, number := &m.rollout, 0
+	if r.successor != nil {
+		number = r.successor.number
+	}
+	m.emit(&Swapped{Generation: number, Reason: reason, Command: r.command})
+	m.answerAll(r.requests, number, reason)
+	r.requests = nil
+}
