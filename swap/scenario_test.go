@@ -299,3 +299,20 @@ func TestScenarioFromLog(t *testing.T) {
 		t.Errorf("the log says\n%s, the scenario\n%s", events, have.String())
 	}
 }
+
+// The queue of requests is bounded: a scenario of it would be long.
+func TestQueueIsBounded(t *testing.T) {
+	m := New(baseConfig(), nil)
+	ask := func(id int) []Effect {
+		return m.Step(0, &ContainerEvent{Kind: Swap, Request: Request{ID: uint64(id)}})
+	}
+	for id := range 1 + maxWaiting {
+		if out := describeAll(ask(id + 1)); strings.Contains(strings.Join(out, "\n"), "reply") {
+			t.Fatalf("request %d: %v", id+1, out)
+		}
+	}
+	want := []string{`  reply id=9999 reason="too many requests for a swap are waiting"`}
+	if got := describeAll(ask(9999)); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}
