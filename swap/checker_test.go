@@ -2,7 +2,6 @@ package swap
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 )
@@ -480,18 +479,6 @@ func (c *checker) reply(e *Reply) error {
 		return fmt.Errorf("OneSwapAtATime: asked at step %d, its swap began at step %d, active is %d", asked, c.begun[e.Generation], c.active)
 	}
 	return nil
-}
-
-// kindOf names the type of an effect.
-func kindOf(e Effect) string { return reflect.TypeOf(e).Elem().Name() }
-
-func describe(e Effect) string { return fmt.Sprintf("%s%+v", kindOf(e), reflect.ValueOf(e).Elem()) }
-
-func describeAll(effects []Effect) (out []string) {
-	for _, e := range effects {
-		out = append(out, describe(e))
-	}
-	return out
 }
 
 // everyEffect has one of each type.
