@@ -312,6 +312,9 @@ func hearer(id uint64) string {
 func describe(e Effect) string {
 	switch e := e.(type) {
 	case *Transition:
+		if e.Generation == 0 {
+			return fmt.Sprintf("transition rollout %s -> %s: %s", e.From, e.To, e.Cause)
+		}
 		return fmt.Sprintf("transition generation=%d %s -> %s: %s", e.Generation, e.From, e.To, e.Cause)
 	case *Progress:
 		if e.ID != 0 { // describeAll tells it

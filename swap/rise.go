@@ -91,6 +91,7 @@ func (m *Machine) makeRoom(*raised) {
 		}
 	}
 	if len(m.gens) >= m.cfg.MaxGenerations {
+		r.by = min(r.by, m.timeToReady(r.timeout)) // where it was the predecessor's end that was waited for
 		// The active one only if it is dead, and its successor the only hope.
 		k := slices.IndexFunc(m.gens, func(g *generation) bool { return g != m.active || g.dead() })
 		if g := m.gens[k]; g.dead() && g.state != KilledLeftovers {
@@ -126,23 +127,5 @@ func (m *Machine) rise() {
 	m.startNext(g, batch, first)
 	if alone {
 		m.emit(&Aim{Generation: g.number, Share: Full}) // connections wait for it
-	}
-}
-
-// dismiss ends the predecessor for the successor's sake.
-func (m *Machine) dismiss(cause string) {
-	old, r := m.active, &m.rollout
-	r.dismissed, r.by = true, never // it has its retire timeout
-	number := m.last + 1            // the successor's, which is yet to be started
-	if r.successor != nil {
-		number = r.successor.number
-	}
-	e := Progress{Generation: number, Other: old.number, Stage: StageStopping, Detail: cause}
-	m.emit(&e)
-	m.report(r.requests, e)
-	if r.force {
-		m.kill(old, cause)
-	} else {
-		m.tell(old, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), cause)
 	}
 }

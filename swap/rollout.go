@@ -227,6 +227,24 @@ func (m *Machine) aimBack() {
 	m.rollout.share = 0
 }
 
+// dismiss ends the predecessor for the successor's sake.
+func (m *Machine) dismiss(cause string) {
+	old, r := m.active, &m.rollout
+	r.dismissed, r.by = true, never // it has its retire timeout
+	number := m.last + 1            // the successor's, which is yet to be started
+	if r.successor != nil {
+		number = r.successor.number
+	}
+	e := Progress{Generation: number, Other: old.number, Stage: StageStopping, Detail: cause}
+	m.emit(&e)
+	m.report(r.requests, e)
+	if r.force {
+		m.kill(old, cause)
+	} else {
+		m.tell(old, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), cause)
+	}
+}
+
 // swapFailed tells everybody that the swap has failed.
 func (m *Machine) swapFailed(reason string) {
 	r, number := &m.rollout, 0

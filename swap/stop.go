@@ -79,10 +79,3 @@ func (m *Machine) forward(e *ContainerEvent) {
 		m.signal(s, e.Signal, false)
 	}
 }
-
-func (m *Machine) nothingLeft(*ContainerEvent) { m.exit() }
-
-func (m *Machine) exit() {
-	m.phase, m.by = Over, never
-	m.emit(&Exit{Status: m.status})
-}
