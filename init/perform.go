@@ -53,7 +53,11 @@ func (i *Init) perform(f swap.Effect) {
 		}
 		i.overtaken(f.Generation)
 	case *swap.Transition:
-		i.debug("transition", named(f.Generation)+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
+		who := "rollout"
+		if f.Generation != 0 {
+			who = named(f.Generation)
+		}
+		i.debug("transition", who+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
 	case *swap.Progress:
 		i.progress(f)
 	case *swap.Swapped:

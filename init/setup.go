@@ -181,7 +181,7 @@ func (i *Init) machineConfig() swap.Config {
 	c := swap.Config{ReadyTimeout: s.ReadyTimeout, Settle: s.Settle, RetireTimeout: s.RetireTimeout, StopDelay: s.StopDelay, StopTimeout: s.StopTimeout,
 		LeftoverTimeout: s.LeftoverTimeout, Watchdog: s.Watchdog, MaxGenerations: s.MaxGenerations,
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
-		Workers: i.workers, Batch: s.Batch.Of(i.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
+		Workers: i.workers, Batch: s.Batch.Of(i.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0, PrepareTimeout: hookLimit(s.HookTimeout),
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT)}
 	switch {
 	case s.Respawn == "always":
@@ -199,6 +199,17 @@ func (i *Init) machineConfig() swap.Config {
 	}
 	return c
 }
+
+// hookLimit is how long a hook may take that gets KILL after its own limit, and does
+// not come back even then (a file system that hangs). 0: no limit.
+func hookLimit(limit time.Duration) time.Duration {
+	if limit > 0 {
+		limit += hookGrace
+	}
+	return limit
+}
+
+const hookGrace = 10 * time.Second
 
 func strategy(name string) swap.Strategy {
 	switch name {
