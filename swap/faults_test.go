@@ -58,8 +58,8 @@ func TestCheckerCounts(t *testing.T) {
 		"exit without sweep":    drop(&SweepAll{}),
 		"retired before ready":  add(func(m *Machine) Effect { return &SignalWorker{Generation: m.Active(), Signal: sigRetire} }),
 		"killed before ready":   add(func(m *Machine) Effect { return &Kill{Generation: m.Active()} }),
-		"cut over before ready": add(func(m *Machine) Effect { return &CutOver{Generation: m.last, Predecessor: m.Active()} }),
-		"a canary before ready": add(func(m *Machine) Effect { return &Aim{Generation: m.last, Rest: m.Active(), Share: 100} }),
+		"cut over before ready": add(func(m *Machine) Effect { return &CutOver{Generation: newest(m), Predecessor: m.Active()} }),
+		"a canary before ready": add(func(m *Machine) Effect { return &Aim{Generation: newest(m), Rest: m.Active(), Share: 100} }),
 		"traffic back without need": func(in []Effect, m *Machine) []Effect {
 			if m.Active() > 1 {
 				in = append(in, &CutOver{Generation: 1})
@@ -99,10 +99,16 @@ func (w *world) runWith(fault func([]Effect, *Machine) []Effect) error {
 		&GenerationEvent{Kind: Exited, Generation: 3, Status: Status{Code: 9}}, &GenerationEvent{Kind: Exited, Generation: 1},
 		&ContainerEvent{Kind: NothingLeft}} {
 		w.c.in(w.now, e)
-		if err := w.c.out(fault(w.m.Step(w.now, e), w.m), w.m.Views()); err != nil {
+		if err := w.c.out(fault(w.m.Step(w.now, e), w.m), w.m); err != nil {
 			return err
 		}
 		w.now += 500 * time.Millisecond
 	}
 	return nil
+}
+
+// newest is the number of the generation that was started last.
+func newest(m *Machine) int {
+	views := m.Views()
+	return views[len(views)-1].Number
 }
