@@ -109,7 +109,7 @@ func (c *checker) heard(e Event) {
 				c.expect(c.cfg.StopDelay, about{what: "told"})
 			}
 		case Swap:
-			c.rollout.ready = max(c.rollout.ready, e.Request.Timeout, c.cfg.ReadyTimeout)
+			c.rollout.ready = max(c.rollout.ready, e.Request.Timeout, limit(c.cfg.ReadyTimeout))
 			for _, stage := range append(e.Request.Canary, c.cfg.Canary...) {
 				c.rollout.stage = max(c.rollout.stage, stage.For)
 			}
@@ -134,7 +134,7 @@ func (c *checker) promised(e Effect) {
 		if g := e.Generation; !c.was[g] && !c.failed[g] {
 			c.rollout.successor = g
 			c.done(g, "settled")
-			c.expect(limit(c.rollout.ready), about{what: "ready", name: name{g, 0}})
+			c.expect(c.rollout.ready, about{what: "ready", name: name{g, 0}})
 		}
 	case *Progress:
 		if e.ID == 0 {
@@ -294,6 +294,11 @@ func (c *checker) quiet(m account) error {
 	}
 	for n := range c.pending {
 		living[n.generation]++
+	}
+	for a, w := range c.waits {
+		if a.what == "ready" && w.by == unlimited {
+			return nil // the swap runs as long as it wants to
+		}
 	}
 	active := 0
 	for _, v := range m.Views() {

@@ -126,6 +126,9 @@ func (w *world) lives(n, k int) {
 	if w.chance(25) {
 		w.death(n, k, w.later(60*time.Second), Status{Code: w.r.IntN(256)})
 	}
+	if w.chance(30) {
+		w.plan(w.later(100*time.Millisecond), &GenerationEvent{Kind: Joined, Generation: n, Worker: k})
+	}
 	for range w.r.IntN(4) {
 		kinds := []GenerationKind{Extend, Ping, Ping, Note, Hung, Joined, ReadyFor, ReadyFor}
 		w.plan(w.later(20*time.Second), &GenerationEvent{Kind: kinds[w.r.IntN(len(kinds))], Generation: n, Worker: k,
@@ -142,6 +145,9 @@ func (w *world) kill(n, k int) {
 		}
 	}
 }
+
+// firstVerb is the first number of a request to roll back or to promote.
+const firstVerb = 1000000
 
 // user does something that nobody asked for, at any time: requests, signals,
 // and events that come late, twice, or for a generation that never was.
@@ -170,7 +176,7 @@ func (w *world) user() Event {
 		return &ContainerEvent{Kind: Swap} // by signal
 	case k < 13:
 		w.nextID++
-		return &ContainerEvent{Kind: Rollback + ContainerKind(w.r.IntN(2)), Request: Request{ID: w.nextID}}
+		return &ContainerEvent{Kind: Rollback + ContainerKind(w.r.IntN(2)), Request: Request{ID: firstVerb + w.nextID}}
 	case k < 16:
 		return &ContainerEvent{Kind: Forward, Signal: sigOther}
 	case k < 17 && w.chance(25):

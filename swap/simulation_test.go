@@ -26,8 +26,10 @@ func (w *world) run() error {
 			return err
 		}
 	}
-	if err := w.quiet(); err != nil || w.c.over {
-		return err
+	if w.chance(50) {
+		if err := w.quiet(); err != nil || w.c.over {
+			return err
+		}
 	}
 	// The container is stopped, if need be by a KILL of the active generation.
 	if err := w.step(&ContainerEvent{Kind: Stop}); err != nil {

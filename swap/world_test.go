@@ -65,6 +65,9 @@ type world struct {
 	calm    bool         // whoever is started lives on, and nobody asks for anything
 	overdue int          // steps in a row after which a deadline still lay in the past
 	events  []moment
+
+	fault   func([]Effect, *Machine) []Effect // changes what comes out, nil: nothing
+	unarmed bool                              // the checker sees no deadline
 }
 
 // moment is an event and its time.
@@ -86,6 +89,9 @@ func newWorld(seed uint64) *world {
 	if r.IntN(10) == 0 {
 		cfg.StopSignal = 0
 	}
+	if r.IntN(20) == 0 {
+		cfg.ReadyTimeout = 0
+	}
 	cfg.Respawn = Respawn(r.IntN(3) * r.IntN(2))
 	cfg.Prepare = r.IntN(5) == 0
 	if f := reflect.ValueOf(&cfg).Elem().FieldByName("PrepareTimeout"); f.IsValid() {
@@ -96,7 +102,7 @@ func newWorld(seed uint64) *world {
 		cfg.Workers += r.IntN(4)
 	}
 	cfg.Batch = 1 + r.IntN(cfg.Workers)
-	if r.IntN(5) == 0 {
+	if r.IntN(4) == 0 {
 		cfg.Strategy = Strategy(r.IntN(4))
 	}
 	if cfg.Strategy > Overlap {
@@ -159,7 +165,14 @@ func (w *world) step(e Event) error {
 	w.events = append(w.events, moment{w.now, e})
 	w.c.in(w.now, e)
 	effects := w.m.Step(w.now, e)
-	if err := w.c.out(effects, w.m); err != nil {
+	var says account = w.m
+	if w.fault != nil {
+		effects = w.fault(effects, w.m)
+	}
+	if w.unarmed {
+		says = unarmed{w.m}
+	}
+	if err := w.c.out(effects, says); err != nil {
 		return err
 	}
 	if at, armed := w.m.Deadline(); !armed || at > w.now {
