@@ -9,6 +9,7 @@ import (
 // part is what the checker knows of a worker.
 type part struct {
 	alive, ready, told bool
+	killed             bool
 	born               time.Duration
 	loops              int // ends in a row, soon and without readiness
 }
@@ -49,8 +50,10 @@ type checker struct {
 	stopping bool
 	sweeping bool
 	over     bool
+	empty    bool // nothing is left in the container
+	waits    map[about]*wait
+	swap     swapWaits
 	counts   map[string]int
-	killedAt map[int]time.Duration
 }
 
 func newChecker(cfg Config) *checker {
@@ -58,7 +61,7 @@ func newChecker(cfg Config) *checker {
 	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, unfit: map[int]bool{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, cleared: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
-		answered: map[uint64]bool{}, counts: map[string]int{}, killedAt: map[int]time.Duration{}}
+		answered: map[uint64]bool{}, counts: map[string]int{}, waits: map[about]*wait{}, swap: swapWaits{killed: map[int]bool{}, killedAt: map[int]time.Duration{}}}
 	if cfg.Strategy > Overlap {
 		c.clearing++
 	}
@@ -85,6 +88,7 @@ func (c *checker) in(now time.Duration, e Event) {
 	case *ContainerEvent:
 		c.containerEvent(e)
 	}
+	c.heard(e)
 }
 
 func (c *checker) generationEvent(e *GenerationEvent) {
@@ -125,6 +129,8 @@ func (c *checker) containerEvent(e *ContainerEvent) {
 	switch e.Kind {
 	case Rollback, Promote:
 		c.verbs[e.Request.ID] = true
+	case NothingLeft:
+		c.empty = c.sweeping
 	case Stop:
 		c.stopping = true
 	case Swap:
@@ -166,14 +172,35 @@ func (c *checker) whole(g int) {
 	}
 }
 
+// account is what a machine says of itself.
+type account interface {
+	Views() []View
+	Deadline() (time.Duration, bool)
+	Phase() Phase
+	Active() int
+	Swapping() bool
+}
+
 // out looks at what came out, and at the machine's own account of itself.
-func (c *checker) out(effects []Effect, views []View) error {
+func (c *checker) out(effects []Effect, m account) error {
 	for _, e := range effects {
 		if err := c.effect(e); err != nil {
 			return fmt.Errorf("step %d at %v: %w: %s", c.step, c.now, err, describe(e))
 		}
+		c.promised(e)
 		c.counts[kindOf(e)]++
 	}
+	if err := c.views(m.Views()); err != nil {
+		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
+	}
+	if err := c.live(m); err != nil {
+		return fmt.Errorf("step %d at %v: Liveness: %w", c.step, c.now, err)
+	}
+	return c.capacity()
+}
+
+// views: what the machine says of its generations.
+func (c *checker) views(views []View) error {
 	successors, active := 0, 0
 	for _, v := range views {
 		switch v.State {
@@ -184,17 +211,17 @@ func (c *checker) out(effects []Effect, views []View) error {
 		}
 	}
 	if successors > 1 || active > 1 {
-		return fmt.Errorf("step %d: OneSwapAtATime: %d successors, %d active in %v", c.step, successors, active, views)
+		return fmt.Errorf("OneSwapAtATime: %d successors, %d active in %v", successors, active, views)
 	}
 	for _, v := range views {
 		if !c.stopping && !c.sweeping && !c.exited[v.Number] && (v.Number == c.active || successors == 1 && (v.State == Starting || v.State == Settling)) {
 			// Somebody lives who could have the traffic.
 			if c.exited[c.aim] && c.aim != c.active || !c.alive[c.aim] {
-				return fmt.Errorf("step %d: AlwaysAccepting: connections go to generation %d, which is dead, though %v", c.step, c.aim, views)
+				return fmt.Errorf("AlwaysAccepting: connections go to generation %d, which is dead, though %v", c.aim, views)
 			}
 		}
 	}
-	return c.capacity()
+	return nil
 }
 
 // capacity: never fewer than Workers ready processes, unless a crash took them
@@ -218,12 +245,6 @@ func (c *checker) capacity() error {
 // aimed: generations must not be touched while connections go to them.
 func (c *checker) aimed(g int) bool {
 	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.cleared[c.active] && (g == c.aim || g == c.active && c.share < Full)
-}
-
-// survived: g has got KILL and lives on; it is not waited for.
-func (c *checker) survived(g int) bool {
-	at, ok := c.killedAt[g]
-	return ok && c.now >= at+abandon
 }
 
 // replaced: worker k of the active generation has a ready one in its place.
@@ -280,9 +301,6 @@ func (c *checker) effect(e Effect) error {
 	case *KillWorker:
 		return c.signal(e.Generation, e.Worker, sigKill)
 	case *Kill:
-		if _, ok := c.killedAt[e.Generation]; !ok {
-			c.killedAt[e.Generation] = c.now
-		}
 		return c.signal(e.Generation, EveryWorker, sigKill)
 	case *Aim:
 		return c.aimAt(e)
@@ -303,7 +321,7 @@ func (c *checker) effect(e Effect) error {
 		if e.From == Draining.String() || e.From == Kept.String() {
 			c.givenUp(g)
 		}
-		if e.To == Stopping.String() || e.To == Killing.String() || e.To == Leftovers.String() || e.To == KilledLeftovers.String() { // nothing of it is started again
+		if !mayStart(e.To) { // nothing of it is started again
 			for k := range c.cfg.Workers {
 				delete(c.pending, name{g, k})
 			}
@@ -319,6 +337,9 @@ func (c *checker) effect(e Effect) error {
 		}
 	case *Exit:
 		c.over = true
+		if !c.empty && c.counts[kindOf(&KillAll{})] == 0 {
+			return fmt.Errorf("NobodyLeftBehind: exit although what is left has not got KILL")
+		}
 		if !c.sweeping {
 			return fmt.Errorf("NobodyLeftBehind: exit without a sweep")
 		}
@@ -333,150 +354,6 @@ func (c *checker) effect(e Effect) error {
 		if len(c.verbs) > 0 {
 			return fmt.Errorf("a rollback or promote was never answered")
 		}
-	}
-	return nil
-}
-
-// givenUp: a failed successor goes. If the active generation was not whole again
-// in time, it is not waited for any longer.
-func (c *checker) givenUp(g int) {
-	if c.failed[g] && c.now >= c.again+c.cfg.ReadyTimeout {
-		c.crashed = true
-	}
-}
-
-func (c *checker) start(e *Start) error {
-	g := e.Generation
-	if c.stopping || c.sweeping {
-		return fmt.Errorf("a start while the container stops")
-	}
-	if !c.alive[g] {
-		if g != c.last+1 {
-			return fmt.Errorf("generation numbers have a gap")
-		}
-		if len(c.alive) >= c.cfg.MaxGenerations && !c.exited[c.active] && !c.survived(c.active) {
-			return fmt.Errorf("more than %d generations", c.cfg.MaxGenerations)
-		}
-		c.last, c.alive[g], c.begun[g] = g, true, c.step
-	}
-	p := c.parts[name{g, e.Worker}]
-	if p == nil {
-		p = &part{}
-		c.parts[name{g, e.Worker}] = p
-	} else if p.alive {
-		return fmt.Errorf("a worker is started that lives")
-	}
-	delete(c.pending, name{g, e.Worker})
-	*p = part{alive: true, born: c.now, loops: p.loops}
-	if g == c.active {
-		c.again = c.now
-	}
-	delete(c.readyAt, g)
-	delete(c.exited, g)
-	return nil
-}
-
-func (c *checker) signal(g, worker int, sig Signal) error {
-	if !c.alive[g] {
-		return fmt.Errorf("a signal to a generation that is gone")
-	}
-	ends := sig == sigKill || sig == c.cfg.RetireSignal || sig == c.cfg.StopSignal || sig == c.cfg.AbortSignal
-	p := c.parts[name{g, worker}]
-	if worker != EveryWorker && (p == nil || !p.alive) {
-		return fmt.Errorf("a signal to a worker that has ended")
-	}
-	if !ends {
-		return nil
-	}
-	again := p != nil && p.told // it was its turn before
-	fair := again || c.aborted[g] || c.cleared[g] || c.replaced(g, worker)
-	if c.aimed(g) && !fair {
-		return fmt.Errorf("it is told to stop while connections go to it")
-	}
-	if !c.stopping && !c.exited[g] && !c.left[g] && !c.failed[g] && !fair {
-		return fmt.Errorf("ReadyBeforeRetire, FailureIsFree: it was neither replaced nor did it fail")
-	}
-	c.all(g, func(other *part) {
-		if other == p && sig != c.cfg.AbortSignal || worker == EveryWorker {
-			other.told = true
-		}
-	})
-	return nil
-}
-
-func (c *checker) aimAt(e *Aim) error {
-	g := e.Generation
-	dead := c.exited[c.active]
-	switch {
-	case g == c.active && e.Share == Full: // the canary has failed
-	case e.Share == Full:
-		if !dead && !c.survived(c.active) {
-			return fmt.Errorf("ReadyBeforeRetire: all traffic without a cut-over")
-		}
-	case dead || e.Rest != c.active || e.Share <= 0 || e.Share > Full:
-		return fmt.Errorf("no canary of the active generation")
-	default:
-		if at, ready := c.readyAt[g]; !ready || c.failed[g] || !c.holds[g] || c.now-at < c.cfg.Settle {
-			return fmt.Errorf("ReadyBeforeRetire: a canary that has not settled")
-		}
-	}
-	c.aim, c.share = g, e.Share
-	return nil
-}
-
-func (c *checker) cutOver(e *CutOver) error {
-	old, g := c.active, e.Generation
-	c.aim, c.share, c.was[g] = g, Full, true
-	oldDead := c.exited[old]
-	if c.exited[g] {
-		return fmt.Errorf("the traffic goes to a dead generation")
-	}
-	c.active = g
-	if g < old { // back to a predecessor that was never told to stop
-		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.unfit[g] {
-			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
-		}
-		delete(c.left, g)
-		c.full = false // it may miss those of its workers that were replaced in batches
-		if !oldDead {
-			c.left[old], c.unfit[old] = true, true
-		}
-		return nil
-	}
-	if oldDead != (e.Predecessor == 0) {
-		return fmt.Errorf("the predecessor %d is dead: %v", old, oldDead)
-	}
-	at, ready := c.readyAt[g]
-	if oldDead && !c.cleared[old] {
-		c.all(g, func(p *part) { ready = ready || p.ready }) // in the middle of a batch one has to do
-	}
-	if !ready || c.failed[g] {
-		return fmt.Errorf("ReadyBeforeRetire: it is not ready, or has failed")
-	}
-	if !oldDead || c.cleared[old] && !c.stopping {
-		if !c.holds[g] || c.now-at < c.cfg.Settle {
-			return fmt.Errorf("ReadyBeforeRetire: holds %v, settled for %v", c.holds[g], c.now-at)
-		}
-		c.left[old] = true
-	}
-	return nil
-}
-
-func (c *checker) reply(e *Reply) error {
-	if c.verbs[e.ID] {
-		delete(c.verbs, e.ID)
-		if e.Reason == "" && e.Generation != c.active {
-			return fmt.Errorf("an answer that is none")
-		}
-		return nil
-	}
-	asked, ok := c.asked[e.ID]
-	if !ok || c.answered[e.ID] {
-		return fmt.Errorf("OneSwapAtATime: an answer to nobody, or a second one")
-	}
-	c.answered[e.ID] = true
-	if e.Reason == "" && (!c.was[e.Generation] || c.begun[e.Generation] < asked) {
-		return fmt.Errorf("OneSwapAtATime: asked at step %d, its swap began at step %d, active is %d", asked, c.begun[e.Generation], c.active)
 	}
 	return nil
 }

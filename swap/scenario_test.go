@@ -195,7 +195,7 @@ func (p *player) step(e Event) ([]string, error) {
 	p.c.in(p.now, e)
 	effects := p.m.Step(p.now, e)
 	p.over = p.m.Phase() == Over
-	return describeAll(effects), p.c.out(effects, p.m.Views())
+	return describeAll(effects), p.c.out(effects, p.m)
 }
 
 func (p *player) deadline() string {

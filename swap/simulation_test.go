@@ -26,17 +26,9 @@ func (w *world) run() error {
 			return err
 		}
 	}
-	// Nobody asks for anything any more: the swap that runs must end.
-	for i := 0; w.m.Swapping(); i++ {
-		more, err := w.advance()
-		if err != nil {
+	if w.chance(50) {
+		if err := w.quiet(); err != nil || w.c.over {
 			return err
-		}
-		if r := &w.m.rollout; r.dismissed || r.state == rolling {
-			more = more || w.userKills()
-		}
-		if !more || i > 10000 {
-			return fmt.Errorf("a swap that does not end: %v", w.m.Views())
 		}
 	}
 	// The container is stopped, if need be by a KILL of the active generation.
@@ -48,18 +40,48 @@ func (w *world) run() error {
 		if err != nil {
 			return err
 		}
-		more = more || w.userKills()
+		more = more || w.userKills(w.cfg.StopTimeout)
 		if !more || i > 10000 {
-			return fmt.Errorf("a container that does not end: phase %d, %v", w.m.Phase(), w.m.Views())
+			return fmt.Errorf("a container that does not end: %v", describeViews(w.m))
 		}
 	}
 	return nil
 }
 
+// quiet goes on until nothing happens any more: nobody asks for anything, whoever is
+// started lives, and KILL ends everybody.
+func (w *world) quiet() error {
+	w.calm = true
+	for n := range w.undying {
+		w.undying[n] = false
+	}
+	for n, b := range w.bodies {
+		if b.alive && b.killed == b.life {
+			w.death(n.generation, n.worker, w.later(time.Second), Status{Signal: 9})
+		}
+	}
+	for i := 0; !w.c.over; i++ {
+		more, err := w.advance()
+		if err != nil {
+			return err
+		}
+		if !more && !w.c.endless() || !more && !w.userKills(w.cfg.RetireTimeout) {
+			break
+		}
+		if i > 10000 {
+			return fmt.Errorf("it does not go quiet: %v", describeViews(w.m))
+		}
+	}
+	return w.c.quiet(w.m)
+}
+
 // userKills ends an active generation that was told to stop, does not, and has
 // no limit set.
-func (w *world) userKills() (any bool) {
+func (w *world) userKills(limit time.Duration) (any bool) {
 	n := w.m.Active()
+	if limit > 0 && !w.undying[n] {
+		return false
+	}
 	for k := range w.cfg.Workers {
 		if b := w.bodies[name{n, k}]; b != nil && b.alive {
 			w.death(n, k, w.now+30*time.Second, Status{Signal: 9})
@@ -89,12 +111,11 @@ func TestSimulation(t *testing.T) {
 		seed := first + uint64(i)
 		w := newWorld(seed)
 		if err := w.run(); err != nil {
-			for _, line := range w.trace[max(0, len(w.trace)-80):] {
-				t.Log(line)
-			}
-			t.Fatalf("seed %d: %v\nreplay, with its trace: go test ./swap -run TestSimulation -sim.seed %d", seed, err, seed)
+			events, short := shrink(w.cfg, w.events, err)
+			t.Fatalf("seed %d: %v\nreplay: go test ./swap -run TestSimulation -sim.seed %d\nas short as it gets (%v):\n%s", seed, err, seed, short,
+				scenarioOf(w.cfg, events))
 		}
-		events += w.events
+		events += len(w.events)
 		for op, n := range w.c.counts {
 			counts[op] += n
 		}
@@ -121,7 +142,7 @@ func FuzzMachine(f *testing.F) {
 			return
 		}
 		w := newWorld(uint64(data[0]))
-		if err := w.c.out(w.m.Step(0, &ContainerEvent{Kind: Tick}), w.m.Views()); err != nil {
+		if err := w.c.out(w.m.Step(0, &ContainerEvent{Kind: Tick}), w.m); err != nil {
 			t.Fatal(err)
 		}
 		for i := 1; i+1 < len(data) && i < 4000; i += 2 {
@@ -149,7 +170,7 @@ func FuzzMachine(f *testing.F) {
 				e = c
 			}
 			w.c.in(w.now, e)
-			if err := w.c.out(w.m.Step(w.now, e), w.m.Views()); err != nil {
+			if err := w.c.out(w.m.Step(w.now, e), w.m); err != nil {
 				t.Fatal(err)
 			}
 		}

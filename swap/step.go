@@ -147,8 +147,9 @@ func (m *Machine) Deadline() (time.Duration, bool) {
 // Phase tells where the container stands.
 func (m *Machine) Phase() Phase { return m.phase }
 
-// Swapping reports whether a swap runs.
-func (m *Machine) Swapping() bool { return m.rollout.state != noRollout }
+// Swapping reports whether a swap runs. One that has failed does not, although what it
+// took may still have to be given back.
+func (m *Machine) Swapping() bool { return m.rollout.state != noRollout && m.rollout.state < restoring }
 
 // Active is the number of the generation that serves, or last did.
 func (m *Machine) Active() int { return m.active.number }

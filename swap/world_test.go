@@ -28,8 +28,9 @@ type name struct{ generation, worker int }
 
 // body is the process of a worker.
 type body struct {
-	life  int
-	alive bool
+	life   int
+	alive  bool
+	killed int // the life in which it has got KILL
 }
 
 type agenda []pending
@@ -60,9 +61,18 @@ type world struct {
 	bodies  map[name]*body
 	strays  map[int]bool // something of it is left when its main process is gone
 	undying map[int]bool // survives KILL (uninterruptible sleep)
-	events  int
-	overdue int // steps in a row after which a deadline still lay in the past
-	trace   []string
+	calm    bool         // whoever is started lives on, and nobody asks for anything
+	overdue int          // steps in a row after which a deadline still lay in the past
+	events  []moment
+
+	fault   func([]Effect, *Machine) []Effect // changes what comes out, nil: nothing
+	unarmed bool                              // the checker sees no deadline
+}
+
+// moment is an event and its time.
+type moment struct {
+	at    time.Duration
+	event Event
 }
 
 func newWorld(seed uint64) *world {
@@ -78,14 +88,17 @@ func newWorld(seed uint64) *world {
 	if r.IntN(10) == 0 {
 		cfg.StopSignal = 0
 	}
+	if r.IntN(20) == 0 {
+		cfg.ReadyTimeout = 0
+	}
 	cfg.Respawn = Respawn(r.IntN(3) * r.IntN(2))
-	cfg.Prepare, cfg.PrepareTimeout = r.IntN(5) == 0, pick(10*s, 30*s)
+	cfg.Prepare, cfg.PrepareTimeout = r.IntN(5) == 0, pick(2*s, 30*s)
 	cfg.Workers = 1
 	if r.IntN(2) == 0 {
 		cfg.Workers += r.IntN(4)
 	}
 	cfg.Batch = 1 + r.IntN(cfg.Workers)
-	if r.IntN(5) == 0 {
+	if r.IntN(4) == 0 {
 		cfg.Strategy = Strategy(r.IntN(4))
 	}
 	if cfg.Strategy > Overlap {
@@ -145,13 +158,17 @@ func (w *world) step(e Event) error {
 	if g, ok := e.(*GenerationEvent); ok && (g.Kind == Exited || g.Kind == StartFailed) {
 		w.body(e).alive = false
 	}
-	w.events++
+	w.events = append(w.events, moment{w.now, e})
 	w.c.in(w.now, e)
 	effects := w.m.Step(w.now, e)
-	if *simSeed != 0 {
-		w.trace = append(w.trace, fmt.Sprintf("%v %v -> %v", w.now, e, describeAll(effects)))
+	var says account = w.m
+	if w.fault != nil {
+		effects = w.fault(effects, w.m)
 	}
-	if err := w.c.out(effects, w.m.Views()); err != nil {
+	if w.unarmed {
+		says = unarmed{w.m}
+	}
+	if err := w.c.out(effects, says); err != nil {
 		return err
 	}
 	if at, armed := w.m.Deadline(); !armed || at > w.now {
@@ -163,154 +180,6 @@ func (w *world) step(e Event) error {
 		w.react(f)
 	}
 	return nil
-}
-
-// react is how the simulated processes answer what is done to them.
-func (w *world) react(f Effect) {
-	switch f := f.(type) {
-	case *Prepare:
-		e := &ContainerEvent{Kind: Prepared}
-		switch {
-		case w.chance(20):
-			e.Reason = "the hook failed"
-		case w.chance(20):
-			e.Command = []string{"hooked"}
-		}
-		w.plan(w.later(5*time.Second), e)
-	case *Start:
-		n, k := f.Generation, f.Worker
-		if b := w.bodies[name{n, k}]; b == nil {
-			w.bodies[name{n, k}] = &body{life: 1, alive: true}
-		} else {
-			b.life++
-			b.alive = true
-		}
-		w.strays[n] = w.chance(20)
-		w.undying[n] = w.chance(2)
-		if w.chance(8) {
-			w.plan(w.later(time.Second), &GenerationEvent{Kind: StartFailed, Generation: n, Worker: k, Reason: "cannot exec", Status: Status{Code: 127}})
-			return
-		}
-		w.plan(w.later(100*time.Millisecond), &GenerationEvent{Kind: Started, Generation: n, Worker: k})
-		if w.chance(85) {
-			w.plan(w.later(12*time.Second), &GenerationEvent{Kind: Ready, Generation: n, Worker: k})
-		}
-		if w.chance(10) {
-			w.plan(w.later(20*time.Second), &GenerationEvent{Kind: Never, Generation: n, Worker: k, Reason: "closed"})
-		}
-		if w.chance(25) {
-			w.death(n, k, w.later(60*time.Second), Status{Code: w.r.IntN(256)})
-		}
-		for range w.r.IntN(4) {
-			kinds := []GenerationKind{Extend, Ping, Ping, Note, Hung, Joined, ReadyFor, ReadyFor}
-			w.plan(w.later(20*time.Second), &GenerationEvent{Kind: kinds[w.r.IntN(len(kinds))], Generation: n, Worker: k, Duration: time.Duration(w.r.Int64N(int64(9 * time.Second))),
-				Resource: string(rune('a' + w.r.IntN(2))), Reason: "note"})
-		}
-	case *Takedown:
-		n := f.Generation
-		if w.chance(60) {
-			w.plan(w.later(12*time.Second), &GenerationEvent{Kind: Released, Generation: n, Resource: f.Resource})
-		}
-	case *Verify:
-		n := f.Generation
-		switch {
-		case w.chance(85):
-			w.plan(w.later(time.Second), &GenerationEvent{Kind: Verified, Generation: n})
-		case w.chance(80):
-			w.plan(w.later(time.Second), &GenerationEvent{Kind: Refused, Generation: n, Reason: "holds none"})
-		}
-	case *SignalWorker:
-		n, k := f.Generation, f.Worker
-		if f.Signal != sigOther && w.chance(80) {
-			w.death(n, k, w.later(8*time.Second), Status{Code: w.r.IntN(3)})
-		}
-	case *KillWorker:
-		n, k := f.Generation, f.Worker
-		if !w.undying[n] {
-			w.death(n, k, w.later(50*time.Millisecond), Status{Signal: 9})
-		}
-	case *Kill:
-		n := f.Generation
-		if !w.undying[n] {
-			w.strays[n] = false
-			for k := range w.cfg.Workers {
-				if b := w.bodies[name{n, k}]; b != nil && b.alive {
-					w.death(n, k, w.later(50*time.Millisecond), Status{Signal: 9})
-				}
-			}
-			w.plan(w.later(60*time.Millisecond), &GenerationEvent{Kind: Swept, Generation: n})
-		}
-	case *Drain:
-		n := f.Generation
-		at := w.now
-		if w.chance(50) {
-			at = w.later(20 * time.Millisecond)
-			w.plan(at, &GenerationEvent{Kind: Busy, Generation: n, Reason: "3 connections open"})
-		}
-		if w.chance(70) {
-			w.plan(at+w.later(20*time.Second)-w.now, &GenerationEvent{Kind: Drained, Generation: n, Reason: "its connections are idle"})
-		}
-	case *Aim:
-		n := f.Generation
-		if f.Share < Full && w.chance(15) {
-			w.plan(w.later(10*time.Second), &GenerationEvent{Kind: CheckFailed, Generation: n, Reason: "the check exited with status 1"})
-		}
-	case *Sweep:
-		n := f.Generation
-		if !w.strays[n] {
-			w.plan(w.later(50*time.Millisecond), &GenerationEvent{Kind: Swept, Generation: n})
-		} else if w.chance(50) {
-			w.plan(w.later(3*time.Second), &GenerationEvent{Kind: Swept, Generation: n})
-		}
-	case *SweepAll:
-		if w.chance(70) {
-			w.plan(w.later(4*time.Second), &ContainerEvent{Kind: NothingLeft})
-		}
-	case *KillAll:
-		if w.chance(90) {
-			w.plan(w.later(time.Second), &ContainerEvent{Kind: NothingLeft})
-		}
-	}
-}
-
-// user does something that nobody asked for, at any time: requests, signals,
-// and events that come late, twice, or for a generation that never was.
-func (w *world) user() Event {
-	switch k := w.r.IntN(20); {
-	case k < 11:
-		w.nextID++
-		r := Request{ID: w.nextID}
-		if w.chance(20) {
-			r.Command = []string{string(rune('a' + w.r.IntN(3)))}
-		}
-		if w.chance(5) {
-			r.Canary = []Canary{{2500, time.Second}, {5000, 3 * time.Second}}
-		}
-		if w.chance(10) {
-			r.Strategy = Strategy(w.r.IntN(4))
-		}
-		if w.chance(5) {
-			r.Command, r.Again, r.Force = nil, true, w.chance(50)
-		}
-		if w.chance(20) {
-			r.Timeout = time.Duration(1+w.r.IntN(20)) * time.Second
-		}
-		return &ContainerEvent{Kind: Swap, Request: r}
-	case k < 12:
-		return &ContainerEvent{Kind: Swap} // by signal
-	case k < 13:
-		w.nextID++
-		return &ContainerEvent{Kind: Rollback + ContainerKind(w.r.IntN(2)), Request: Request{ID: w.nextID}}
-	case k < 16:
-		return &ContainerEvent{Kind: Forward, Signal: sigOther}
-	case k < 17 && w.chance(25):
-		return &ContainerEvent{Kind: Stop}
-	case k < 18:
-		return &ContainerEvent{Kind: []ContainerKind{Tick, Prepared}[w.r.IntN(2)], Reason: "stray event"}
-	default:
-		kinds := []GenerationKind{Started, Ready, Never, Verified, Refused, Swept, Extend, Ping, Drained, Busy, CheckFailed, Note, ReadyFor, Released, Joined}
-		return &GenerationEvent{Kind: kinds[w.r.IntN(len(kinds))], Generation: w.r.IntN(w.c.last + 2), Worker: w.r.IntN(w.cfg.Workers + 1), Reason: "stray event", Resource: "a"}
-	}
 }
 
 // advance brings the next thing about: an event of the agenda or the machine's
