@@ -20,9 +20,9 @@ const (
 )
 
 // prepare runs the hook before a swap to a generation and posts how it went.
-func (i *Init) prepare(generation int) {
+func (i *Init) prepare(number, generation int) {
 	command, err := i.preSwap(generation)
-	e := &swap.ContainerEvent{Kind: swap.Prepared, Command: command}
+	e := &swap.ContainerEvent{Kind: swap.Prepared, Swap: number, Command: command}
 	if err != nil {
 		e.Reason = err.Error()
 	}

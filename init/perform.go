@@ -25,7 +25,7 @@ func named(n int) string { return "generation " + itoa(n) }
 func (i *Init) perform(f swap.Effect) {
 	switch f := f.(type) {
 	case *swap.Prepare:
-		go i.prepare(f.Generation)
+		go i.prepare(f.Swap, f.Generation)
 	case *swap.Start:
 		i.start(f)
 	case *swap.SignalWorker:

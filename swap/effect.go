@@ -8,8 +8,9 @@ type Effect interface{ effect() }
 // EveryWorker is the Worker of an effect that is for all of a generation.
 const EveryWorker = -1
 
-// Prepare: a swap to Generation begins, do what comes before it. Answer: Prepared.
-type Prepare struct{ Generation int }
+// Prepare: a swap to Generation begins, do what comes before it. Answer: Prepared, with
+// the same Swap.
+type Prepare struct{ Swap, Generation int }
 
 // Sockets says which listening sockets a generation is given.
 type Sockets uint8

@@ -79,7 +79,7 @@ type ContainerKind uint8
 
 const (
 	Swap        ContainerKind = iota // a request for a swap; Request
-	Prepared                         // what comes before a swap is done; Reason if it failed, Command if it named one
+	Prepared                         // what comes before Swap is done; Reason if it failed, Command if it named one
 	Rollback                         // the traffic is to go back to the predecessor; Request.ID
 	Promote                          // the canary or the keep is to end well now; Request.ID
 	Stop                             // the container is to stop
@@ -97,6 +97,7 @@ func (k ContainerKind) String() string { return containerKinds[k] }
 // Kind.
 type ContainerEvent struct {
 	Kind    ContainerKind
+	Swap    int
 	Request Request
 	Signal  Signal
 	Reason  string
@@ -108,6 +109,7 @@ func (e *ContainerEvent) event() {}
 func (e *ContainerEvent) String() string {
 	var l line
 	l.word(e.Kind.String())
+	l.number("swap", e.Swap)
 	l.number("id", int(e.Request.ID))
 	l.words("command", e.Request.Command)
 	l.duration("timeout", e.Request.Timeout)

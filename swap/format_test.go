@@ -147,6 +147,8 @@ func (e *ContainerEvent) set(p pair) error {
 		return number(&e.Signal, p.value)
 	case "reason":
 		e.Reason = p.value
+	case "swap":
+		return number(&e.Swap, p.value)
 	case "hook":
 		e.Command = append(e.Command, p.value)
 	default:
@@ -157,10 +159,10 @@ func (e *ContainerEvent) set(p pair) error {
 
 // The names of the values of a configuration or an effect that are numbers in Go.
 var (
-	strategyNames = []string{"", "overlap", "handover", "replace"}
+	strategyNames = append([]string{""}, StrategyNames()...)
 	respawnNames  = []string{"", "on-failure", "always"}
 	socketNames   = []string{"", "own", "shared"}
-	phaseNames    = []string{"running", "delaying", "stopping", "sweeping", "over"}
+	phaseNames    = []string{"running", "delaying", "stopping", "sweeping", "killing", "over"}
 )
 
 func parseConfig(c *Config, line string) error {
@@ -230,7 +232,7 @@ func TestEventsAreReadStrictly(t *testing.T) {
 	for _, line := range []string{
 		`exited generation=2 worker=1 status=3`, `exited generation=1 signal=9`, `ping generation=1 for=2s`,
 		`swap id=1 command="a b" command="\"" timeout=5s canary="2500/1s" canary="5000/3s" strategy=3 again force`,
-		`prepared reason="no" hook="x"`, `forward signal=10`, `tick`, `never generation=3 reason="closed\nit"`,
+		`prepared swap=2 reason="no" hook="x"`, `forward signal=10`, `tick`, `never generation=3 reason="closed\nit"`,
 	} {
 		if e, err := parseEvent(line); err != nil {
 			t.Errorf("%s: %v", line, err)

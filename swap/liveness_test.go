@@ -37,6 +37,7 @@ type swapWaits struct {
 	stage         time.Duration // the longest stage of a canary
 	told          bool          // the container was told to stop
 	stopped       bool          // and its generations
+	prepared      int           // the latest that was asked for
 	killed        map[int]bool
 	killedAt      map[int]time.Duration
 }
@@ -101,7 +102,9 @@ func (c *checker) heard(e Event) {
 	case *ContainerEvent:
 		switch e.Kind {
 		case Prepared:
-			c.done(0, "prepared")
+			if e.Swap == c.swap.prepared {
+				c.done(0, "prepared")
+			}
 		case Stop:
 			c.done(0, "prepared")
 			if !c.swap.told && !c.sweeping {
@@ -125,6 +128,7 @@ func (c *checker) heard(e Event) {
 func (c *checker) promised(e Effect) {
 	switch e := e.(type) {
 	case *Prepare:
+		c.swap.prepared = e.Swap
 		c.expect(limit(c.cfg.PrepareTimeout), about{what: "prepared"})
 	case *Swapped:
 		c.done(0, "prepared")

@@ -30,6 +30,7 @@ type Machine struct {
 	by      time.Duration // the phase's deadline
 	gens    []*generation // not gone, oldest first
 	last    int           // number of the newest generation
+	swaps   int           // number of the newest swap that was prepared
 	active  *generation   // serves, or was the last that did
 	rollout rollout       // the swap that runs
 	queue   []Request     // asked for since it began

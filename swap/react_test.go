@@ -32,14 +32,14 @@ func (w *world) react(f Effect) {
 	}
 	switch f := f.(type) {
 	case *Prepare:
-		e := &ContainerEvent{Kind: Prepared}
+		e := &ContainerEvent{Kind: Prepared, Swap: f.Swap}
 		switch {
 		case w.chance(20):
 			e.Reason = "the hook failed"
 		case w.chance(20):
 			e.Command = []string{"hooked"}
 		}
-		w.plan(w.later(5*time.Second), e)
+		w.plan(w.later(40*time.Second), e) // too late, at times
 	case *Start:
 		w.lives(f.Generation, f.Worker)
 	case *Takedown:

@@ -44,7 +44,8 @@ func (m *Machine) begin(requests []Request) {
 	}
 	m.enter(preparing, m.after(m.cfg.PrepareTimeout), "a swap was asked for")
 	m.report(requests, Progress{Generation: m.last + 1, Stage: StageHook})
-	m.emit(&Prepare{Generation: m.last + 1})
+	m.swaps++
+	m.emit(&Prepare{Swap: m.swaps, Generation: m.last + 1})
 }
 
 // prepared is the end of what comes before a swap.

@@ -17,7 +17,9 @@ func (m *Machine) raisePromote(e *ContainerEvent) {
 }
 
 func (m *Machine) raisePrepared(e *ContainerEvent) {
-	m.raise(raised{kind: hooked, reason: e.Reason, command: e.Command})
+	if e.Swap == m.swaps { // else it comes too late, for a swap that did not wait for it
+		m.raise(raised{kind: hooked, reason: e.Reason, command: e.Command})
+	}
 }
 
 func (m *Machine) refuse(e *ContainerEvent) { m.answer(e.Request, 0, stopping) }
