@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/atomicfile"
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
@@ -180,6 +181,9 @@ func expandAll(command []string, generation int, fd func(string) (int, bool)) (a
 // (but for the first generation), else the command line's.
 func (i *Init) defaultCommand(number int, current []string) ([]string, error) {
 	if name := i.set.TargetFile; name != "" {
+		if err := atomicfile.Check(i.absolute(name)); err != nil {
+			return nil, fmt.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
+		}
 		data, err := i.readFile("SWAPINIT_TARGET_FILE", name)
 		if err == nil {
 			command, err := config.Target(data)
