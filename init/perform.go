@@ -11,6 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -141,7 +142,7 @@ func (i *Init) progress(f swap.Effect) {
 		what = "has the traffic"
 	case swap.StageCanary:
 		share = f.Share
-		what = "has " + control.Percent(share) + "% of new connections " + f.Reason
+		what = "has " + shares.Percent(share) + "% of new connections " + f.Reason
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
 		n, what = f.Other, string(f.Stage)+": "+f.Reason
 		if old := i.gens[n]; old != nil {

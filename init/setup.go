@@ -26,8 +26,11 @@ import (
 // Parsers are what config needs to know of the other packages to be strict.
 func Parsers() config.Parsers {
 	return config.Parsers{
-		Signal:     signals.Parse,
-		SignalName: signals.Name,
+		Signal:      signals.Parse,
+		SignalName:  signals.Name,
+		Uncatchable: signals.Uncatchable,
+		Strategies:  strategies,
+		Beside:      func(s string) bool { return strategy(s) == swap.Overlap },
 		Listen: func(s string) error {
 			_, err := listen.Parse(s)
 			return err
@@ -198,18 +201,6 @@ func (i *Init) machineConfig() swap.Config {
 		c.ReadyHint = "; the server must send READY=1 to NOTIFY_SOCKET"
 	}
 	return c
-}
-
-func strategy(name string) swap.Strategy {
-	switch name {
-	case "overlap":
-		return swap.Overlap
-	case "handover":
-		return swap.Handover
-	case "replace":
-		return swap.Replace
-	}
-	return swap.Default
 }
 
 // lateAfter is when the rest of the start is done. Until then the signals that

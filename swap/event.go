@@ -3,6 +3,8 @@ package swap
 import (
 	"fmt"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // Signal is a signal number, as in signal(7).
@@ -124,7 +126,7 @@ const (
 )
 
 // Full is all of the new connections, in the unit of Canary.Share.
-const Full = 10000
+const Full = shares.Full
 
 // Canary is one stage of a canary: a successor that has settled gets Share
 // hundredths of a percent of the new connections for so long.

@@ -2,12 +2,14 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/lines"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +26,7 @@ var ErrGone = errors.New("the init went away before it answered")
 // time limit but the init's own; anything else has 10 s. Errors: *NoInit when nobody could
 // be reached, ErrGone, or one that says what went wrong.
 func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
-	line := encodeRequest(req)
+	line := encode(&req)
 	if len(line)-1 > MaxLine {
 		return nil, errors.New("cannot send request: " + strconv.Itoa(len(line)-1) + " bytes, accepted are up to " + strconv.Itoa(MaxLine))
 	}
@@ -40,9 +42,9 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		f.SetDeadline(time.Time{})
 	}
 	// Also after a failed write: an init that turns us away says why and closes.
-	in := lineReader{r: f, max: maxAnswer}
+	in := lines.Reader{From: f, Max: maxAnswer}
 	for {
-		line, err := in.next()
+		line, err := in.Next()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, errors.New("the init did not answer within " + answerTime.String())
@@ -51,7 +53,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
 			return nil, ErrGone
 		case err != nil:
-			return nil, errors.New("cannot read answer: " + err.Error())
+			return nil, fmt.Errorf("cannot read answer: %w", err)
 		}
 		e, r, err := decodeAnswer(line)
 		switch {

@@ -55,7 +55,7 @@ func Listen(setting string, pid, ownUid int) (*Server, error) {
 	if name == "" {
 		inode, err := pidNamespace()
 		if err != nil {
-			return nil, errors.New("cannot name control socket: " + err.Error() + ", set SWAPINIT_CONTROL to off, an absolute path or @name")
+			return nil, fmt.Errorf("cannot name control socket: %w, set SWAPINIT_CONTROL to off, an absolute path or @name", err)
 		}
 		name = autoName(inode, pid)
 	}

@@ -143,23 +143,6 @@ func TestLinesAreBounded(t *testing.T) {
 	}
 }
 
-func TestEscape(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain äöü 漢字 �":      "plain äöü 漢字 �",
-		"a\nswapinit: fake":   `a\nswapinit: fake`,
-		"\x1b]0;title\a":      `\x1b]0;title\a`,
-		"c1 \u009b2J del\x7f": `c1 \u009b2J del\x7f`,
-		"bad \xff\xc3(":       `bad \xff\xc3(`,
-		"\u202eevil\u2028":    `\u202eevil\u2028`,
-		`back\slash`:          `back\slash`,
-		"":                    "",
-	} {
-		if got := Escape(in); got != want {
-			t.Errorf("Escape(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestColors(t *testing.T) {
 	env := func(kv ...string) func(string) string {
 		return func(k string) string {
