@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/lines"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,7 +89,7 @@ func dial(addr string, deadline time.Time) (*os.File, error) {
 
 // connect ends with a socket that does not block.
 func connect(fd int, addr string, deadline time.Time) error {
-	if len(addr) > 107 && !strings.HasPrefix(addr, "@") {
+	if len(addr) > unixname.MaxPath && !strings.HasPrefix(addr, "@") {
 		return errors.New("the path is too long")
 	}
 	for {
@@ -124,7 +125,7 @@ func connect(fd int, addr string, deadline time.Time) error {
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
 func checkServer(fd int, addr string) error {
-	inode, err := pidNamespace()
+	inode, err := unixname.PidNamespace()
 	if err != nil {
 		return nil // a name that was looked up in /proc does not come here
 	}
