@@ -52,8 +52,7 @@ func newInit(o Options) (*Init, error) {
 	if i.workers == 0 { // auto
 		i.workers = cpu.Allowed()
 	}
-	level, _ := logline.ParseLevel(s.Log) // config has checked it
-	i.log = logline.New(logline.Options{Level: level, JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
+	i.log = logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
 
 	var err error
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
@@ -62,7 +61,7 @@ func newInit(o Options) (*Init, error) {
 	if err := i.open(); err != nil {
 		return i, err
 	}
-	i.environ = baseEnviron(o.Environ)
+	i.environ = listen.Scrub(o.Environ)
 	i.leaveDir()
 	if os.Getpid() != 1 {
 		// Orphans below us come to us, as they come to PID 1.

@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/swapinit/swapinit/internal/unixname"
 )
 
 const (
 	minGenerations = 2 // a swap needs two
 	maxGenerations = 1000
 	maxWorkers     = 256
-	maxSocketName  = 107 // sun_path less its NUL, unix(7)
 )
 
 // check is what one value's syntax does not tell: enums, ranges, the values
@@ -114,7 +115,7 @@ func controlAddress(s string) bool {
 	switch {
 	case s == "auto" || s == "off":
 		return true
-	case len(s) > maxSocketName:
+	case len(s) > unixname.MaxPath:
 		return false
 	}
 	return len(s) > 1 && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')

@@ -49,7 +49,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.apply(s)
+	f.apply(s, l.row("SWAPINIT_LOG").oneOf)
 	if err := l.check(s); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,9 @@
 package logline
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fatih/color"
@@ -35,23 +34,8 @@ const (
 // Levels are the names of the levels in order, as SWAPINIT_LOG accepts them.
 var Levels = [...]string{"error", "warn", "info", "debug"}
 
-// String is the level's name.
-func (l Level) String() string {
-	if int(l) < len(Levels) {
-		return Levels[l]
-	}
-	return "debug"
-}
-
-// ParseLevel is the level of that name.
-func ParseLevel(s string) (Level, error) {
-	for i, name := range Levels {
-		if s == name {
-			return Level(i), nil
-		}
-	}
-	return 0, errors.New("cannot use log level " + strconv.Quote(s) + ", accepted: " + strings.Join(Levels[:], ", "))
-}
+// ParseLevel is the level of that name, Error for any other.
+func ParseLevel(s string) Level { return Level(max(slices.Index(Levels[:], s), 0)) }
 
 // Fields are what a line is about; zero values are left out.
 type Fields struct {
@@ -94,7 +78,7 @@ func appendJSON(b []byte, now time.Time, level Level, event, message string, f F
 	b = append(b, `{"time":"`...)
 	b = now.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","level":"`...)
-	b = append(b, level.String()...)
+	b = append(b, Levels[level]...)
 	b = append(b, `","event":`...)
 	b = json.AppendString(b, event, maxEvent)
 	if f.Generation != 0 {

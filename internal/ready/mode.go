@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Kind is the source of readiness that a Mode asks for.
@@ -199,9 +201,5 @@ func parseHost(s string, port uint64) (none netip.AddrPort, err error) {
 
 // quote makes untrusted text fit for one line of a message.
 func quote(s string) string {
-	const limit = 100
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "…"
-	}
-	return strconv.Quote(s)
+	return text.Quote(s, 100)
 }
