@@ -6,6 +6,7 @@ package atomicfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -64,25 +65,41 @@ func create(dir string) (f *os.File, err error) {
 	return f, err
 }
 
-// Check returns an error when somebody else has put the file, or a symbolic link
-// to it, into a directory that everybody can write to and that has the sticky
-// bit: in /tmp they could be the first. In any other directory, whoever may write
-// there is trusted. A file that does not exist is no error; one that has passed
-// cannot be replaced by others before it is read.
-func Check(name string) error {
+// Read returns what the regular file at name holds, at most this many bytes. It
+// refuses one that somebody else has put into a directory that everybody can write
+// to and that has the sticky bit, as /tmp: they may just have been the first. In
+// any other directory, whoever may write there is trusted, and so is whoever could
+// mount the file. It does not wait for a FIFO.
+func Read(name string, most int64) ([]byte, error) {
 	name, err := behind(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Lstat(name, &st); err != nil {
-		return nil // whoever opens it will say so
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
 	}
-	return ours(name, st.Uid)
+	defer f.Close()
+	// Of the file that is open: its name may be another's by now.
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &st); err != nil {
+		return nil, err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, errors.New("not a regular file")
+	case st.Size > uint64(most):
+		return nil, fmt.Errorf("it has %d bytes, accepted are at most %d", st.Size, most)
+	case st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0:
+		if err := trust(name, st.Uid); err != nil {
+			return nil, err
+		}
+	}
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // behind follows the links that name ends in to the file, which need not exist.
-// A link that Check would refuse is an error: not even the kernel follows it
+// One that Read would not trust is an error: not even the kernel follows it
 // (fs.protected_symlinks in proc_sys_fs(5)), but only where that is switched on.
 func behind(name string) (string, error) {
 	for range maxLinks {
@@ -90,7 +107,7 @@ func behind(name string) (string, error) {
 		if err := unix.Lstat(name, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK {
 			return name, nil
 		}
-		if err := ours(name, st.Uid); err != nil {
+		if err := trust(name, st.Uid); err != nil {
 			return "", err
 		}
 		to, err := os.Readlink(name)
@@ -105,8 +122,8 @@ func behind(name string) (string, error) {
 	return "", unix.ELOOP
 }
 
-// ours is an error where the owner of what name is, uid, must not be believed.
-func ours(name string, uid uint32) error {
+// trust is an error where uid, who has made what name is, must not be believed.
+func trust(name string, uid uint32) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir(name), &st); err != nil {
 		return err

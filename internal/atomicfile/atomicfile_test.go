@@ -121,7 +121,28 @@ func TestWriteThroughLinks(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/file", []byte("12345"), 0o644), os.Symlink("file", dir+"/link"), syscall.Mkfifo(dir+"/fifo", 0o600), os.Symlink("absent", dir+"/dangling"))
+	for _, c := range []struct {
+		name string
+		most int64
+		want string
+	}{
+		{"file", 5, ""}, {"link", 6, ""}, {"file", 4, "5 bytes"}, {"fifo", 5, "not a regular file"}, {".", 5, "not a regular file"},
+		{"absent", 5, "no such file"}, {"dangling", 5, "no such file"}, {"file/below", 5, "not a directory"},
+	} {
+		got, err := Read(dir+"/"+c.name, c.most)
+		if c.want == "" && (string(got) != "12345" || err != nil) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+	if _, err := Read(dir+"/dangling", 5); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("dangling: %v", err)
+	}
+}
+
+func TestReadTheirs(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("only root can give files away")
 		return
@@ -131,10 +152,8 @@ func TestCheck(t *testing.T) {
 	for _, dir := range []string{sticky, plain} {
 		must(t, os.WriteFile(dir+"/ours", nil, 0o644), os.WriteFile(dir+"/theirs", nil, 0o644), chown(dir+"/theirs"),
 			os.Symlink("ours", dir+"/link"), chown(dir+"/link"), os.Symlink("theirs", dir+"/to theirs"))
-		for name, good := range map[string]bool{
-			"ours": true, "missing": true, "missing/too": true, "theirs": dir == plain, "link": dir == plain, "to theirs": dir == plain,
-		} {
-			if err := Check(dir + "/" + name); (err == nil) != good {
+		for name, good := range map[string]bool{"ours": true, "theirs": dir == plain, "link": dir == plain, "to theirs": dir == plain} {
+			if _, err := Read(dir+"/"+name, 0); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "belongs to uid 65534") {
 				t.Errorf("%s/%s: %v", dir, name, err)
 			}
 		}
@@ -144,9 +163,15 @@ func TestCheck(t *testing.T) {
 		t.Error("a stranger's link was followed")
 	}
 	wantText(t, sticky+"/ours", "")
-	must(t, Write(sticky+"/theirs", []byte("x")), Check(sticky+"/theirs"))
+	must(t, Write(sticky+"/theirs", []byte("x")))
+	if text, err := Read(sticky+"/theirs", 1); string(text) != "x" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
 	// Who owns the directory can do in there whatever they want.
-	must(t, os.Lchown(sticky, stranger, stranger), os.WriteFile(sticky+"/theirs", nil, 0o644), chown(sticky+"/theirs"), Check(sticky+"/theirs"))
+	must(t, os.Lchown(sticky, stranger, stranger), os.WriteFile(sticky+"/theirs", nil, 0o644), chown(sticky+"/theirs"))
+	if _, err := Read(sticky+"/theirs", 1); err != nil {
+		t.Error(err)
+	}
 }
 
 // In a mount namespace of its own: a file that is a mount cannot be replaced, and
@@ -178,6 +203,10 @@ func TestMounts(t *testing.T) {
 		done <- err
 		done <- unix.Mount(dir+"/target", dir+"/target", "", unix.MS_BIND, "")
 		done <- Write(dir+"/target", []byte("new"))
+		// Who could mount a stranger's file could have made it ours as well.
+		done <- errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), chown(dir+"/target"))
+		_, err = Read(dir+"/target", 3)
+		done <- err
 	}()
 	must(t, <-done)
 	must(t, <-done)
@@ -188,5 +217,9 @@ func TestMounts(t *testing.T) {
 	must(t, <-done)
 	if err := <-done; !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "mount the directory") {
 		t.Errorf("a mount: %v", err)
+	}
+	must(t, <-done)
+	if err := <-done; err != nil {
+		t.Errorf("what is mounted: %v", err)
 	}
 }
