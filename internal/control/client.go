@@ -125,7 +125,7 @@ func connect(fd int, addr string, deadline time.Time) error {
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
 func checkServer(fd int, addr string) error {
-	inode, err := unixname.PidNamespace()
+	inode, err := pidNamespace()
 	if err != nil {
 		return nil // a name that was looked up in /proc does not come here
 	}

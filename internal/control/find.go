@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/swapinit/swapinit/internal/unixname"
 )
 
 // NoInit is the error of Find and Do when there is nobody to talk to.
@@ -30,7 +28,7 @@ func Find(setting string) (string, error) {
 	if name != "" {
 		return name, nil
 	}
-	inode, err := unixname.PidNamespace()
+	inode, err := pidNamespace()
 	var text []byte
 	if err == nil {
 		text, err = os.ReadFile("/proc/net/unix")
@@ -51,7 +49,7 @@ func Find(setting string) (string, error) {
 // listening picks from the text of /proc/net/unix (proc_net(5)) the automatic
 // names of one pid namespace that somebody listens on. Connections that
 // were accepted bear the listener's name too, but not its flag.
-func listening(text string, inode string) (names []string) {
+func listening(text string, inode uint64) (names []string) {
 	const acceptCon, stream = 1 << 16, "0001" // __SO_ACCEPTCON, SOCK_STREAM
 	for _, line := range strings.Split(text, "\n") {
 		// Num RefCount Protocol Flags Type St Inode Path
@@ -71,7 +69,7 @@ func listening(text string, inode string) (names []string) {
 }
 
 // autoPid is the pid that belongs to an automatic name of this pid namespace.
-func autoPid(name string, inode string) (pid int, ok bool) {
+func autoPid(name string, inode uint64) (pid int, ok bool) {
 	rest, ok := strings.CutPrefix(name, autoName(inode, 1))
 	if !ok {
 		return 0, false

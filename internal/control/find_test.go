@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/swapinit/swapinit/internal/unixname"
 )
 
 const unixTable = `Num       RefCount Protocol Flags    Type St Inode Path
@@ -34,26 +32,26 @@ const unixTable = `Num       RefCount Protocol Flags    Type St Inode Path
 `
 
 func TestListening(t *testing.T) {
-	for inode, want := range map[string]string{
-		"4026531836":  "[@swapinit/4026531836 @swapinit/4026531836/77]",
-		"40265318360": "[@swapinit/40265318360]",
-		"402653183":   "[]",
+	for inode, want := range map[uint64]string{
+		4026531836:  "[@swapinit/4026531836 @swapinit/4026531836/77]",
+		40265318360: "[@swapinit/40265318360]",
+		402653183:   "[]",
 	} {
 		if got := listening(unixTable, inode); fmt.Sprint(got) != want {
-			t.Errorf("%s: got %v, want %s", inode, got, want)
+			t.Errorf("%d: got %v, want %s", inode, got, want)
 		}
 	}
 }
 
 func FuzzListening(f *testing.F) {
-	f.Add(unixTable, "4026531836")
-	f.Add("a b c 00010000 0001 01 1 @swapinit/7\n", "7")
-	f.Fuzz(func(t *testing.T, table, inode string) {
+	f.Add(unixTable, uint64(4026531836))
+	f.Add("a b c 00010000 0001 01 1 @swapinit/7\n", uint64(7))
+	f.Fuzz(func(t *testing.T, table string, inode uint64) {
 		names := listening(table, inode)
 		for i, n := range names {
 			pid, ok := autoPid(n, inode)
 			if !ok || n != autoName(inode, pid) || !strings.Contains(table, n) {
-				t.Errorf("%q is no name of %s", n, inode)
+				t.Errorf("%q is no name of %d", n, inode)
 			}
 			if slices.Contains(names[:i], n) {
 				t.Errorf("twice: %q", names)
@@ -105,7 +103,7 @@ func TestFindReal(t *testing.T) {
 		}
 		return
 	}
-	inode, err := unixname.PidNamespace()
+	inode, err := pidNamespace()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +113,7 @@ func TestFindReal(t *testing.T) {
 			t.Fatalf("none: %v", err)
 		}
 		a := listenAt(t, setting)
-		if want := fmt.Sprintf("@swapinit/%s/%d", inode, os.Getpid()); a.Address() != want {
+		if want := fmt.Sprintf("@swapinit/%d/%d", inode, os.Getpid()); a.Address() != want {
 			t.Errorf("address %s, want %s", a.Address(), want)
 		}
 		serve(t, a, nil)
@@ -141,7 +139,7 @@ func TestFindReal(t *testing.T) {
 
 // Whoever takes the init's name first is not taken for the init.
 func TestImpostor(t *testing.T) {
-	inode, err := unixname.PidNamespace()
+	inode, err := pidNamespace()
 	if err != nil {
 		t.Skipf("no /proc: %v", err)
 	}

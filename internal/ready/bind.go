@@ -45,8 +45,7 @@ func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
 	}
 	// Abstract names belong to the network namespace, which containers can
 	// share with each other and with the host.
-	inode, _ := unixname.PidNamespace()
-	name := "@" + base + "-" + inode + "-" + random()
+	name := "@" + base + "-" + pidNamespace() + "-" + random()
 	fd, err := socket(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create notification socket: %w", err)
@@ -148,4 +147,13 @@ func random() string {
 		b = uint64(time.Now().UnixNano())
 	}
 	return strconv.FormatUint(b, 16)
+}
+
+// pidNamespace returns the inode of our pid namespace, see namespaces(7).
+func pidNamespace() string {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return "0"
+	}
+	return strings.Trim(link, "pid:[]")
 }

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,7 +82,7 @@ func TestBindAbstract(t *testing.T) {
 	if a.Address()[0] != '@' || a.Address() == b.Address() {
 		t.Errorf("addresses %q and %q", a.Address(), b.Address())
 	}
-	if ns, _ := unixname.PidNamespace(); !strings.Contains(a.Address(), "-"+ns+"-") || ns == "" || strings.Trim(ns, "0123456789") != "" {
+	if ns := pidNamespace(); !strings.Contains(a.Address(), "-"+ns+"-") || ns == "" || strings.Trim(ns, "0123456789") != "" {
 		t.Errorf("address %q lacks the pid namespace %q", a.Address(), ns)
 	}
 	messages := make(chan Message, 1)

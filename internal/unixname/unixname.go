@@ -1,12 +1,9 @@
-// Package unixname is about the names of Unix sockets: what belongs to nobody any
-// more at a path, and whose an abstract name is.
+// Package unixname tells whether the path of a Unix socket belongs to anybody.
 package unixname
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,19 +53,4 @@ func RefuseLive(path string, kind int) error {
 		return nil
 	}
 	return fmt.Errorf("find out whether somebody listens on it: %w", err)
-}
-
-// PidNamespace is the inode of our own pid namespace (namespaces(7)), in digits.
-// Abstract names are shared by a network namespace, which a container may share
-// with others and with its host; the inode tells whose name it is.
-func PidNamespace() (string, error) {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	inode := strings.TrimSuffix(strings.TrimPrefix(link, "pid:["), "]")
-	if err == nil && (inode == "" || strings.Trim(inode, "0123456789") != "") {
-		err = fmt.Errorf("cannot read /proc/self/ns/pid: %q", link)
-	}
-	if err != nil {
-		return "", err
-	}
-	return inode, nil
 }
