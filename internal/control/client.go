@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,7 +123,7 @@ func connect(fd int, addr string, deadline time.Time) error {
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
 func checkServer(fd int, addr string) error {
-	inode, err := pidNamespace()
+	inode, err := procnet.Namespace("pid")
 	if err != nil {
 		return nil // a name that was looked up in /proc does not come here
 	}
