@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/lines"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -125,7 +126,7 @@ func connect(fd int, addr string, deadline time.Time) error {
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
 func checkServer(fd int, addr string) error {
-	inode, err := pidNamespace()
+	inode, err := procnet.Namespace("pid")
 	if err != nil {
 		return nil // a name that was looked up in /proc does not come here
 	}

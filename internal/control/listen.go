@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -54,7 +55,7 @@ func Listen(setting string, pid, ownUid int) (*Server, error) {
 		return nil, err
 	}
 	if name == "" {
-		inode, err := pidNamespace()
+		inode, err := procnet.Namespace("pid")
 		if err != nil {
 			return nil, fmt.Errorf("cannot name control socket: %w, set SWAPINIT_CONTROL to off, an absolute path or @name", err)
 		}
@@ -145,26 +146,13 @@ func (s *Server) unlink() {
 	}
 }
 
-// autoName is the abstract name of the init with this pid.
+// autoName is the abstract name of the init with this pid. Abstract names are
+// shared by a network namespace, which a container may share with its host; the
+// inode of the pid namespace tells whose name it is.
 func autoName(inode uint64, pid int) string {
 	name := namePrefix + strconv.FormatUint(inode, 10)
 	if pid != 1 {
 		name += "/" + strconv.Itoa(pid)
 	}
 	return name
-}
-
-// pidNamespace is the inode of our own pid namespace (namespaces(7)). Abstract
-// names are shared by a network namespace, which a container may share with its
-// host; the inode tells whose name it is.
-func pidNamespace() (uint64, error) {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return 0, err
-	}
-	number, ok := strings.CutPrefix(link, "pid:[")
-	if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); ok && err == nil {
-		return n, nil
-	}
-	return 0, errors.New("cannot read /proc/self/ns/pid: " + strconv.Quote(link))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +46,8 @@ func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
 	}
 	// Abstract names belong to the network namespace, which containers can
 	// share with each other and with the host.
-	name := "@" + base + "-" + pidNamespace() + "-" + random()
+	inode, _ := procnet.Namespace("pid") // 0 without /proc
+	name := "@" + base + "-" + strconv.FormatUint(inode, 10) + "-" + random()
 	fd, err := socket(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create notification socket: %w", err)
@@ -147,13 +149,4 @@ func random() string {
 		b = uint64(time.Now().UnixNano())
 	}
 	return strconv.FormatUint(b, 16)
-}
-
-// pidNamespace returns the inode of our pid namespace, see namespaces(7).
-func pidNamespace() string {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return "0"
-	}
-	return strings.Trim(link, "pid:[]")
 }

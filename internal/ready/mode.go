@@ -41,14 +41,6 @@ type Mode struct {
 	Text    string         // as configured
 }
 
-// String returns the setting as it was written.
-func (m Mode) String() string {
-	if m.Text == "" {
-		return "auto"
-	}
-	return m.Text
-}
-
 // Address returns the address that a tcp:// or http:// probe connects to, and
 // false for every other kind.
 func (m Mode) Address() (netip.AddrPort, bool) {

@@ -122,7 +122,7 @@ var rules = []rule{
 // leaves have no state and import no package of ours. What several packages need
 // is there once.
 var leaves = []string{
-	"internal/atomicfile", "internal/json", "internal/lines", "internal/shares", "internal/text", "internal/unixname",
+	"internal/atomicfile", "internal/json", "internal/lines", "internal/procnet", "internal/shares", "internal/text", "internal/unixname",
 }
 
 // mayImport is the layout: who may import whom within the module.
@@ -290,6 +290,8 @@ func TestRules(t *testing.T) {
 		{"swap/a.go", "package swap\nimport _ \"" + module + "/signals\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/internal/listen\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/init\"", "import against the layout"},
+		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/internal/procnet\"", ""},
+		{"internal/procnet/a.go", "package procnet\nimport _ \"" + module + "/internal/listen\"", "import against the layout"},
 		{"init/a.go", "package pid1\nimport _ \"" + module + "/cmd/swapinit\"", "import against the layout"},
 		{"init/a.go", "package pid1\nimport _ \"" + module + "/internal/listen\"", ""},
 		{"internal/control/a.go", "package control\nimport _ \"" + module + "/internal/json\"", ""},
