@@ -31,7 +31,7 @@ func (i *Init) answer(c control.Call) {
 	case control.VerbStop:
 		// The client may be among those that are stopped: it is answered first.
 		c.Done(control.Reply{OK: true})
-		i.happened(swap.Stop, 0, "")
+		i.step(&swap.ContainerEvent{Kind: swap.Stop})
 	case control.VerbVersion:
 		c.Done(control.Reply{OK: true, Version: i.opt.Version})
 	default:
@@ -64,7 +64,7 @@ func (i *Init) askSwap(c control.Call) {
 }
 
 // ask passes on what the machine answers.
-func (i *Init) ask(c control.Call, kind swap.Kind, r swap.Request) {
+func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
 	i.lastCall++
 	r.ID = i.lastCall
 	if c.Swap.NoWait {
@@ -72,7 +72,7 @@ func (i *Init) ask(c control.Call, kind swap.Kind, r swap.Request) {
 	} else {
 		i.calls[r.ID] = c
 	}
-	i.step(swap.Event{Kind: kind, Request: r})
+	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
 }
 
 // unhealthy is why the container is not healthy, "" if it is.

@@ -59,16 +59,16 @@ func newGeneration(number, workers int) *generation {
 }
 
 // start starts a worker, and with its first one the generation.
-func (i *Init) start(f swap.Effect) {
+func (i *Init) start(f *swap.Start) {
 	g := i.gens[f.Generation]
 	cautious := false
 	if g == nil {
 		g = newGeneration(f.Generation, i.workers)
 		g.canary = f.Canary
-		cautious = f.Careful
-		g.together = f.Together
+		cautious = f.Sockets == swap.OwnSockets
+		g.together = f.Sockets == swap.SharedSockets
 		g.source.words, g.source.current = f.Command, i.current
-		if other := i.recordOf(f.Other); f.Again && other != nil {
+		if other := i.recordOf(f.Like); other != nil {
 			g.source = other.source
 		}
 		i.gens[f.Generation] = g
@@ -121,14 +121,19 @@ func (g *generation) ended() bool {
 
 // close gives back what belongs to the generation. It may be called again.
 func (g *generation) close() {
-	if g.stopDrain != nil {
-		g.stopDrain()
-	}
+	g.endDrain()
 	if g.sweeper != nil {
 		g.sweeper.stop()
 	}
 	for _, w := range g.all() {
 		w.close()
+	}
+}
+
+// endDrain ends the watch of its connections, if there is one.
+func (g *generation) endDrain() {
+	if g.stopDrain != nil {
+		g.stopDrain()
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 // prepare runs the hook before a swap to a generation and posts how it went.
 func (i *Init) prepare(generation int) {
 	command, err := i.preSwap(generation)
-	e := swap.Event{Kind: swap.Prepared, Request: swap.Request{Command: command}}
+	e := &swap.ContainerEvent{Kind: swap.Prepared, Command: command}
 	if err != nil {
 		e.Reason = err.Error()
 	}
@@ -125,7 +125,7 @@ type hook struct {
 }
 
 // postSwap runs the hook after a swap, in the background, one after the other.
-func (i *Init) postSwap(f swap.Effect) {
+func (i *Init) postSwap(f *swap.Swapped) {
 	if len(i.set.PostSwap) == 0 || i.machine.Phase() != swap.Running {
 		return
 	}
@@ -134,7 +134,7 @@ func (i *Init) postSwap(f swap.Effect) {
 		return
 	}
 	h := hook{f.Generation, "SWAPINIT_RESULT=failed"}
-	if f.OK {
+	if f.Reason == "" {
 		h.result = "SWAPINIT_RESULT=ok"
 	}
 	i.hooks = append(i.hooks, h)

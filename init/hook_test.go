@@ -95,14 +95,14 @@ func TestPostSwap(t *testing.T) {
 	i := reaping(t)
 	file := filepath.Join(t.TempDir(), "file")
 	i.environ = []string{"PATH=" + os.Getenv("PATH"), "FILE=" + file}
-	i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
+	i.postSwap(&swap.Swapped{Generation: 2})
 	if i.hooking {
 		t.Error("a hook that is not set runs")
 	}
 	i.set.PostSwap = []string{"/bin/sh", "-c", `echo "$SWAPINIT_RESULT:$SWAPINIT_GENERATION" >> $FILE; sleep 0.0$SWAPINIT_GENERATION; echo end >> $FILE`}
-	i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
-	i.postSwap(swap.Effect{Op: swap.OpSwapped, Reason: "x"})
-	i.postSwap(swap.Effect{Op: swap.OpSwapped, Reason: "x", Generation: 3})
+	i.postSwap(&swap.Swapped{Generation: 2})
+	i.postSwap(&swap.Swapped{Reason: "x"})
+	i.postSwap(&swap.Swapped{Reason: "x", Generation: 3})
 	for i.hooking {
 		(<-i.posted)()
 	}
@@ -113,13 +113,13 @@ func TestPostSwap(t *testing.T) {
 	// However many swaps there are, few wait.
 	i.hooking = true
 	for range 3 * hooksMax {
-		i.postSwap(swap.Effect{Op: swap.OpSwapped, OK: true, Generation: 2})
+		i.postSwap(&swap.Swapped{Generation: 2})
 	}
 	if len(i.hooks) != hooksMax {
 		t.Errorf("%d wait, want %d", len(i.hooks), hooksMax)
 	}
 	// None when the container stops.
-	i.machine.Step(0, swap.Event{Kind: swap.Stop})
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Stop})
 	if i.nextHook(); i.hooking {
 		t.Error("a hook is run although the container stops")
 	}

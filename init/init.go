@@ -63,7 +63,7 @@ type Init struct {
 	unaimed   bool          // not everywhere yet: its target had no socket
 	check     func()        // stops the canary's check; nil: none runs
 	withheld  int           // target files being written
-	answers   []swap.Effect // replies that wait for them
+	answers   []*swap.Reply // replies that wait for them
 	hooks     []hook        // swaps after which the hook has still to run
 	hooking   bool          // it runs
 	ran       bool          // a generation's own program has run
@@ -133,7 +133,7 @@ func (i *Init) run() {
 	if len(i.set.Watch) > 0 {
 		go i.watch(watchEvery) // before the first child, which may be what changes them
 	}
-	i.happened(swap.Tick, 0, "")
+	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	for !i.exiting {
 		if at, armed := i.machine.Deadline(); armed {
 			timer.Reset(max(0, at-i.clock()))
@@ -146,7 +146,7 @@ func (i *Init) run() {
 		case sig := <-i.opt.Signals:
 			i.signal(sig.(syscall.Signal))
 		case <-timer.C:
-			i.happened(swap.Tick, 0, "")
+			i.step(&swap.ContainerEvent{Kind: swap.Tick})
 		}
 	}
 	close(i.over)
@@ -173,8 +173,8 @@ func (i *Init) step(e swap.Event) {
 }
 
 // happened is step for an event that has no more to it.
-func (i *Init) happened(k swap.Kind, generation int, reason string) {
-	i.step(swap.Event{Kind: k, Generation: generation, Reason: reason})
+func (i *Init) happened(k swap.GenerationKind, generation int, reason string) {
+	i.step(&swap.GenerationEvent{Kind: k, Generation: generation, Reason: reason})
 }
 
 // signal decides what a signal to swapinit means.
@@ -186,11 +186,11 @@ func (i *Init) signal(sig syscall.Signal) {
 	i.debug("signal", "got "+signals.Name(sig)+": "+kind.String(), 0, 0)
 	switch kind {
 	case signals.Swap:
-		i.happened(swap.Swap, 0, "")
+		i.step(&swap.ContainerEvent{Kind: swap.Swap})
 	case signals.Stop:
-		i.happened(swap.Stop, 0, "")
+		i.step(&swap.ContainerEvent{Kind: swap.Stop})
 	case signals.Forward:
-		i.step(swap.Event{Kind: swap.Forward, Signal: swap.Signal(forward)})
+		i.step(&swap.ContainerEvent{Kind: swap.Forward, Signal: swap.Signal(forward)})
 	case signals.Drop:
 	}
 }

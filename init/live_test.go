@@ -264,7 +264,7 @@ func TestFollowToTheEnd(t *testing.T) {
 	}
 	l := newLive(t, `trap 'exit 7' USR1; echo >&3; while :; do sleep 0.01; done`, nil)
 	_, end := l.follow()
-	l.inLoop(func() { l.step(swap.Event{Kind: swap.Forward, Signal: swap.Signal(syscall.SIGUSR1)}) })
+	l.inLoop(func() { l.step(&swap.ContainerEvent{Kind: swap.Forward, Signal: swap.Signal(syscall.SIGUSR1)}) })
 	if r := <-end; r.OK || r.Exit == nil || *r.Exit != 7 || r.Error != "generation 2 exited with status 7" {
 		t.Errorf("%+v", r)
 	}

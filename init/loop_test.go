@@ -40,7 +40,7 @@ func TestExitMap(t *testing.T) {
 		status swap.Status
 		want   int
 	}{{swap.Status{Signal: 15}, 0}, {swap.Status{Signal: 9}, 137}, {swap.Status{Code: 3}, 4}, {swap.Status{Code: 4}, 4}, {swap.Status{}, 0}} {
-		i.perform(swap.Effect{Op: swap.OpExit, Status: c.status})
+		i.perform(&swap.Exit{Status: c.status})
 		if !i.exiting || i.status != c.want {
 			t.Errorf("%v: exit %d, want %d", c.status, i.status, c.want)
 		}
@@ -84,14 +84,14 @@ func TestFirstGenerationFails(t *testing.T) {
 	i := reaping(t)
 	i.opt.Signals = make(chan os.Signal, 1)
 	i.set.Command, i.set.SwapCommand = []string{"/no/such/program"}, []string{"/bin/sh", "-c", "echo >&$SWAPINIT_READY_FD; exec sleep 1000"}
-	i.step(swap.Event{Kind: swap.Swap})
+	i.step(&swap.ContainerEvent{Kind: swap.Swap})
 	for i.machine.Active() != 2 {
 		(<-i.posted)()
 	}
 	if !i.serving {
 		t.Error("the control socket is not served")
 	}
-	i.step(swap.Event{Kind: swap.Stop})
+	i.step(&swap.ContainerEvent{Kind: swap.Stop})
 	for !i.exiting {
 		(<-i.posted)()
 	}
@@ -163,9 +163,9 @@ func TestHealth(t *testing.T) {
 	expect("generation 1 is stopping")
 	w.ended.Store(true)
 	expect("is to be started again")
-	i.machine.Step(0, swap.Event{Kind: swap.Swap})
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Swap})
 	expect("no generation is active")
-	i.machine.Step(0, swap.Event{Kind: swap.Stop})
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Stop})
 	expect("the container is stopping")
 }
 

@@ -24,101 +24,126 @@ func named(n int) string { return "generation " + itoa(n) }
 // perform does what the machine has decided. It never waits; what takes time
 // is done in a goroutine that posts its result.
 func (i *Init) perform(f swap.Effect) {
-	g := i.gens[f.Generation]
-	if g == nil && f.Op != swap.OpStart {
-		i.performForAll(f)
-		return
-	}
-	switch f.Op {
-	case swap.OpStart:
+	switch f := f.(type) {
+	case *swap.Prepare:
+		go i.prepare(f.Generation)
+	case *swap.Start:
 		i.start(f)
-	case swap.OpSignal:
-		if w := g.worker(f.Worker); w != nil {
+	case *swap.SignalWorker:
+		if w := i.worker(f.Generation, f.Worker); w != nil {
 			i.send(w, syscall.Signal(f.Signal))
 			if f.Resume {
 				resume(w)
 			}
 		}
-	case swap.OpKill:
-		i.kill(g, f.Reason)
-	case swap.OpKillWorker:
-		if w := g.worker(f.Worker); w != nil {
+	case *swap.KillWorker:
+		if w := i.worker(f.Generation, f.Worker); w != nil {
 			i.killWorker(w)
 		}
-	case swap.OpTakedown:
-		g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Takedown, Resource: f.Resource})
-	case swap.OpGo:
-		g.tellAll(f.Worker, channel.Message{Kind: channel.Go, Resource: f.Resource})
-	case swap.OpVerify:
-		go i.verify(g)
-	case swap.OpAim:
+	case *swap.Aim:
 		i.stopCheck()
-		i.steer(aim{f.Generation, f.Other, f.Share})
-		if f.Share < swap.Full && g.canary {
+		i.steer(aim{f.Generation, f.Rest, f.Share})
+		if g := i.gens[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
 			i.startCheck(g)
 		}
-	case swap.OpCutOver:
+	case *swap.CutOver:
 		i.stopCheck()
-		i.steer(aim{f.Generation, f.Other, swap.Full})
-		i.terminal.foreground(g.pid())
-		i.overtaken(g.number)
-	case swap.OpDrain:
-		i.drain(g)
-	case swap.OpSweep:
-		i.leaveSockets(g.number)
-		g.sweep(i)
-		g.over = true
-		i.tellFollowers(false)
-	case swap.OpForget:
-		i.forget(g)
-	case swap.OpTransition:
-		if f.From == swap.Draining && g.stopDrain != nil {
-			g.stopDrain()
+		i.steer(aim{f.Generation, f.Predecessor, swap.Full})
+		if g := i.gens[f.Generation]; g != nil {
+			i.terminal.foreground(g.pid())
 		}
-		i.debug("transition", named(f.Generation)+": "+f.From.String()+" -> "+f.To.String()+": "+f.Reason, f.Generation, g.pid())
-	default:
-		i.performForAll(f)
-	}
-}
-
-// performForAll performs the effects that are not for one generation, or whose
-// generation may be gone.
-func (i *Init) performForAll(f swap.Effect) {
-	switch f.Op {
-	case swap.OpPrepare:
-		go i.prepare(f.Generation)
-	case swap.OpProgress:
+		i.overtaken(f.Generation)
+	case *swap.Transition:
+		i.debug("transition", named(f.Generation)+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
+	case *swap.Progress:
 		i.progress(f)
-	case swap.OpSwapped:
+	case *swap.Swapped:
 		i.swapped(f)
-	case swap.OpReply:
-		if i.withheld > 0 {
-			i.answers = append(i.answers, f)
-		} else if call, ok := i.calls[f.ID]; ok {
-			delete(i.calls, f.ID)
-			if f.OK && call.Swap.Follow {
-				i.follow(call, f.Generation)
-				return
-			}
-			call.Done(control.Reply{OK: f.OK, Error: f.Reason, Generation: f.Generation})
-		}
-	case swap.OpSweepAll:
+	case *swap.Reply:
+		i.reply(f)
+	case *swap.SweepAll:
 		i.tellFollowers(true)
 		i.sweepAll()
-	case swap.OpKillAll:
+	case *swap.KillAll:
 		i.killAll()
-	case swap.OpExit:
+	case *swap.Exit:
 		i.exiting = true
 		i.status = f.Status.ExitCode()
 		// The map is for what a server says, not for a failure to start it.
 		if to, ok := i.set.ExitMap[i.status]; ok && i.ran {
 			i.status = to
 		}
+	default:
+		i.performFor(f)
 	}
 }
 
+// performFor performs what is for a generation as a whole.
+func (i *Init) performFor(f swap.Effect) {
+	switch f := f.(type) {
+	case *swap.Kill:
+		i.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
+	case *swap.Takedown:
+		i.with(f.Generation, func(g *generation) {
+			g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Takedown, Resource: f.Resource})
+		})
+	case *swap.Go:
+		i.with(f.Generation, func(g *generation) {
+			g.tellAll(f.Worker, channel.Message{Kind: channel.Go, Resource: f.Resource})
+		})
+	case *swap.Verify:
+		i.with(f.Generation, func(g *generation) { go i.verify(g) })
+	case *swap.Drain:
+		i.with(f.Generation, i.drain)
+	case *swap.EndDrain:
+		i.with(f.Generation, (*generation).endDrain)
+	case *swap.Sweep:
+		i.with(f.Generation, func(g *generation) {
+			i.leaveSockets(g.number)
+			g.sweep(i)
+			g.over = true
+			i.tellFollowers(false)
+		})
+	case *swap.Forget:
+		i.with(f.Generation, i.forget)
+	}
+}
+
+// with calls do with generation n, unless it is gone.
+func (i *Init) with(n int, do func(*generation)) {
+	if g := i.gens[n]; g != nil {
+		do(g)
+	}
+}
+
+// worker is that of generation n with index k, nil if there is none.
+func (i *Init) worker(n, k int) *worker {
+	if g := i.gens[n]; g != nil {
+		return g.worker(k)
+	}
+	return nil
+}
+
+// reply answers a client of the control socket.
+func (i *Init) reply(f *swap.Reply) {
+	if i.withheld > 0 {
+		i.answers = append(i.answers, f)
+		return
+	}
+	call, ok := i.calls[f.ID]
+	if !ok {
+		return
+	}
+	delete(i.calls, f.ID)
+	if f.Reason == "" && call.Swap.Follow {
+		i.follow(call, f.Generation)
+		return
+	}
+	call.Done(control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
+}
+
 // progress logs a stage, or tells it to the client that waits for the swap.
-func (i *Init) progress(f swap.Effect) {
+func (i *Init) progress(f *swap.Progress) {
 	pid, since, share := 0, time.Duration(0), 0
 	g := i.gens[f.Generation]
 	if g != nil {
@@ -142,29 +167,29 @@ func (i *Init) progress(f swap.Effect) {
 		what = "has the traffic"
 	case swap.StageCanary:
 		share = f.Share
-		what = "has " + shares.Percent(share) + "% of new connections " + f.Reason
+		what = "has " + shares.Percent(share) + "% of new connections " + f.Detail
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
-		n, what = f.Other, string(f.Stage)+": "+f.Reason
+		n, what = f.Other, string(f.Stage)+": "+f.Detail
 		if old := i.gens[n]; old != nil {
 			pid = old.pid()
 		}
 	case swap.StageHook:
 		what = "waits for the pre-swap hook"
 	case swap.StageBatch:
-		what = "has replaced " + f.Reason
+		what = "has replaced " + f.Detail
 	case swap.StageTakedown:
-		n, what = f.Other, "is to release "+f.Reason
+		n, what = f.Other, "is to release "+f.Detail
 	case swap.StageGo:
-		what = "may use " + f.Reason
+		what = "may use " + f.Detail
 	case swap.StageRespawn:
-		i.warn("respawn", named(n)+": "+f.Reason, n, 0)
+		i.warn("respawn", named(n)+": "+f.Detail, n, 0)
 		return
 	case swap.StageBack:
-		what = "has the traffic again: " + f.Reason
+		what = "has the traffic again: " + f.Detail
 	case swap.StageFailed:
-		what = "failed: " + f.Reason
+		what = "failed: " + f.Detail
 	case swap.StageHung:
-		i.warn("watchdog", named(n)+" "+f.Reason+" and gets ABRT", n, pid)
+		i.warn("watchdog", named(n)+" "+f.Detail+" and gets ABRT", n, pid)
 		return
 	}
 	message := named(n) + " " + what
@@ -180,15 +205,15 @@ func (i *Init) progress(f swap.Effect) {
 }
 
 // swapped notes how a swap ended.
-func (i *Init) swapped(f swap.Effect) {
+func (i *Init) swapped(f *swap.Swapped) {
 	time.AfterFunc(trimAfter, func() {
 		debug.FreeOSMemory() // what a swap has used lies idle until the next one
 		trim()
 	})
-	i.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.OK, Reason: f.Reason}
+	i.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
 	i.postSwap(f)
 	i.tellFollowers(false)
-	if !f.OK {
+	if f.Reason != "" {
 		message := "swap failed: " + f.Reason
 		if f.Generation != 0 {
 			message = "swap to " + named(f.Generation) + " failed: " + f.Reason

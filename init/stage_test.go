@@ -33,7 +33,7 @@ func TestStagesAreTold(t *testing.T) {
 		for _, s := range swap.Stages {
 			// Followers' part says done, and the machine tells nobody of back.
 			if s.Stage != swap.StageDone && s.Stage != swap.StageBack {
-				i.progress(swap.Effect{Op: swap.OpProgress, ID: 7, Generation: 2, Other: 1, Stage: s.Stage, Share: 100})
+				i.progress(&swap.Progress{ID: 7, Generation: 2, Other: 1, Stage: s.Stage, Share: 100})
 			}
 		}
 		c.Done(control.Reply{OK: true})

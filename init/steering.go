@@ -260,7 +260,7 @@ func (i *Init) leaveSockets(n int) {
 func (i *Init) drain(g *generation) {
 	stop := make(chan struct{})
 	g.stopDrain = sync.OnceFunc(func() { close(stop) })
-	say := func(k swap.Kind, reason string) {
+	say := func(k swap.GenerationKind, reason string) {
 		i.post(func() { i.happened(k, g.number, reason) })
 	}
 	go func() {

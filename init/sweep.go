@@ -124,7 +124,7 @@ func (i *Init) sweepAll() {
 		}
 	}
 	i.sweeping.Store(true)
-	i.newSweeper(&i.killing, i.leftovers, func() { i.happened(swap.NothingLeft, 0, "") })
+	i.newSweeper(&i.killing, i.leftovers, func() { i.step(&swap.ContainerEvent{Kind: swap.NothingLeft}) })
 }
 
 // leftovers finds all that is left of the container.

@@ -46,7 +46,7 @@ func (i *Init) release() {
 		return
 	}
 	for _, f := range i.answers {
-		i.performForAll(f)
+		i.reply(f)
 	}
 	i.answers = nil
 }

@@ -25,7 +25,7 @@ func (i *Init) watch(every time.Duration) {
 			i.post(func() {
 				if i.machine.Phase() == swap.Running {
 					i.info("watch", "watch: "+what+" changed, swapping", 0, 0)
-					i.happened(swap.Swap, 0, "")
+					i.step(&swap.ContainerEvent{Kind: swap.Swap})
 				}
 			})
 		}

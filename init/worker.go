@@ -65,9 +65,9 @@ func (w *worker) close() {
 
 // from passes on what w has caused; text is the Reason or the Resource. Once
 // another one has its place it has no say any more.
-func (i *Init) from(w *worker, k swap.Kind, text string, d time.Duration) {
+func (i *Init) from(w *worker, k swap.GenerationKind, text string, d time.Duration) {
 	if w.g.workers[w.index].Load() == w {
-		i.step(swap.Event{Kind: k, Generation: w.g.number, Worker: w.index, Reason: text, Resource: text, Duration: d, Status: w.g.status})
+		i.step(&swap.GenerationEvent{Kind: k, Generation: w.g.number, Worker: w.index, Reason: text, Resource: text, Duration: d, Status: w.g.status})
 	}
 }
 

@@ -85,7 +85,7 @@ func TestStaleWorker(t *testing.T) {
 	i := testInit(t)
 	old := testWorker(1)
 	i.gens[1] = old.g
-	i.machine.Step(0, swap.Event{Kind: swap.Tick})
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick})
 	now := &worker{g: old.g}
 	old.g.workers[0].Store(now)
 	i.said(old, lines, channel.Message{Kind: channel.Ready})
@@ -103,7 +103,7 @@ func TestStaleWorker(t *testing.T) {
 
 func TestHealthOfWorkers(t *testing.T) {
 	i := testInit(t)
-	i.machine.Step(0, swap.Event{Kind: swap.Tick}) // what it wants to be started is not
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick}) // what it wants to be started is not
 	g, w := twoWorkers()
 	i.gens[1] = g
 	expect := func(want string) {

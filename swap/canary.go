@@ -10,11 +10,11 @@ func (m *Machine) canary(g *generation) {
 	g.share = stage.Share
 	g.readyBy = never
 	g.canaryAt = m.now + stage.For
-	m.emit(Effect{Op: OpAim, Generation: g.number, Other: m.active.number, Share: stage.Share})
+	m.emit(&Aim{Generation: g.number, Rest: m.active.number, Share: stage.Share})
 	m.progress(g, StageCanary, "for "+seconds(stage.For))
 }
 
-func (m *Machine) checkFailed(g *generation, e Event) {
+func (m *Machine) checkFailed(g *generation, e *GenerationEvent) {
 	if g.share > 0 {
 		m.fail(g, e.Reason)
 	}
@@ -63,11 +63,11 @@ func (m *Machine) takeBack(g *generation, cause string) {
 	if old.ended {
 		other = 0
 	}
-	m.emit(Effect{Op: OpCutOver, Generation: g.number, Other: other})
+	m.emit(&CutOver{Generation: g.number, Predecessor: other})
 	m.progressOther(g, StageBack, cause, old.number)
 	for k := range g.workers {
 		if w := &g.workers[k]; !w.alive && m.phase == Running {
-			m.start(g, k, Effect{}) // it was replaced in a batch, or died meanwhile
+			m.start(g, k, Start{}) // it was replaced in a batch, or died meanwhile
 		}
 	}
 }
@@ -76,7 +76,7 @@ const byRequest = "rolled back by request"
 
 // rollback gives the traffic back, of a canary or of an active generation whose
 // predecessor is still there.
-func (m *Machine) rollback(e Event) {
+func (m *Machine) rollback(e *ContainerEvent) {
 	old, back := m.active, m.untold()
 	switch s := m.successor(); {
 	case s != nil && s.share > 0:
@@ -96,7 +96,7 @@ func (m *Machine) rollback(e Event) {
 }
 
 // promote ends a canary, or a keep, as if its time were over.
-func (m *Machine) promote(e Event) {
+func (m *Machine) promote(e *ContainerEvent) {
 	if s := m.successor(); s != nil && s.share > 0 && !m.rolling() {
 		m.cutOver(s)
 	} else if !m.endKeeps() {
@@ -116,6 +116,6 @@ func (m *Machine) successor() *generation {
 // agree answers a request that was carried out.
 func (m *Machine) agree(r Request) {
 	if r.ID != 0 {
-		m.emit(Effect{Op: OpReply, ID: r.ID, Generation: m.active.number, OK: true})
+		m.emit(&Reply{ID: r.ID, Generation: m.active.number})
 	}
 }

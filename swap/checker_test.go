@@ -2,6 +2,7 @@ package swap
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -49,7 +50,7 @@ type checker struct {
 	stopping bool
 	sweeping bool
 	over     bool
-	counts   map[Op]int
+	counts   map[string]int
 }
 
 func newChecker(cfg Config) *checker {
@@ -57,7 +58,7 @@ func newChecker(cfg Config) *checker {
 	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, unfit: map[int]bool{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, cleared: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
-		answered: map[uint64]bool{}, counts: map[Op]int{}}
+		answered: map[uint64]bool{}, counts: map[string]int{}}
 	if cfg.Strategy > Overlap {
 		c.clearing++
 	}
@@ -77,11 +78,18 @@ func (c *checker) all(g int, f func(*part)) {
 func (c *checker) in(now time.Duration, e Event) {
 	c.step++
 	c.now = now
+	c.rolling = false
+	switch e := e.(type) {
+	case *GenerationEvent:
+		c.generationEvent(e)
+	case *ContainerEvent:
+		c.containerEvent(e)
+	}
+}
+
+func (c *checker) generationEvent(e *GenerationEvent) {
 	g := e.Generation
-	c.rolling = e.Kind == Rollback
 	switch e.Kind {
-	case Rollback, Promote:
-		c.verbs[e.Request.ID] = true
 	case Ready:
 		p := c.parts[name{g, e.Worker}]
 		if p == nil || !p.alive || c.sweeping {
@@ -109,6 +117,14 @@ func (c *checker) in(now time.Duration, e Event) {
 			c.status[g] = e.Status
 		}
 		c.lives(g)
+	}
+}
+
+func (c *checker) containerEvent(e *ContainerEvent) {
+	c.rolling = e.Kind == Rollback
+	switch e.Kind {
+	case Rollback, Promote:
+		c.verbs[e.Request.ID] = true
 	case Stop:
 		c.stopping = true
 	case Swap:
@@ -154,9 +170,9 @@ func (c *checker) whole(g int) {
 func (c *checker) out(effects []Effect, views []View) error {
 	for _, e := range effects {
 		if err := c.effect(e); err != nil {
-			return fmt.Errorf("step %d at %v: %w: %v", c.step, c.now, err, e)
+			return fmt.Errorf("step %d at %v: %w: %s", c.step, c.now, err, describe(e))
 		}
-		c.counts[e.Op]++
+		c.counts[kindOf(e)]++
 	}
 	successors, active := 0, 0
 	for _, v := range views {
@@ -219,18 +235,18 @@ func (c *checker) effect(e Effect) error {
 	if c.over {
 		return fmt.Errorf("an effect after the exit")
 	}
-	g := e.Generation
-	switch e.Op {
-	case OpStart:
+	switch e := e.(type) {
+	case *Start:
 		return c.start(e)
-	case OpProgress:
+	case *Progress:
+		g := e.Generation
 		switch {
 		case e.ID != 0:
 		case e.Stage == StageFailed:
 			c.failed[g] = true
 		case e.Stage == StageBatch: // those that it replaces are not started again
 			n := 0
-			fmt.Sscan(e.Reason, &n)
+			fmt.Sscan(e.Detail, &n)
 			for k := range n {
 				delete(c.pending, name{c.active, k})
 			}
@@ -239,12 +255,12 @@ func (c *checker) effect(e Effect) error {
 			c.aborted[g] = true
 		case e.Stage == StageStopping && e.Other == c.active && c.clearing > 0:
 			c.cleared[e.Other] = true
-		case e.Stage == StageBack && e.Reason == "started anew":
+		case e.Stage == StageBack && e.Detail == "started anew":
 			if !c.exited[c.active] || !c.cleared[c.active] {
 				return fmt.Errorf("started anew without need")
 			}
 			c.active, c.was[g], c.full = g, true, false
-		case e.Stage == StageRespawn && strings.Contains(e.Reason, "given up"):
+		case e.Stage == StageRespawn && strings.Contains(e.Detail, "given up"):
 			c.exited[g] = true
 		case e.Stage == StageRespawn:
 			if c.parts[name{g, e.Worker}].loops >= 5 {
@@ -253,33 +269,38 @@ func (c *checker) effect(e Effect) error {
 			c.pending[name{g, e.Worker}] = true
 			delete(c.exited, g)
 		}
-	case OpSignal, OpKill, OpKillWorker:
-		return c.signal(e)
-	case OpAim:
+	case *SignalWorker:
+		return c.signal(e.Generation, e.Worker, e.Signal)
+	case *KillWorker:
+		return c.signal(e.Generation, e.Worker, sigKill)
+	case *Kill:
+		return c.signal(e.Generation, EveryWorker, sigKill)
+	case *Aim:
 		return c.aimAt(e)
-	case OpDrain:
-		c.givenUp(g)
-	case OpSweep:
-		if c.aimed(g) {
+	case *Drain:
+		c.givenUp(e.Generation)
+	case *Sweep:
+		if c.aimed(e.Generation) {
 			return fmt.Errorf("it is swept while connections go to it")
 		}
-	case OpCutOver:
+	case *CutOver:
 		return c.cutOver(e)
-	case OpReply:
+	case *Reply:
 		return c.reply(e)
-	case OpForget:
-		delete(c.alive, g)
-	case OpTransition:
-		if e.From == Draining {
+	case *Forget:
+		delete(c.alive, e.Generation)
+	case *Transition:
+		g := e.Generation
+		if e.From == Draining.String() {
 			c.givenUp(g)
 		}
-		if e.To == Stopping { // nothing of it is started again
+		if e.To == Stopping.String() { // nothing of it is started again
 			for k := range c.cfg.Workers {
 				delete(c.pending, name{g, k})
 			}
 			c.lives(g)
 		}
-	case OpSweepAll:
+	case *SweepAll:
 		c.sweeping = true
 		if !c.exited[c.active] {
 			return fmt.Errorf("everything is ended although the active generation %d lives", c.active)
@@ -287,7 +308,7 @@ func (c *checker) effect(e Effect) error {
 		if c.cleared[c.active] && !c.stopping {
 			return fmt.Errorf("the container ends because of a swap")
 		}
-	case OpExit:
+	case *Exit:
 		c.over = true
 		if !c.sweeping {
 			return fmt.Errorf("NobodyLeftBehind: exit without a sweep")
@@ -315,7 +336,7 @@ func (c *checker) givenUp(g int) {
 	}
 }
 
-func (c *checker) start(e Effect) error {
+func (c *checker) start(e *Start) error {
 	g := e.Generation
 	if c.stopping || c.sweeping {
 		return fmt.Errorf("a start while the container stops")
@@ -346,21 +367,20 @@ func (c *checker) start(e Effect) error {
 	return nil
 }
 
-func (c *checker) signal(e Effect) error {
-	g := e.Generation
+func (c *checker) signal(g, worker int, sig Signal) error {
 	if !c.alive[g] {
 		return fmt.Errorf("a signal to a generation that is gone")
 	}
-	ends := e.Op == OpKill || e.Op == OpKillWorker || e.Signal == c.cfg.RetireSignal || e.Signal == c.cfg.StopSignal || e.Signal == c.cfg.AbortSignal
-	p := c.parts[name{g, e.Worker}]
-	if e.Op != OpKill && (p == nil || !p.alive) {
+	ends := sig == sigKill || sig == c.cfg.RetireSignal || sig == c.cfg.StopSignal || sig == c.cfg.AbortSignal
+	p := c.parts[name{g, worker}]
+	if worker != EveryWorker && (p == nil || !p.alive) {
 		return fmt.Errorf("a signal to a worker that has ended")
 	}
 	if !ends {
 		return nil
 	}
 	again := p != nil && p.told // it was its turn before
-	fair := again || c.aborted[g] || c.cleared[g] || c.replaced(g, e.Worker)
+	fair := again || c.aborted[g] || c.cleared[g] || c.replaced(g, worker)
 	if c.aimed(g) && !fair {
 		return fmt.Errorf("it is told to stop while connections go to it")
 	}
@@ -368,14 +388,14 @@ func (c *checker) signal(e Effect) error {
 		return fmt.Errorf("ReadyBeforeRetire, FailureIsFree: it was neither replaced nor did it fail")
 	}
 	c.all(g, func(other *part) {
-		if other == p && e.Signal != c.cfg.AbortSignal || e.Op == OpKill {
+		if other == p && sig != c.cfg.AbortSignal || worker == EveryWorker {
 			other.told = true
 		}
 	})
 	return nil
 }
 
-func (c *checker) aimAt(e Effect) error {
+func (c *checker) aimAt(e *Aim) error {
 	g := e.Generation
 	dead := c.exited[c.active]
 	switch {
@@ -384,7 +404,7 @@ func (c *checker) aimAt(e Effect) error {
 		if !dead {
 			return fmt.Errorf("ReadyBeforeRetire: all traffic without a cut-over")
 		}
-	case dead || e.Other != c.active || e.Share <= 0 || e.Share > Full:
+	case dead || e.Rest != c.active || e.Share <= 0 || e.Share > Full:
 		return fmt.Errorf("no canary of the active generation")
 	default:
 		if at, ready := c.readyAt[g]; !ready || c.failed[g] || !c.holds[g] || c.now-at < c.cfg.Settle {
@@ -395,7 +415,7 @@ func (c *checker) aimAt(e Effect) error {
 	return nil
 }
 
-func (c *checker) cutOver(e Effect) error {
+func (c *checker) cutOver(e *CutOver) error {
 	old, g := c.active, e.Generation
 	c.aim, c.share, c.was[g] = g, Full, true
 	oldDead := c.exited[old]
@@ -414,7 +434,7 @@ func (c *checker) cutOver(e Effect) error {
 		}
 		return nil
 	}
-	if oldDead != (e.Other == 0) {
+	if oldDead != (e.Predecessor == 0) {
 		return fmt.Errorf("the predecessor %d is dead: %v", old, oldDead)
 	}
 	at, ready := c.readyAt[g]
@@ -433,10 +453,10 @@ func (c *checker) cutOver(e Effect) error {
 	return nil
 }
 
-func (c *checker) reply(e Effect) error {
+func (c *checker) reply(e *Reply) error {
 	if c.verbs[e.ID] {
 		delete(c.verbs, e.ID)
-		if e.OK != (e.Reason == "") || e.OK && e.Generation != c.active {
+		if e.Reason == "" && e.Generation != c.active {
 			return fmt.Errorf("an answer that is none")
 		}
 		return nil
@@ -446,11 +466,24 @@ func (c *checker) reply(e Effect) error {
 		return fmt.Errorf("OneSwapAtATime: an answer to nobody, or a second one")
 	}
 	c.answered[e.ID] = true
-	if e.OK && (!c.was[e.Generation] || c.begun[e.Generation] < asked) {
+	if e.Reason == "" && (!c.was[e.Generation] || c.begun[e.Generation] < asked) {
 		return fmt.Errorf("OneSwapAtATime: asked at step %d, its swap began at step %d, active is %d", asked, c.begun[e.Generation], c.active)
-	}
-	if !e.OK && e.Reason == "" {
-		return fmt.Errorf("a failure without a reason")
 	}
 	return nil
 }
+
+// kindOf names the type of an effect.
+func kindOf(e Effect) string { return reflect.TypeOf(e).Elem().Name() }
+
+func describe(e Effect) string { return fmt.Sprintf("%s%+v", kindOf(e), reflect.ValueOf(e).Elem()) }
+
+func describeAll(effects []Effect) (out []string) {
+	for _, e := range effects {
+		out = append(out, describe(e))
+	}
+	return out
+}
+
+// everyEffect has one of each type.
+var everyEffect = []Effect{&Prepare{}, &Start{}, &SignalWorker{}, &Kill{}, &KillWorker{}, &Takedown{}, &Go{}, &Verify{}, &Aim{}, &CutOver{}, &Drain{},
+	&EndDrain{}, &Sweep{}, &Forget{}, &SweepAll{}, &KillAll{}, &Reply{}, &Progress{}, &Swapped{}, &Transition{}, &Exit{}}

@@ -1,66 +1,150 @@
 package swap
 
-import "fmt"
-
-// Op is what is to be done.
-type Op uint8
-
-const (
-	OpPrepare    Op = iota // a swap begins: do what comes before it, answer Prepared
-	OpStart                // start Worker of Generation with Command (nil: the default one; Again: that of Other); a Generation that was started before has its command; Canary: it is to get only a share first
-	OpSignal               // send Signal to Worker of Generation; Resume
-	OpKill                 // KILL every process of Generation; Reason
-	OpKillWorker           // KILL Worker of Generation
-	OpTakedown             // ask Generation to release Resource; answer Released
-	OpGo                   // Generation may use Resource
-	OpVerify               // find out whether Generation holds the endpoints; answer Verified or Refused
-	OpAim                  // Share of the new connections go to Generation, the rest to Other
-	OpCutOver              // Generation is active and gets all new connections; Other is the predecessor, 0 if it is dead
-	OpDrain                // watch Generation's connections; answer Drained, or Busy first
-	OpSweep                // TERM what is left of Generation; answer Swept when nothing is
-	OpForget               // Generation is gone: release what belongs to it
-	OpSweepAll             // TERM everything that is left in the container; answer NothingLeft when nothing is
-	OpKillAll              // KILL everything that is left in the container
-	OpReply                // answer request ID: OK, or Reason
-	OpProgress             // Generation has come to Stage because of Reason, Other is the predecessor: for the log if ID is 0, else for that request
-	OpSwapped              // the swap to Generation (0: none was started) has ended: OK, or Reason; Command if one was given
-	OpTransition           // for the log: Generation went From -> To because of Reason
-	OpExit                 // the end: exit with Status. Nothing follows
-)
-
-var opNames = [...]string{"prepare", "start", "signal", "kill", "kill-worker", "takedown", "go", "verify", "aim", "cut-over", "drain", "sweep", "forget", "sweep-all", "kill-all",
-	"reply", "progress", "swapped", "transition", "exit"}
-
-func (o Op) String() string { return opNames[o] }
+// Effect is one thing to do: one of the types below. Effects are to be performed in
+// their order. Those that name an event as their answer have a deadline in the
+// machine for it: an answer that never comes holds up nothing for ever.
+type Effect interface{ effect() }
 
 // EveryWorker is the Worker of an effect that is for all of a generation.
 const EveryWorker = -1
 
-// Effect is one thing to do. Which fields count is said at its Op. Effects are
-// to be performed in their order.
-type Effect struct {
-	Op         Op
-	Generation int
-	Worker     int
-	Resource   string
-	Other      int
-	Share      int // of Full
-	Canary     bool
-	Careful    bool // OpStart: it must have sockets of its own
-	Together   bool // OpStart: it must share its predecessor's
-	Again      bool
-	Command    []string
-	Signal     Signal
-	Resume     bool // let it run again if it is stopped, or it would never see Signal
-	ID         uint64
-	OK         bool
-	Reason     string
-	Stage      Stage
-	From, To   State
-	Status     Status
+// Prepare: a swap to Generation begins, do what comes before it. Answer: Prepared.
+type Prepare struct{ Generation int }
+
+// Sockets says which listening sockets a generation is given.
+type Sockets uint8
+
+const (
+	AnySockets    Sockets = iota // its own where they can be steered, else shared ones
+	OwnSockets                   // its own, or it cannot be started
+	SharedSockets                // its predecessor's
+)
+
+// Start starts Worker of Generation. What follows Worker counts for the first start
+// in a generation; whoever is started later has the same command and sockets.
+// Answer: Started or StartFailed, and Exited in the end.
+type Start struct {
+	Generation, Worker int
+	Command            []string // nil: the default one
+	Like               int      // the command of this generation instead; 0: none's
+	Canary             bool     // it is to get only a share of the connections first
+	Sockets            Sockets
 }
 
-func (e Effect) String() string {
-	return fmt.Sprintf("%s{gen %d worker %d other %d share %d sig %d id %d ok %v stage %q %s->%s status %d reason %q}",
-		e.Op, e.Generation, e.Worker, e.Other, e.Share, e.Signal, e.ID, e.OK, e.Stage, e.From, e.To, e.Status.ExitCode(), e.Reason)
+// SignalWorker sends Signal to Worker of Generation. Resume: lets it run again if it
+// is stopped, or it would never see the signal.
+type SignalWorker struct {
+	Generation, Worker int
+	Signal             Signal
+	Resume             bool
 }
+
+// Kill sends KILL to every process of Generation.
+type Kill struct {
+	Generation int
+	Reason     string
+}
+
+// KillWorker sends KILL to the processes of one Worker.
+type KillWorker struct{ Generation, Worker int }
+
+// Takedown asks Generation to release Resource. Answer: Released.
+type Takedown struct {
+	Generation int
+	Resource   string
+}
+
+// Go tells Worker, or EveryWorker, that it may use Resource.
+type Go struct {
+	Generation, Worker int
+	Resource           string
+}
+
+// Verify finds out whether Generation holds the endpoints. Answer: Verified or
+// Refused.
+type Verify struct{ Generation int }
+
+// Aim sends Share of the new connections, of Full, to Generation and the others to
+// Rest.
+type Aim struct{ Generation, Rest, Share int }
+
+// CutOver: Generation is active and gets all new connections. Predecessor is 0 if it
+// is dead.
+type CutOver struct{ Generation, Predecessor int }
+
+// Drain watches Generation's connections. Answer: Drained, perhaps Busy before.
+type Drain struct{ Generation int }
+
+// EndDrain ends the watch that Drain began.
+type EndDrain struct{ Generation int }
+
+// Sweep sends TERM to what is left of Generation, and KILL once that was asked for.
+// Answer: Swept when nothing is left.
+type Sweep struct{ Generation int }
+
+// Forget: Generation is gone, what belongs to it can be released.
+type Forget struct{ Generation int }
+
+// SweepAll sends TERM to everything that is left in the container. Answer:
+// NothingLeft when nothing is.
+type SweepAll struct{}
+
+// KillAll sends KILL to everything that is left in the container.
+type KillAll struct{}
+
+// Reply answers request ID: done if Reason is empty. Generation is the successor, 0
+// if none was started.
+type Reply struct {
+	ID         uint64
+	Generation int
+	Reason     string
+}
+
+// Progress tells that a swap has come to Stage: to the log if ID is 0, else to whoever
+// asked for it. What the fields are is said at the Stage.
+type Progress struct {
+	ID                        uint64
+	Stage                     Stage
+	Generation, Worker, Other int
+	Share                     int // of Full
+	Detail                    string
+}
+
+// Swapped: the swap to Generation (0: none was started) has ended, well if Reason is
+// empty. Command is the one that was asked for, nil if none was.
+type Swapped struct {
+	Generation int
+	Reason     string
+	Command    []string
+}
+
+// Transition is for the log: Generation, or with 0 the rollout, went From -> To.
+type Transition struct {
+	Generation      int
+	From, To, Cause string
+}
+
+// Exit is the end. Nothing follows.
+type Exit struct{ Status Status }
+
+func (*Prepare) effect()      {}
+func (*Start) effect()        {}
+func (*SignalWorker) effect() {}
+func (*Kill) effect()         {}
+func (*KillWorker) effect()   {}
+func (*Takedown) effect()     {}
+func (*Go) effect()           {}
+func (*Verify) effect()       {}
+func (*Aim) effect()          {}
+func (*CutOver) effect()      {}
+func (*Drain) effect()        {}
+func (*EndDrain) effect()     {}
+func (*Sweep) effect()        {}
+func (*Forget) effect()       {}
+func (*SweepAll) effect()     {}
+func (*KillAll) effect()      {}
+func (*Reply) effect()        {}
+func (*Progress) effect()     {}
+func (*Swapped) effect()      {}
+func (*Transition) effect()   {}
+func (*Exit) effect()         {}

@@ -1,97 +1,165 @@
 package swap
 
 import (
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/shares"
 )
 
-// Signal is a signal number, as in signal(7).
-type Signal int
-
-// Status is how a process ended: by exit(2) with a code, or by a signal.
-type Status struct {
-	Code   int    // exit code; meaningless when Signal is set
-	Signal Signal // the signal that ended it, 0 if none
+// Event is one thing that happened: to a generation (*GenerationEvent) or to the
+// container as a whole (*ContainerEvent). String writes it as a line of a scenario,
+// see testdata.
+type Event interface {
+	String() string
+	event()
 }
 
-// ExitCode is the status as a shell tells it: the code, or 128+n for signal n.
-func (s Status) ExitCode() int {
-	if s.Signal != 0 {
-		return 128 + int(s.Signal)
-	}
-	return s.Code
-}
-
-func (s Status) String() string {
-	if s.Signal != 0 {
-		return fmt.Sprintf("was ended by signal %d", int(s.Signal))
-	}
-	return fmt.Sprintf("exited with status %d", s.Code)
-}
-
-// Kind says what happened. The first group concerns one generation, or one of its
-// workers where the comment says so, and is decided by its state; the second
-// concerns the container and is decided by the machine's phase.
-type Kind uint8
+// GenerationKind says what happened to one generation, or to one of its workers
+// where the comment says so. The generation's state decides what it means.
+type GenerationKind uint8
 
 const (
-	Started     Kind = iota // Worker's program runs (exec succeeded)
-	StartFailed             // Worker could not be started; Reason, Status
-	Ready                   // Worker says that it is ready
-	Never                   // no readiness source of Worker will ever report; Reason
-	Verified                // it holds the endpoints
-	Refused                 // it holds none of the endpoints; Reason
-	Exited                  // Worker has ended; Status
-	Swept                   // none of its processes is left
-	Extend                  // it asks for Duration more before its next deadline
-	Ping                    // Worker is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
-	Hung                    // Worker reports itself as hung (WATCHDOG=trigger)
-	Joined                  // it speaks on its channel
-	ReadyFor                // Worker could serve Resource, if that were free
-	Released                // it does not use Resource any more
-	Drained                 // its connections are idle, or there is nothing to wait for; Reason
-	Busy                    // its connections are not idle yet; Reason counts them
-	CheckFailed             // the check of the canary has failed; Reason
-	Note                    // Reason describes why it is not ready yet
-	Expired                 // one of its deadlines has passed (made by Step itself)
+	Started     GenerationKind = iota // Worker's program runs (exec succeeded)
+	StartFailed                       // Worker could not be started; Reason, Status
+	Ready                             // Worker says that it is ready
+	Never                             // no readiness source of Worker will ever report; Reason
+	Verified                          // it holds the endpoints
+	Refused                           // it holds none of the endpoints; Reason
+	Exited                            // Worker has ended; Status
+	Swept                             // none of its processes is left
+	Extend                            // it asks for Duration more before its next deadline
+	Ping                              // Worker is alive (watchdog); Duration > 0 sets a new interval, < 0 ends the watch
+	Hung                              // Worker reports itself as hung (WATCHDOG=trigger)
+	Joined                            // it speaks on its channel
+	ReadyFor                          // Worker could serve Resource, if that were free
+	Released                          // it does not use Resource any more
+	Drained                           // its connections are idle, or there is nothing to wait for; Reason
+	Busy                              // its connections are not idle yet; Reason counts them
+	CheckFailed                       // the check of the canary has failed; Reason
+	Note                              // Reason describes why it is not ready yet
+	Expired                           // one of its deadlines has passed (made by Step itself)
 	numGenerationKinds
 )
 
-const (
-	Swap        Kind = numGenerationKinds + iota // a request for a swap; Request
-	Prepared                                     // what comes before a swap is done; Reason if it failed, Request.Command if it named one
-	Rollback                                     // the traffic is to go back to the predecessor; Request.ID
-	Promote                                      // the canary or the keep is to end well now; Request.ID
-	Stop                                         // the container is to stop
-	Forward                                      // a signal to pass on; Signal
-	NothingLeft                                  // no process is left in the container
-	Tick                                         // time has passed
-	numKinds
-)
+var generationKinds = [numGenerationKinds]string{"started", "start-failed", "ready", "never", "verified", "refused", "exited", "swept", "extend",
+	"ping", "hung", "joined", "ready-for", "released", "drained", "busy", "check-failed", "note", "expired"}
 
-var kindNames = [numKinds]string{"started", "start-failed", "ready", "never", "verified", "refused", "exited", "swept", "extend",
-	"ping", "hung", "joined", "ready-for", "released", "drained", "busy", "check-failed", "note", "expired", "swap", "prepared", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
+func (k GenerationKind) String() string { return generationKinds[k] }
 
-func (k Kind) String() string {
-	if k < numKinds {
-		return kindNames[k]
-	}
-	return "unknown"
-}
-
-// Event is one thing that happened. Which fields count is said at its Kind.
-type Event struct {
-	Kind       Kind
+// GenerationEvent is an event of a generation. Which fields count beyond the
+// first two is said at the Kind.
+type GenerationEvent struct {
+	Kind       GenerationKind
 	Generation int
 	Worker     int
-	Resource   string
 	Status     Status
 	Reason     string
-	Signal     Signal
+	Resource   string
 	Duration   time.Duration
-	Request    Request
+}
+
+func (e *GenerationEvent) event() {}
+
+func (e *GenerationEvent) String() string {
+	var l line
+	l.word(e.Kind.String())
+	l.number("generation", e.Generation)
+	l.number("worker", e.Worker)
+	l.number("status", e.Status.Code)
+	l.number("signal", int(e.Status.Signal))
+	l.text("resource", e.Resource)
+	l.text("reason", e.Reason)
+	l.duration("for", e.Duration)
+	return l.String()
+}
+
+// ContainerKind says what happened to the container as a whole. The machine's
+// phase decides what it means.
+type ContainerKind uint8
+
+const (
+	Swap        ContainerKind = iota // a request for a swap; Request
+	Prepared                         // what comes before a swap is done; Reason if it failed, Command if it named one
+	Rollback                         // the traffic is to go back to the predecessor; Request.ID
+	Promote                          // the canary or the keep is to end well now; Request.ID
+	Stop                             // the container is to stop
+	Forward                          // a signal to pass on; Signal
+	NothingLeft                      // no process is left in the container
+	Tick                             // time has passed
+	numContainerKinds
+)
+
+var containerKinds = [numContainerKinds]string{"swap", "prepared", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
+
+func (k ContainerKind) String() string { return containerKinds[k] }
+
+// ContainerEvent is an event of the container. Which fields count is said at its
+// Kind.
+type ContainerEvent struct {
+	Kind    ContainerKind
+	Request Request
+	Signal  Signal
+	Reason  string
+	Command []string
+}
+
+func (e *ContainerEvent) event() {}
+
+func (e *ContainerEvent) String() string {
+	var l line
+	l.word(e.Kind.String())
+	l.number("id", int(e.Request.ID))
+	l.words("command", e.Request.Command)
+	l.duration("timeout", e.Request.Timeout)
+	for _, c := range e.Request.Canary {
+		l.text("canary", strconv.Itoa(c.Share)+"/"+c.For.String())
+	}
+	l.number("strategy", int(e.Request.Strategy))
+	l.flag("again", e.Request.Again)
+	l.flag("force", e.Request.Force)
+	l.number("signal", int(e.Signal))
+	l.text("reason", e.Reason)
+	l.words("hook", e.Command)
+	return l.String()
+}
+
+// line writes an event as name=value pairs, those that are not zero.
+type line struct{ strings.Builder }
+
+func (l *line) word(s string) { l.WriteString(s) }
+
+func (l *line) pair(name, value string) { l.WriteString(" " + name + "=" + value) }
+
+func (l *line) number(name string, n int) {
+	if n != 0 {
+		l.pair(name, strconv.Itoa(n))
+	}
+}
+
+func (l *line) text(name, s string) {
+	if s != "" {
+		l.pair(name, strconv.Quote(s))
+	}
+}
+
+func (l *line) words(name string, words []string) {
+	for _, w := range words {
+		l.text(name, w)
+	}
+}
+
+func (l *line) duration(name string, d time.Duration) {
+	if d != 0 {
+		l.pair(name, d.String())
+	}
+}
+
+func (l *line) flag(name string, on bool) {
+	if on {
+		l.WriteString(" " + name)
+	}
 }
 
 // Request asks for a swap.
@@ -105,25 +173,6 @@ type Request struct {
 	Again    bool     // the command of the active generation, whatever the default is
 	Force    bool     // the active generation is killed first
 }
-
-// Strategy is how a successor takes over.
-type Strategy uint8
-
-const (
-	Default  Strategy = iota // the configured one; as the configured one: Overlap
-	Overlap                  // both live until the successor has proved itself
-	Handover                 // the successor boots beside the predecessor, and takes one resource after the other from it
-	Replace                  // the predecessor ends first; connections wait
-)
-
-// Respawn says which workers of an active generation are started again.
-type Respawn uint8
-
-const (
-	RespawnNever Respawn = iota
-	RespawnOnFailure
-	RespawnAlways
-)
 
 // Full is all of the new connections, in the unit of Canary.Share.
 const Full = shares.Full

@@ -19,14 +19,14 @@ func (m *Machine) settle(g *generation) {
 	}
 	g.settleAt = m.now + m.cfg.Settle
 	g.readyBy = g.settleAt + verifyGrace
-	m.emit(Effect{Op: OpVerify, Generation: g.number})
+	m.emit(&Verify{Generation: g.number})
 }
 
-func (m *Machine) neverReady(g *generation, e Event) { m.fail(g, e.Reason) }
+func (m *Machine) neverReady(g *generation, e *GenerationEvent) { m.fail(g, e.Reason) }
 
-func (m *Machine) note(g *generation, e Event) { g.note = e.Reason }
+func (m *Machine) note(g *generation, e *GenerationEvent) { g.note = e.Reason }
 
-func (m *Machine) notReadyInTime(g *generation, _ Event) {
+func (m *Machine) notReadyInTime(g *generation, _ *GenerationEvent) {
 	if g.readyBy > m.now {
 		return
 	}
@@ -37,14 +37,14 @@ func (m *Machine) notReadyInTime(g *generation, _ Event) {
 	m.fail(g, reason+m.cfg.ReadyHint)
 }
 
-func (m *Machine) verified(g *generation, _ Event) {
+func (m *Machine) verified(g *generation, _ *GenerationEvent) {
 	g.holds = true
 	m.tryCutOver(g)
 }
 
-func (m *Machine) refused(g *generation, e Event) { m.fail(g, e.Reason) }
+func (m *Machine) refused(g *generation, e *GenerationEvent) { m.fail(g, e.Reason) }
 
-func (m *Machine) settling(g *generation, _ Event) {
+func (m *Machine) settling(g *generation, _ *GenerationEvent) {
 	switch {
 	case g.settleAt <= m.now:
 		g.settleAt = never
@@ -57,7 +57,7 @@ func (m *Machine) settling(g *generation, _ Event) {
 		g.canaryAt = never
 		m.tryCutOver(g)
 	case g.readyBy <= m.now && !g.whole():
-		m.notReadyInTime(g, Event{})
+		m.notReadyInTime(g, &GenerationEvent{})
 	case g.readyBy <= m.now:
 		m.fail(g, "could not find out within "+seconds(verifyGrace)+" whether it holds the endpoints")
 	}
@@ -88,11 +88,11 @@ func (m *Machine) cutOver(g *generation) {
 	if !old.ended {
 		predecessor = old.number
 	}
-	m.emit(Effect{Op: OpCutOver, Generation: g.number, Other: predecessor})
+	m.emit(&CutOver{Generation: g.number, Predecessor: predecessor})
 	m.progress(g, StageCutOver, "")
 	for k := range g.workers { // whose batch did not come: the predecessor has died
 		if !g.workers[k].asked {
-			m.start(g, k, Effect{})
+			m.start(g, k, Start{})
 		}
 	}
 	if !old.ended && !old.told {
@@ -127,7 +127,7 @@ func (m *Machine) fail(g *generation, reason string) {
 // giveUp marks a successor as failed. What it had of the traffic goes back first.
 func (m *Machine) giveUp(g *generation, reason string) {
 	if g.share > 0 && !m.active.ended {
-		m.emit(Effect{Op: OpAim, Generation: m.active.number, Other: g.number, Share: Full})
+		m.emit(&Aim{Generation: m.active.number, Rest: g.number, Share: Full})
 	}
 	g.share = 0
 	g.failed = true
@@ -172,7 +172,7 @@ func (m *Machine) drain(g *generation, cause string) {
 	if m.cfg.DrainTimeout > 0 {
 		g.drainBy = m.now + m.cfg.DrainTimeout
 	}
-	m.emit(Effect{Op: OpDrain, Generation: g.number})
+	m.emit(&Drain{Generation: g.number})
 }
 
 // retire tells a predecessor to stop.
@@ -208,7 +208,7 @@ func (m *Machine) tell(g *generation, sig Signal, cause string) {
 	}
 }
 
-func (m *Machine) drained(g *generation, e Event) {
+func (m *Machine) drained(g *generation, e *GenerationEvent) {
 	if !g.kept && g != m.giving {
 		m.retire(g, e.Reason)
 	}
@@ -216,7 +216,7 @@ func (m *Machine) drained(g *generation, e Event) {
 
 // busy is said of a predecessor that has to wait. Whoever asked for the swap need
 // not.
-func (m *Machine) busy(g *generation, e Event) {
+func (m *Machine) busy(g *generation, e *GenerationEvent) {
 	if g.kept || g == m.giving {
 		return
 	}
@@ -225,7 +225,7 @@ func (m *Machine) busy(g *generation, e Event) {
 	m.answerWitnesses(g)
 }
 
-func (m *Machine) drainExpired(g *generation, _ Event) {
+func (m *Machine) drainExpired(g *generation, _ *GenerationEvent) {
 	switch {
 	case g.keepBy <= m.now:
 		m.endKeep(g)
@@ -260,7 +260,7 @@ func (m *Machine) ended(g *generation) {
 		case s.state == Settling && !g.cleared:
 			m.cutOver(s)
 		default:
-			m.emit(Effect{Op: OpAim, Generation: s.number, Share: Full})
+			m.emit(&Aim{Generation: s.number, Share: Full})
 			m.goAll(s)
 		}
 		m.sweep(g, g.status.String())
@@ -278,10 +278,10 @@ func (m *Machine) sweep(g *generation, cause string) {
 	} else {
 		g.abandonAt = m.now + abandon
 	}
-	m.emit(Effect{Op: OpSweep, Generation: g.number})
+	m.emit(&Sweep{Generation: g.number})
 }
 
-func (m *Machine) swept(g *generation, _ Event) {
+func (m *Machine) swept(g *generation, _ *GenerationEvent) {
 	if g.ended {
 		m.forget(g, "none of its processes is left")
 	}
@@ -295,7 +295,7 @@ func (m *Machine) forget(g *generation, cause string) {
 			break
 		}
 	}
-	m.emit(Effect{Op: OpForget, Generation: g.number})
+	m.emit(&Forget{Generation: g.number})
 	m.goBack(g.owes)
 	m.makeRoom()
 }
@@ -307,13 +307,13 @@ func (m *Machine) kill(g *generation, cause string) {
 	if g.ended {
 		g.abandonAt = m.now + abandon
 	}
-	m.emit(Effect{Op: OpKill, Generation: g.number, Reason: cause})
+	m.emit(&Kill{Generation: g.number, Reason: cause})
 	if g == m.active && m.run != nil && m.run.successor == nil {
 		m.roomBy = m.now + roomTimeout // it may survive even that
 	}
 }
 
-func (m *Machine) stopExpired(g *generation, _ Event) {
+func (m *Machine) stopExpired(g *generation, _ *GenerationEvent) {
 	switch {
 	case g.abandonAt <= m.now:
 		m.forget(g, "what is left of it survived KILL and is not waited for")
@@ -324,9 +324,11 @@ func (m *Machine) stopExpired(g *generation, _ Event) {
 
 // EXTEND_TIMEOUT_USEC: at least Duration from now, never less than it had.
 
-func (m *Machine) extendReady(g *generation, e Event) { g.readyBy = later(g.readyBy, m.now+e.Duration) }
+func (m *Machine) extendReady(g *generation, e *GenerationEvent) {
+	g.readyBy = later(g.readyBy, m.now+e.Duration)
+}
 
-func (m *Machine) extendStop(g *generation, e Event) {
+func (m *Machine) extendStop(g *generation, e *GenerationEvent) {
 	if !g.ended && !g.killed {
 		g.killAt = later(g.killAt, m.now+e.Duration)
 	}

@@ -24,7 +24,7 @@ type Config struct {
 	Batch           int           // how many of them are replaced at a time; 0: all
 	Respawn         Respawn       // which of them are started again
 	Strategy        Strategy      // of a swap that names none
-	Prepare         bool          // a swap begins with OpPrepare
+	Prepare         bool          // a swap begins with Prepare
 	StopSignal      Signal        // 0: the user has it dropped
 	RetireSignal    Signal
 	AbortSignal     Signal // for a generation that misses its watchdog
@@ -48,7 +48,7 @@ const (
 	Delaying          // told to stop; the stop delay runs
 	StoppingAll       // every generation has got the stop signal
 	Sweeping          // the active generation has ended
-	Over              // OpExit has been given
+	Over              // Exit has been given
 	numPhases
 )
 
@@ -87,7 +87,7 @@ func New(cfg Config, command []string) *Machine {
 	m := &Machine{cfg: cfg, delayEnd: never, roomBy: never, releaseBy: never, givingBy: never, sweptBy: never, giveUpAt: never}
 	m.active = m.newGeneration(command)
 	m.active.state = Active
-	m.startAll(m.active, Effect{Command: command})
+	m.startAll(m.active, Start{Command: command})
 	return m
 }
 
@@ -97,11 +97,14 @@ func (m *Machine) Step(now time.Duration, e Event) []Effect {
 	m.now = max(m.now, now)
 	switch {
 	case m.phase == Over:
-		// OpExit was the last word.
-	case e.Kind < numGenerationKinds:
-		m.generationEvent(e)
-	case e.Kind < numKinds:
-		containerActions[m.phase][e.Kind-numGenerationKinds].do(m, e)
+		// Exit was the last word.
+	default:
+		switch e := e.(type) {
+		case *GenerationEvent:
+			m.generationEvent(e)
+		case *ContainerEvent:
+			containerActions[m.phase][e.Kind].do(m, e)
+		}
 	}
 	// Whatever the event was, deadlines that have passed meanwhile count: a
 	// loop that is kept busy must not be able to starve them.
@@ -146,7 +149,10 @@ func (m *Machine) transition(g *generation, to State, cause string) {
 	if g.state == to {
 		return
 	}
-	m.emit(Effect{Op: OpTransition, Generation: g.number, From: g.state, To: to, Reason: cause})
+	m.emit(&Transition{Generation: g.number, From: g.state.String(), To: to.String(), Cause: cause})
+	if g.state == Draining && !g.kept {
+		m.emit(&EndDrain{Generation: g.number})
+	}
 	g.state = to
 	if to != Draining {
 		g.kept, g.keepBy = false, never
@@ -172,7 +178,7 @@ func (m *Machine) find(number int) *generation {
 }
 
 // generationEvent looks up what the event means in the generation's state.
-func (m *Machine) generationEvent(e Event) {
+func (m *Machine) generationEvent(e *GenerationEvent) {
 	g := m.find(e.Generation)
 	if g == nil || m.phase == Sweeping {
 		// Gone, or everything is being swept together: what a single
@@ -209,13 +215,13 @@ func (m *Machine) expire() {
 			m.expireWorkers(g)
 		}
 		if g.nextDeadline() <= m.now {
-			m.generationEvent(Event{Kind: Expired, Generation: g.number})
+			m.generationEvent(&GenerationEvent{Kind: Expired, Generation: g.number})
 		}
 	}
 	if m.sweptBy <= m.now {
 		m.sweptBy = never
 		m.giveUpAt = m.now + abandon
-		m.emit(Effect{Op: OpKillAll})
+		m.emit(&KillAll{})
 	}
 	if m.giveUpAt <= m.now {
 		m.exit()

@@ -21,7 +21,7 @@ type run struct {
 	successor *generation // nil while there is no room for it
 }
 
-func (m *Machine) request(e Event) {
+func (m *Machine) request(e *ContainerEvent) {
 	r := e.Request
 	if m.run == nil {
 		m.begin([]Request{r})
@@ -49,7 +49,7 @@ func (m *Machine) request(e Event) {
 	}
 	m.queue = append(m.queue, r)
 	if r.ID != 0 {
-		m.emit(Effect{Op: OpProgress, ID: r.ID, Generation: m.last + 1, Stage: StageQueued})
+		m.emit(&Progress{ID: r.ID, Generation: m.last + 1, Stage: StageQueued})
 	}
 }
 
@@ -78,15 +78,15 @@ func (m *Machine) begin(requests []Request) {
 	}
 	if m.cfg.Prepare {
 		m.run.preparing = true
-		m.report(requests, Effect{Op: OpProgress, Generation: m.last + 1, Stage: StageHook})
-		m.emit(Effect{Op: OpPrepare, Generation: m.last + 1})
+		m.report(requests, Progress{Generation: m.last + 1, Stage: StageHook})
+		m.emit(&Prepare{Generation: m.last + 1})
 		return
 	}
 	m.proceed()
 }
 
 // prepared is the end of what comes before a swap.
-func (m *Machine) prepared(e Event) {
+func (m *Machine) prepared(e *ContainerEvent) {
 	if m.run == nil || !m.run.preparing {
 		return
 	}
@@ -95,8 +95,8 @@ func (m *Machine) prepared(e Event) {
 		m.endRun(nil, e.Reason, nil)
 		return
 	}
-	if e.Request.Command != nil {
-		m.run.command, m.run.again = e.Request.Command, false
+	if e.Command != nil {
+		m.run.command, m.run.again = e.Command, false
 	}
 	m.proceed()
 }
@@ -153,16 +153,23 @@ func (m *Machine) makeRoom() {
 		g.readyBy = m.now + g.timeout
 	}
 	m.run.successor = g
-	e := Effect{Command: g.command, Canary: len(m.run.canary) > 0, Again: m.run.again, Other: m.active.number,
-		Careful:  len(m.run.canary) > 0 || m.cfg.Keep > 0 && m.run.strategy == Overlap && !m.active.ended,
-		Together: m.run.strategy == Handover && !m.active.ended}
+	e := Start{Command: g.command, Canary: len(m.run.canary) > 0}
+	if m.run.again {
+		e.Like = m.active.number
+	}
+	switch {
+	case len(m.run.canary) > 0 || m.cfg.Keep > 0 && m.run.strategy == Overlap && !m.active.ended:
+		e.Sockets = OwnSockets
+	case m.run.strategy == Handover && !m.active.ended:
+		e.Sockets = SharedSockets
+	}
 	if m.run.strategy == Overlap && !m.active.ended {
 		m.startBatch(g, e)
 	} else {
 		m.startAll(g, e)
 	}
 	if m.active.ended {
-		m.emit(Effect{Op: OpAim, Generation: g.number, Share: Full}) // connections wait for it
+		m.emit(&Aim{Generation: g.number, Share: Full}) // connections wait for it
 	}
 }
 
@@ -181,7 +188,7 @@ func (m *Machine) endRun(g *generation, reason string, old *generation) {
 	if g != nil {
 		number = g.number
 	}
-	m.emit(Effect{Op: OpSwapped, Generation: number, OK: reason == "", Reason: reason, Command: r.command})
+	m.emit(&Swapped{Generation: number, Reason: reason, Command: r.command})
 	if old != nil && old.state == Draining && !old.kept {
 		old.witnesses, old.successor = r.requests, number
 	} else {
@@ -213,44 +220,45 @@ func (m *Machine) endRun(g *generation, reason string, old *generation) {
 func (m *Machine) answerAll(requests []Request, generation int, reason string) {
 	for _, q := range requests {
 		if q.ID != 0 {
-			m.emit(Effect{Op: OpReply, ID: q.ID, Generation: generation, OK: reason == "", Reason: reason})
+			m.emit(&Reply{ID: q.ID, Generation: generation, Reason: reason})
 		}
 	}
 }
 
 func (m *Machine) answer(r Request, reason string) {
 	if r.ID != 0 {
-		m.emit(Effect{Op: OpReply, ID: r.ID, Reason: reason})
+		m.emit(&Reply{ID: r.ID, Reason: reason})
 	}
 }
 
 const stopping = "the container is stopping"
 
-func (m *Machine) refuse(e Event) { m.answer(e.Request, stopping) }
+func (m *Machine) refuse(e *ContainerEvent) { m.answer(e.Request, stopping) }
 
 // progress tells everybody who waits for the swap to g how far it is.
 func (m *Machine) progress(g *generation, s Stage, detail string) { m.progressOther(g, s, detail, 0) }
 
 func (m *Machine) progressOther(g *generation, s Stage, detail string, other int) {
-	e := Effect{Op: OpProgress, Generation: g.number, Other: other, Share: g.share, Stage: s, Reason: detail}
-	m.emit(e)
+	e := Progress{Generation: g.number, Other: other, Share: g.share, Stage: s, Detail: detail}
+	m.emit(&e)
 	if m.run != nil && m.run.successor == g {
 		m.report(m.run.requests, e)
 	}
 }
 
 // report tells a stage to those who asked for the swap.
-func (m *Machine) report(requests []Request, e Effect) {
+func (m *Machine) report(requests []Request, e Progress) {
 	for _, r := range requests {
 		if r.ID != 0 {
+			e := e
 			e.ID = r.ID
-			m.emit(e)
+			m.emit(&e)
 		}
 	}
 }
 
 func (m *Machine) tellWitnesses(g *generation, s Stage, detail string) {
-	m.report(g.witnesses, Effect{Op: OpProgress, Generation: g.successor, Other: g.number, Stage: s, Reason: detail})
+	m.report(g.witnesses, Progress{Generation: g.successor, Other: g.number, Stage: s, Detail: detail})
 }
 
 func (m *Machine) answerWitnesses(g *generation) {

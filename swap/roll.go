@@ -8,14 +8,14 @@ import (
 // Workers that are replaced some at a time, and the two strategies in which a
 // predecessor ends before its successor has proved itself.
 
-func (m *Machine) startAll(g *generation, e Effect) {
+func (m *Machine) startAll(g *generation, e Start) {
 	for k := range g.workers {
 		m.start(g, k, e)
 	}
 }
 
 // startBatch starts the next workers of a successor.
-func (m *Machine) startBatch(g *generation, e Effect) {
+func (m *Machine) startBatch(g *generation, e Start) {
 	first := g.begun()
 	for k := first; k < min(first+m.cfg.Batch, len(g.workers)); k++ {
 		m.start(g, k, e)
@@ -32,7 +32,7 @@ func (m *Machine) roll(g *generation) {
 	g.settled = false
 	g.readyBy = never
 	g.share = Full * n / len(g.workers)
-	m.emit(Effect{Op: OpAim, Generation: g.number, Other: old.number, Share: g.share})
+	m.emit(&Aim{Generation: g.number, Rest: old.number, Share: g.share})
 	m.progress(g, StageBatch, fmt.Sprintf("%d of %d workers", n, len(g.workers)))
 	for k := m.run.rolled; k < n; k++ {
 		w := &old.workers[k]
@@ -40,7 +40,7 @@ func (m *Machine) roll(g *generation) {
 		if !w.alive {
 			continue
 		}
-		m.emit(Effect{Op: OpSignal, Generation: old.number, Worker: k, Signal: m.cfg.RetireSignal})
+		m.emit(&SignalWorker{Generation: old.number, Worker: k, Signal: m.cfg.RetireSignal})
 		if m.cfg.RetireTimeout > 0 {
 			w.killAt = m.now + m.cfg.RetireTimeout
 		}
@@ -69,7 +69,7 @@ func (m *Machine) nextBatch() {
 	if m.run.timeout > 0 {
 		s.readyBy = m.now + m.run.timeout
 	}
-	m.startBatch(s, Effect{})
+	m.startBatch(s, Start{})
 }
 
 // settleBatch: a further batch is ready and has to settle like the first.
@@ -98,7 +98,7 @@ func (m *Machine) unroll(g *generation, reason string) {
 		if w := &m.active.workers[k]; w.alive {
 			w.wanted = true
 		} else {
-			m.start(m.active, k, Effect{})
+			m.start(m.active, k, Start{})
 		}
 	}
 	m.endRun(g, reason, nil)
@@ -131,7 +131,7 @@ func (m *Machine) giveBack() {
 	g := m.giving
 	m.giving, m.givingBy = nil, never
 	if g.share > 0 && !m.active.ended {
-		m.emit(Effect{Op: OpAim, Generation: m.active.number, Other: g.number, Share: Full})
+		m.emit(&Aim{Generation: m.active.number, Rest: g.number, Share: Full})
 	}
 	g.share = 0
 	switch {
@@ -152,8 +152,8 @@ func (m *Machine) clear(cause string) {
 	if s := m.successor(); s != nil {
 		number = s.number
 	}
-	e := Effect{Op: OpProgress, Generation: number, Other: old.number, Stage: StageStopping, Reason: cause}
-	m.emit(e)
+	e := Progress{Generation: number, Other: old.number, Stage: StageStopping, Detail: cause}
+	m.emit(&e)
 	m.report(m.run.requests, e)
 	if m.run.force {
 		m.kill(old, cause)
@@ -170,8 +170,8 @@ func (m *Machine) startAnew() {
 	g := m.newGeneration(old.command)
 	g.state = Active
 	m.active = g
-	m.startAll(g, Effect{Command: g.command, Again: true, Other: old.number})
-	m.emit(Effect{Op: OpAim, Generation: g.number, Share: Full})
+	m.startAll(g, Start{Command: g.command, Like: old.number})
+	m.emit(&Aim{Generation: g.number, Share: Full})
 	m.progress(g, StageBack, "started anew")
 }
 
@@ -185,13 +185,13 @@ type ask struct {
 
 const maxAsks = 1024 // of one swap, whoever is behind them
 
-func (m *Machine) join(g *generation, _ Event) { g.joined = true }
+func (m *Machine) join(g *generation, _ *GenerationEvent) { g.joined = true }
 
 // readyFor lets a generation have a resource, or asks its predecessor for it.
-func (m *Machine) readyFor(g *generation, e Event) {
+func (m *Machine) readyFor(g *generation, e *GenerationEvent) {
 	old := m.active
 	if m.successor() != g || m.run.strategy != Handover || old.ended {
-		m.emit(Effect{Op: OpGo, Generation: g.number, Worker: e.Worker, Resource: e.Resource})
+		m.emit(&Go{Generation: g.number, Worker: e.Worker, Resource: e.Resource})
 		return
 	}
 	asked := false
@@ -201,7 +201,7 @@ func (m *Machine) readyFor(g *generation, e Event) {
 		}
 		asked = true
 		if a.free {
-			m.emit(Effect{Op: OpGo, Generation: g.number, Worker: e.Worker, Resource: e.Resource})
+			m.emit(&Go{Generation: g.number, Worker: e.Worker, Resource: e.Resource})
 			return
 		}
 	}
@@ -216,7 +216,7 @@ func (m *Machine) readyFor(g *generation, e Event) {
 		m.takeDown("its successor is ready for " + e.Resource + ", and it is not on the channel")
 	default:
 		m.progressOther(g, StageTakedown, e.Resource, old.number)
-		m.emit(Effect{Op: OpTakedown, Generation: old.number, Resource: e.Resource})
+		m.emit(&Takedown{Generation: old.number, Resource: e.Resource})
 		m.releaseBy = min(m.releaseBy, m.now+takedown)
 	}
 }
@@ -229,7 +229,7 @@ func (m *Machine) takeDown(cause string) {
 	}
 }
 
-func (m *Machine) released(g *generation, e Event) {
+func (m *Machine) released(g *generation, e *GenerationEvent) {
 	if g != m.active || m.run == nil || m.run.strategy != Handover {
 		return
 	}
@@ -251,7 +251,7 @@ func (m *Machine) free(g *generation, a *ask) {
 	}
 	a.free = true
 	m.progress(g, StageGo, a.resource)
-	m.emit(Effect{Op: OpGo, Generation: g.number, Worker: a.worker, Resource: a.resource})
+	m.emit(&Go{Generation: g.number, Worker: a.worker, Resource: a.resource})
 }
 
 // goAll lets a successor have everything: its predecessor has ended.
@@ -270,7 +270,7 @@ func (m *Machine) goBack(asks []ask) {
 	}
 	for _, a := range asks {
 		if a.free {
-			m.emit(Effect{Op: OpGo, Generation: m.active.number, Worker: EveryWorker, Resource: a.resource})
+			m.emit(&Go{Generation: m.active.number, Worker: EveryWorker, Resource: a.resource})
 		}
 	}
 }

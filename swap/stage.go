@@ -3,7 +3,7 @@ package swap
 // Stage is a step of a swap, as told to whoever waits for it, and logged.
 type Stage string
 
-// The stages; Stages says what they mean. With Reason some say more.
+// The stages; Stages says what they mean. With Detail some say more.
 const (
 	StageQueued   Stage = "queued"
 	StageHook     Stage = "hook"
@@ -30,7 +30,7 @@ const (
 var Stages = [...]struct {
 	Stage   Stage
 	Means   string // Markdown
-	Other   bool   // it names the predecessor, Effect.Other, and not the successor
+	Other   bool   // it names the predecessor, Progress.Other, and not the successor
 	Besides string // a field of its event, besides generation and message
 	Logged  bool   // it is only logged: no client is told
 }{

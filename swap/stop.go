@@ -2,7 +2,7 @@ package swap
 
 // stop begins the end of the container: the running swap is off, and after the
 // stop delay every generation is told.
-func (m *Machine) stop(Event) {
+func (m *Machine) stop(*ContainerEvent) {
 	m.phase = Delaying
 	m.delayEnd = m.now + m.cfg.StopDelay
 	for _, q := range m.queue {
@@ -56,7 +56,7 @@ func (m *Machine) stopAll() {
 }
 
 // stopAgain passes a repeated stop signal on; no deadline changes.
-func (m *Machine) stopAgain(Event) {
+func (m *Machine) stopAgain(*ContainerEvent) {
 	if m.cfg.StopSignal == 0 {
 		return
 	}
@@ -67,7 +67,7 @@ func (m *Machine) stopAgain(Event) {
 
 // forward passes a signal on to the active generation and, while a swap runs,
 // to a successor that is ready for it.
-func (m *Machine) forward(e Event) {
+func (m *Machine) forward(e *ContainerEvent) {
 	m.signal(m.active, e.Signal, false)
 	if s := m.successor(); s != nil && s.state == Settling {
 		m.signal(s, e.Signal, false)
@@ -93,12 +93,12 @@ func (m *Machine) finish() {
 		m.transition(g, Stopping, "the active generation has ended")
 	}
 	m.sweptBy = m.now + m.cfg.LeftoverTimeout
-	m.emit(Effect{Op: OpSweepAll})
+	m.emit(&SweepAll{})
 }
 
-func (m *Machine) nothingLeft(Event) { m.exit() }
+func (m *Machine) nothingLeft(*ContainerEvent) { m.exit() }
 
 func (m *Machine) exit() {
 	m.phase = Over
-	m.emit(Effect{Op: OpExit, Status: m.status})
+	m.emit(&Exit{Status: m.status})
 }

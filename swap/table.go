@@ -3,7 +3,7 @@ package swap
 // generationAction is what an event does to a generation in a state; where it
 // does nothing, why says so.
 type generationAction struct {
-	do  func(*Machine, *generation, Event)
+	do  func(*Machine, *generation, *GenerationEvent)
 	why string
 }
 
@@ -142,62 +142,62 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 
 // containerAction is what an event that concerns the container does in a phase.
 type containerAction struct {
-	do  func(*Machine, Event)
+	do  func(*Machine, *ContainerEvent)
 	why string
 }
 
-func ignore(*Machine, Event) {}
+func ignore(*Machine, *ContainerEvent) {}
 
 // containerActions is the table of all pairs of phase and container event.
-var containerActions = [numPhases][numKinds - numGenerationKinds]containerAction{
+var containerActions = [numPhases][numContainerKinds]containerAction{
 	Running: {
-		Swap - numGenerationKinds:        {do: (*Machine).request},
-		Prepared - numGenerationKinds:    {do: (*Machine).prepared},
-		Rollback - numGenerationKinds:    {do: (*Machine).rollback},
-		Promote - numGenerationKinds:     {do: (*Machine).promote},
-		Stop - numGenerationKinds:        {do: (*Machine).stop},
-		Forward - numGenerationKinds:     {do: (*Machine).forward},
-		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
-		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+		Swap:        {do: (*Machine).request},
+		Prepared:    {do: (*Machine).prepared},
+		Rollback:    {do: (*Machine).rollback},
+		Promote:     {do: (*Machine).promote},
+		Stop:        {do: (*Machine).stop},
+		Forward:     {do: (*Machine).forward},
+		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
+		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
 	},
 	Delaying: {
-		Swap - numGenerationKinds:        {do: (*Machine).refuse},
-		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
-		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
-		Promote - numGenerationKinds:     {do: (*Machine).refuse},
-		Stop - numGenerationKinds:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
-		Forward - numGenerationKinds:     {do: (*Machine).forward},
-		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
-		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+		Swap:        {do: (*Machine).refuse},
+		Prepared:    {do: ignore, why: "the swap has been called off"},
+		Rollback:    {do: (*Machine).refuse},
+		Promote:     {do: (*Machine).refuse},
+		Stop:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
+		Forward:     {do: (*Machine).forward},
+		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
+		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
 	},
 	StoppingAll: {
-		Swap - numGenerationKinds:        {do: (*Machine).refuse},
-		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
-		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
-		Promote - numGenerationKinds:     {do: (*Machine).refuse},
-		Stop - numGenerationKinds:        {do: (*Machine).stopAgain},
-		Forward - numGenerationKinds:     {do: (*Machine).forward},
-		NothingLeft - numGenerationKinds: {do: ignore, why: "asked for only when sweeping"},
-		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+		Swap:        {do: (*Machine).refuse},
+		Prepared:    {do: ignore, why: "the swap has been called off"},
+		Rollback:    {do: (*Machine).refuse},
+		Promote:     {do: (*Machine).refuse},
+		Stop:        {do: (*Machine).stopAgain},
+		Forward:     {do: (*Machine).forward},
+		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
+		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
 	},
 	Sweeping: {
-		Swap - numGenerationKinds:        {do: (*Machine).refuse},
-		Prepared - numGenerationKinds:    {do: ignore, why: "the swap has been called off"},
-		Rollback - numGenerationKinds:    {do: (*Machine).refuse},
-		Promote - numGenerationKinds:     {do: (*Machine).refuse},
-		Stop - numGenerationKinds:        {do: ignore, why: "everything that is left has got its signal"},
-		Forward - numGenerationKinds:     {do: ignore, why: "the generation that it was meant for has ended"},
-		NothingLeft - numGenerationKinds: {do: (*Machine).nothingLeft},
-		Tick - numGenerationKinds:        {do: ignore, why: "deadlines are looked at in every step"},
+		Swap:        {do: (*Machine).refuse},
+		Prepared:    {do: ignore, why: "the swap has been called off"},
+		Rollback:    {do: (*Machine).refuse},
+		Promote:     {do: (*Machine).refuse},
+		Stop:        {do: ignore, why: "everything that is left has got its signal"},
+		Forward:     {do: ignore, why: "the generation that it was meant for has ended"},
+		NothingLeft: {do: (*Machine).nothingLeft},
+		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
 	},
 	Over: {
-		Swap - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
-		Prepared - numGenerationKinds:    {do: ignore, why: "nothing follows the exit"},
-		Rollback - numGenerationKinds:    {do: ignore, why: "nothing follows the exit"},
-		Promote - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
-		Stop - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
-		Forward - numGenerationKinds:     {do: ignore, why: "nothing follows the exit"},
-		NothingLeft - numGenerationKinds: {do: ignore, why: "nothing follows the exit"},
-		Tick - numGenerationKinds:        {do: ignore, why: "nothing follows the exit"},
+		Swap:        {do: ignore, why: "nothing follows the exit"},
+		Prepared:    {do: ignore, why: "nothing follows the exit"},
+		Rollback:    {do: ignore, why: "nothing follows the exit"},
+		Promote:     {do: ignore, why: "nothing follows the exit"},
+		Stop:        {do: ignore, why: "nothing follows the exit"},
+		Forward:     {do: ignore, why: "nothing follows the exit"},
+		NothingLeft: {do: ignore, why: "nothing follows the exit"},
+		Tick:        {do: ignore, why: "nothing follows the exit"},
 	},
 }

@@ -5,7 +5,7 @@ import "time"
 // The watchdog begins with readiness (a slow boot is READY_TIMEOUT's business)
 // and ends when a generation is told to stop.
 
-func (m *Machine) ping(g *generation, e Event) {
+func (m *Machine) ping(g *generation, e *GenerationEvent) {
 	w := g.worker(e.Worker)
 	if w == nil {
 		return
@@ -21,7 +21,7 @@ func (m *Machine) ping(g *generation, e Event) {
 // hung ends a worker that missed its ping or says itself that it hangs: ABRT, so
 // that it can leave a core or a trace, and KILL. What its death means is decided
 // when it has come.
-func (m *Machine) hung(g *generation, e Event) {
+func (m *Machine) hung(g *generation, e *GenerationEvent) {
 	w := g.worker(e.Worker)
 	if w == nil {
 		return
@@ -40,7 +40,7 @@ func (m *Machine) hung(g *generation, e Event) {
 	}
 	w.killAt = m.now + abortGrace
 	m.progress(g, StageHung, "missed its watchdog")
-	m.emit(Effect{Op: OpSignal, Generation: g.number, Worker: e.Worker, Signal: m.cfg.AbortSignal})
+	m.emit(&SignalWorker{Generation: g.number, Worker: e.Worker, Signal: m.cfg.AbortSignal})
 }
 
 // later moves a deadline, but never nearer; one that never comes stays so.

@@ -79,22 +79,22 @@ func (g *generation) whole() bool {
 
 // start asks for worker k. e says with which command the first of a generation
 // is started; the others have the same.
-func (m *Machine) start(g *generation, k int, e Effect) {
+func (m *Machine) start(g *generation, k int, e Start) {
 	w := &g.workers[k]
 	w.asked, w.alive, w.ready, w.told, w.wanted = true, true, false, false, false
 	w.born, w.startAt = m.now, never
-	e.Op, e.Generation, e.Worker = OpStart, g.number, k
-	m.emit(e)
+	e.Generation, e.Worker = g.number, k
+	m.emit(&e)
 }
 
-func (m *Machine) started(g *generation, e Event) {
+func (m *Machine) started(g *generation, e *GenerationEvent) {
 	g.ran = true
 	if g.rising() && e.Worker == 0 {
 		m.progress(g, StageStarted, "")
 	}
 }
 
-func (m *Machine) becameReady(g *generation, e Event) {
+func (m *Machine) becameReady(g *generation, e *GenerationEvent) {
 	w := g.worker(e.Worker)
 	if w == nil || w.ready {
 		return
@@ -117,9 +117,9 @@ func (m *Machine) becameReady(g *generation, e Event) {
 	}
 }
 
-func (m *Machine) startFailed(g *generation, e Event) { m.workerEnded(g, e, e.Reason) }
+func (m *Machine) startFailed(g *generation, e *GenerationEvent) { m.workerEnded(g, e, e.Reason) }
 
-func (m *Machine) exited(g *generation, e Event) {
+func (m *Machine) exited(g *generation, e *GenerationEvent) {
 	reason := e.Status.String()
 	if len(g.workers) > 1 {
 		reason = fmt.Sprintf("worker %d %s", e.Worker, reason)
@@ -136,7 +136,7 @@ func (m *Machine) exited(g *generation, e Event) {
 	m.workerEnded(g, e, reason)
 }
 
-func (m *Machine) workerEnded(g *generation, e Event, reason string) {
+func (m *Machine) workerEnded(g *generation, e *GenerationEvent, reason string) {
 	w := g.worker(e.Worker)
 	if w == nil {
 		return
@@ -153,7 +153,7 @@ func (m *Machine) workerEnded(g *generation, e Event, reason string) {
 	case g.ended:
 	case w.wanted && m.phase == Running:
 		m.giveTime()
-		m.start(g, e.Worker, Effect{})
+		m.start(g, e.Worker, Start{})
 	case g.rising():
 		g.ended = g.living() == 0
 		m.fail(g, reason)
@@ -191,7 +191,7 @@ func (m *Machine) respawn(g *generation, k int, reason string) {
 	if w.deaths >= respawnDeaths {
 		// A crash loop ends. Whoever is left of the generation is swept with it.
 		reason = fmt.Sprintf("%s, for the %dth time in a row before it was ready: given up", reason, respawnDeaths)
-		m.emit(Effect{Op: OpProgress, Generation: g.number, Worker: k, Stage: StageRespawn, Reason: reason})
+		m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason})
 		g.ended = true
 		m.ended(g)
 		return
@@ -201,7 +201,7 @@ func (m *Machine) respawn(g *generation, k int, reason string) {
 		delay = min(delay, respawnFirst<<(w.crashes-1))
 	}
 	w.startAt = m.now + delay
-	m.emit(Effect{Op: OpProgress, Generation: g.number, Worker: k, Stage: StageRespawn, Reason: reason + ", started again in " + seconds(delay)})
+	m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason + ", started again in " + seconds(delay)})
 }
 
 // expireWorkers deals with the deadlines of single workers.
@@ -210,17 +210,17 @@ func (m *Machine) expireWorkers(g *generation) {
 		w := &g.workers[k]
 		switch {
 		case w.startAt <= m.now:
-			m.start(g, k, Effect{})
+			m.start(g, k, Start{})
 		case w.pingBy <= m.now:
-			m.hung(g, Event{Worker: k})
+			m.hung(g, &GenerationEvent{Worker: k})
 		case w.killAt <= m.now:
 			// Not kill: the generation stays what it is until it is dead.
 			w.killAt = never
-			op := OpKillWorker
 			if len(g.workers) == 1 && !m.respawns(g, Status{Signal: 9}) {
-				op = OpKill
+				m.emit(&Kill{Generation: g.number, Reason: "it has not ended in time"})
+			} else {
+				m.emit(&KillWorker{Generation: g.number, Worker: k})
 			}
-			m.emit(Effect{Op: op, Generation: g.number, Worker: k, Reason: "it has not ended in time"})
 		}
 	}
 }
@@ -232,7 +232,7 @@ func (m *Machine) signal(g *generation, sig Signal, resume bool) {
 	}
 	for k := range g.workers {
 		if g.workers[k].alive {
-			m.emit(Effect{Op: OpSignal, Generation: g.number, Worker: k, Signal: sig, Resume: resume})
+			m.emit(&SignalWorker{Generation: g.number, Worker: k, Signal: sig, Resume: resume})
 		}
 	}
 }
