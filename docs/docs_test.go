@@ -1,21 +1,28 @@
 // Package docs_test holds the pages to what they speak of: their links lead
-// somewhere, and every variable that they name exists.
+// somewhere, every variable that they name exists, and what stands in the code as
+// a table is there as it is in the code.
 package docs_test
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
+	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
 )
 
-const environmentPage = "environment.md"
+const (
+	environmentPage = "environment.md"
+	controlPage     = "control.md"
+)
+
+var update = flag.Bool("update", false, "write the tables of the pages again")
 
 // pages lists the README and every page of this folder.
 func pages(t *testing.T) []string {
@@ -106,17 +113,9 @@ func TestLinks(t *testing.T) {
 }
 
 // settings are the names in the table of settings.
-func settings(t *testing.T) []string {
-	t.Helper()
-	var names []string
-	table := reflect.TypeFor[config.Settings]()
-	for i := range table.NumField() {
-		if name := table.Field(i).Tag.Get("env"); name != "" && name != "-" {
-			names = append(names, config.Prefix+name)
-		}
-	}
-	if len(names) < 20 {
-		t.Fatalf("the table of settings has only %q", names)
+func settings() (names []string) {
+	for _, v := range config.Variables(pid1.Parsers()) {
+		names = append(names, v.Name)
 	}
 	return names
 }
@@ -128,7 +127,7 @@ var variable = regexp.MustCompile(config.Prefix + `[A-Z0-9_]*[A-Z0-9]`)
 // lists them: the part that is about them and not about settings.
 func runtimeVariables(t *testing.T) []string {
 	t.Helper()
-	_, part, found := strings.Cut(config.Markdown(), "\n## Variables that the server gets\n")
+	_, part, found := strings.Cut(read(t, environmentPage), "\n## Variables that the server gets\n")
 	part, _, ended := strings.Cut(part, "\n## ")
 	names := variable.FindAllString(part, -1)
 	if !found || !ended || len(names) == 0 {
@@ -140,7 +139,7 @@ func runtimeVariables(t *testing.T) []string {
 // TestVariables finds names in the pages that no setting and no runtime
 // variable has: misspelt, renamed, or of another version.
 func TestVariables(t *testing.T) {
-	known := append(settings(t), runtimeVariables(t)...)
+	known := append(settings(), runtimeVariables(t)...)
 	for _, page := range pages(t) {
 		text := read(t, page)
 		if page == environmentPage {
@@ -165,7 +164,7 @@ func TestVariables(t *testing.T) {
 // about them.
 func TestEverySettingIsDocumented(t *testing.T) {
 	mentioned := variable.FindAllString(read(t, environmentPage), -1)
-	for _, name := range settings(t) {
+	for _, name := range settings() {
 		if !slices.Contains(mentioned, name) {
 			t.Errorf("%s says nothing about %s", environmentPage, name)
 		}

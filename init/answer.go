@@ -40,6 +40,10 @@ func (i *Init) answer(c control.Call) {
 }
 
 func (i *Init) askSwap(c control.Call) {
+	if problem := StrategyProblem(c.Swap); problem != "" {
+		c.Done(control.Reply{Code: control.CodeRequest, Error: "cannot use args of swap: " + problem})
+		return
+	}
 	if i.machine.Phase() != swap.Running {
 		c.Done(control.Reply{Error: "the container is stopping"})
 		return

@@ -10,18 +10,6 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 )
 
-// baseEnviron is the environment that all children share: ours, without our
-// settings and without what an init above us has told us about itself.
-func baseEnviron(environ []string) []string {
-	var kept []string
-	for _, kv := range listen.Scrub(environ) {
-		if !strings.HasPrefix(kv, config.Prefix) {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
-}
-
 // sharedEnviron is what the servers of a generation, its probes and the hooks of
 // its swap have in common. number is 0 when it is not known.
 func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err error) {

@@ -11,13 +11,6 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 )
 
-func TestBaseEnviron(t *testing.T) {
-	got := baseEnviron([]string{"A=1", "SWAPINIT_READY=fd", "LISTEN_FDS=1", "NOTIFY_SOCKET=/x", "LISTEN_ADDR=kept", "A=2", "odd", "SWAPINIT_GENERATION=9", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"})
-	if want := []string{"A=1", "LISTEN_ADDR=kept", "A=2", "odd"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestServerEnviron(t *testing.T) {
 	i := testInit(t)
 	i.environ = []string{"A=old", "PATH=/bin", "WEB={fd.web};", "LOG=/log/{generation}", "odd{generation}", "JSON={\"a\":1}", "A=second"}

@@ -15,7 +15,7 @@ type follower struct {
 
 // follow keeps the client of a swap to generation n, which has succeeded.
 func (i *Init) follow(call control.Call, n int) {
-	call.Event(control.Event{Event: control.EventDone, Generation: n})
+	call.Event(control.Event{Event: string(swap.StageDone), Generation: n})
 	of := i.recordOf(n)
 	if of == nil {
 		call.Done(control.Reply{Error: named(n) + " ended too long ago to say how", Generation: n})

@@ -75,29 +75,3 @@ func sockets(pid int) (inodes []uint64, ok bool) {
 	}
 	return inodes, true
 }
-
-// listening lists the sockets that listen in our network namespace, by inode,
-// with their ports (0 for unix): the state column of /proc/net/tcp (0A) and the
-// flags of /proc/net/unix (__SO_ACCEPTCON).
-func listening() map[uint64]uint16 {
-	found := map[uint64]uint16{}
-	for _, name := range [...]string{"tcp", "tcp6", "unix"} {
-		state, column := "0A", 9
-		if name == "unix" {
-			state, column = "00010000", 6
-		}
-		data, _ := os.ReadFile("/proc/net/" + name) // no IPv6, say
-		for _, line := range strings.Split(string(data), "\n") {
-			f := strings.Fields(line)
-			if len(f) <= column || f[3] != state {
-				continue
-			}
-			if inode, err := strconv.ParseUint(f[column], 10, 64); err == nil {
-				_, hex, _ := strings.Cut(f[1], ":")
-				port, _ := strconv.ParseUint(hex, 16, 16)
-				found[inode] = uint16(port)
-			}
-		}
-	}
-	return found
-}

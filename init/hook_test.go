@@ -76,7 +76,7 @@ func TestPrepare(t *testing.T) {
 	}
 	before := pipes()
 	for range 5 {
-		i.prepare(2)
+		i.prepare(1, 2)
 	}
 	if after := pipes(); after != before {
 		t.Errorf("%d pipes, before there were %d", after, before)

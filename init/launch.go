@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/atomicfile"
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
@@ -180,16 +181,15 @@ func expandAll(command []string, generation int, fd func(string) (int, bool)) (a
 // (but for the first generation), else the command line's.
 func (i *Init) defaultCommand(number int, current []string) ([]string, error) {
 	if name := i.set.TargetFile; name != "" {
-		data, err := i.readFile("SWAPINIT_TARGET_FILE", name)
+		var command []string
+		data, err := atomicfile.Read(i.absolute(name), maxFile)
 		if err == nil {
-			command, err := config.Target(data)
-			if err != nil {
-				return nil, fmt.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
+			if command, err = config.Target(data); err == nil {
+				return command, nil
 			}
-			return command, nil
 		}
 		if !errors.Is(err, syscall.ENOENT) {
-			return nil, err
+			return nil, fmt.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
 		}
 	}
 	switch {

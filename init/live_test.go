@@ -90,7 +90,7 @@ func (l *live) follow() (generation int, end chan *control.Reply) {
 	done, end := make(chan int, 1), make(chan *control.Reply, 1)
 	go func() {
 		r, err := control.Do(l.addr, control.Request{Verb: control.VerbSwap, Swap: control.SwapArgs{Follow: true}}, func(e control.Event) {
-			if e.Event == control.EventDone {
+			if e.Event == string(swap.StageDone) {
 				done <- e.Generation
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -170,7 +171,7 @@ func (i *Init) progress(f *swap.Progress) {
 		what = "has the traffic"
 	case swap.StageCanary:
 		share = f.Share
-		what = "has " + control.Percent(share) + "% of new connections " + f.Detail
+		what = "has " + shares.Percent(share) + "% of new connections " + f.Detail
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
 		n, what = f.Other, string(f.Stage)+": "+f.Detail
 		if old := i.gens[n]; old != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
 	"golang.org/x/sys/unix"
@@ -62,7 +63,7 @@ func (i *Init) owned(w *worker, probe func(<-chan struct{}) error) func(<-chan s
 		}
 		addr, _ := i.mode.Address()
 		taken := map[uint64]bool{}
-		for inode, port := range listening() {
+		for inode, port := range procnet.Listening() {
 			if port == addr.Port() {
 				taken[inode] = true
 			}
@@ -78,7 +79,7 @@ func (i *Init) owned(w *worker, probe func(<-chan struct{}) error) func(<-chan s
 // listens is the probe of SWAPINIT_READY=listen.
 func (i *Init) listens(w *worker) error {
 	own := map[uint64]bool{}
-	for inode := range listening() {
+	for inode := range procnet.Listening() {
 		own[inode] = true
 	}
 	for inode := range i.inodes(w.g) {

@@ -26,8 +26,11 @@ import (
 // Parsers are what config needs to know of the other packages to be strict.
 func Parsers() config.Parsers {
 	return config.Parsers{
-		Signal:     signals.Parse,
-		SignalName: signals.Name,
+		Signal:      signals.Parse,
+		SignalName:  signals.Name,
+		Uncatchable: signals.Uncatchable,
+		Strategies:  swap.StrategyNames(),
+		Beside:      func(s string) bool { return strategy(s).Gradual() },
 		Listen: func(s string) error {
 			_, err := listen.Parse(s)
 			return err
@@ -49,8 +52,7 @@ func newInit(o Options) (*Init, error) {
 	if i.workers == 0 { // auto
 		i.workers = cpu.Allowed()
 	}
-	level, _ := logline.ParseLevel(s.Log) // config has checked it
-	i.log = logline.New(logline.Options{Level: level, JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
+	i.log = logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
 
 	var err error
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
@@ -59,7 +61,7 @@ func newInit(o Options) (*Init, error) {
 	if err := i.open(); err != nil {
 		return i, err
 	}
-	i.environ = baseEnviron(o.Environ)
+	i.environ = listen.Scrub(o.Environ)
 	i.leaveDir()
 	if os.Getpid() != 1 {
 		// Orphans below us come to us, as they come to PID 1.
@@ -210,18 +212,6 @@ func hookLimit(limit time.Duration) time.Duration {
 }
 
 const hookGrace = 10 * time.Second
-
-func strategy(name string) swap.Strategy {
-	switch name {
-	case "overlap":
-		return swap.Overlap
-	case "handover":
-		return swap.Handover
-	case "replace":
-		return swap.Replace
-	}
-	return swap.Default
-}
 
 // lateAfter is when the rest of the start is done. Until then the signals that
 // hardly anybody sends have no handler, and the control socket queues its

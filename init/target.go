@@ -1,13 +1,10 @@
 package pid1
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/atomicfile"
 	"github.com/swapinit/swapinit/internal/config"
 )
 
@@ -16,8 +13,7 @@ const writeTime = 10 * time.Second
 
 // writeTarget makes a restarted container resume with what was swapped in, and
 // then lets those be answered who asked for the swap: whoever restarts the
-// container next shall find the file written. A reader of the file sees the old
-// text or the new one, never a part.
+// container next shall find the file written.
 func (i *Init) writeTarget(command []string) {
 	name := i.absolute(i.set.TargetFile)
 	i.withheld++
@@ -27,7 +23,7 @@ func (i *Init) writeTarget(command []string) {
 		defer i.target.Unlock()
 		data, err := config.FormatTarget(command)
 		if err == nil {
-			err = writeAtomically(name, data)
+			err = atomicfile.Write(name, data)
 		}
 		written <- err
 	}()
@@ -53,20 +49,4 @@ func (i *Init) release() {
 		i.reply(f)
 	}
 	i.answers = nil
-}
-
-func writeAtomically(name string, data []byte) error {
-	temporary := filepath.Dir(name) + "/." + filepath.Base(name) + ".swapinit"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = syscall.Rename(temporary, name)
-	}
-	if err != nil {
-		_ = syscall.Unlink(temporary)
-	}
-	return err
 }

@@ -1,7 +1,7 @@
 // Package reaper reaps every child of the process and gives each exit status,
 // once, to the one who started the child.
 //
-// The reaping itself, a wait4(-1) loop rung by SIGCHLD, is go-reaper's. It
+// The reaping itself, a wait4(-1) loop woken by SIGCHLD, is go-reaper's. It
 // offers the statuses on a channel without waiting for a reader, each from a
 // goroutine of its own, so they come late, out of order, or not at all, and
 // statuses of strangers are among them: orphans, children whose exec failed.
@@ -10,7 +10,7 @@
 //   - a pidfd for each process says that it is dead and cannot be lost or
 //     confused with a later bearer of the pid;
 //   - a status counts only for a process that is proven to have been reaped;
-//   - a status that does not come is asked for: first by ringing go-reaper
+//   - a status that does not come is asked for: first by waking go-reaper
 //     (SIGCHLD to oneself), then by waitid(P_PIDFD), then by PIDFD_GET_INFO;
 //   - signals go through the pidfd, never through a number;
 //   - while there are dead children the router reaps some itself, between two

@@ -21,20 +21,6 @@ type Exit struct {
 	Known bool
 }
 
-// String describes it for logs: "exit 3", "signal 11 (core dumped)", "unknown".
-func (e Exit) String() string {
-	switch {
-	case !e.Known:
-		return "unknown"
-	case e.Status.Exited():
-		return fmt.Sprintf("exit %d", e.Status.ExitStatus())
-	case e.Status.CoreDump():
-		return fmt.Sprintf("signal %d (core dumped)", int(e.Status.Signal()))
-	default:
-		return fmt.Sprintf("signal %d", int(e.Status.Signal()))
-	}
-}
-
 // Process is a process that is watched until it ends. It owns its pidfd, and
 // closes it before the Exit is sent.
 type Process struct {
@@ -54,7 +40,7 @@ func newProcess(r *Reaper, pid, pidfd int) *Process {
 		exited: make(chan Exit, 1),
 	}
 	// os.NewFile uses the netpoller for a non-blocking descriptor only. Should
-	// this fail, awaitDeath blocks a thread instead.
+	// this fail, awaitDeath keeps a thread waiting instead.
 	_ = unix.SetNonblock(pidfd, true)
 	p.file = os.NewFile(uintptr(pidfd), "pidfd")
 	p.conn, _ = p.file.SyscallConn() // fails for a nil file only

@@ -118,7 +118,7 @@ func New(o Options) *Reaper {
 			}
 		}
 	}()
-	// Options 0 is a wait4 that blocks. WNOHANG would make the loop spin, and
+	// Options 0 is a wait4 that waits. WNOHANG would make the loop spin, and
 	// __WALL would take the children without an exit signal that the Go
 	// runtime makes when it probes for pidfds.
 	goreaper.Start(goreaper.Config{Pid: -1, DisablePid1Check: true, StatusChannel: statuses})
@@ -141,7 +141,7 @@ func redirectStdout() {
 	os.Stdout = os.NewFile(uintptr(fd), "/dev/stderr")
 }
 
-// kick rings go-reaper's bell: it looks for dead children.
+// kick makes go-reaper look for dead children.
 func kick() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGCHLD)
 }

@@ -29,7 +29,7 @@ func reapOne(s *goreaper.Status) bool {
 	return s.Pid > 0 && s.Err == nil
 }
 
-// route finds the owner of a status. It never blocks, or statuses would be lost
+// route finds the owner of a status. It never waits, or statuses would be lost
 // behind it. r.mu is held.
 func (r *Reaper) route(s goreaper.Status) {
 	if s.Err != nil || s.Pid <= 0 || !(s.WaitStatus.Exited() || s.WaitStatus.Signaled()) {
@@ -59,7 +59,7 @@ func (r *Reaper) route(s goreaper.Status) {
 }
 
 // deliver gives a status that bears p's pid to p. While p has not been reaped
-// the status cannot be its own: it was on its way while the pid was given anew.
+// the status cannot be its own: it was on its way while the pid was given to p.
 func (r *Reaper) deliver(p *Process, ws syscall.WaitStatus, how *int) {
 	if !p.reaped() {
 		r.stats.Stale++

@@ -83,7 +83,7 @@ func (r *Reaper) endStart() {
 		for pid, ws := range r.early {
 			r.orphan(pid, ws)
 		}
-		r.early = nil // not cleared: that would keep a storm's memory
+		r.early = nil // not emptied: that would keep a storm's memory
 	}
 	kick() // cheap, and go-reaper may not have listened when the child died
 }

@@ -1,7 +1,6 @@
 package signals
 
 import (
-	"fmt"
 	"slices"
 	"syscall"
 )
@@ -60,59 +59,22 @@ func (p Policy) Decide(sig syscall.Signal) (Kind, syscall.Signal) {
 	return Forward, to
 }
 
-// Validate refuses a policy that could not be kept: signals that never reach
-// us, or one that would both swap and stop.
-func (p Policy) Validate() error {
-	for _, sig := range p.SwapSignals {
-		if err := usable(sig); err != nil {
-			return fmt.Errorf("cannot swap on %s: %w", Name(sig), err)
-		}
-		if slices.Contains(p.StopSignals, sig) {
-			return fmt.Errorf("cannot both swap and stop on %s: name it in one of the two lists only", Name(sig))
-		}
-	}
-	for _, sig := range p.StopSignals {
-		if err := usable(sig); err != nil {
-			return fmt.Errorf("cannot stop on %s: %w", Name(sig), err)
-		}
-	}
-	for from, to := range p.Rewrite {
-		if err := usable(from); err != nil {
-			return fmt.Errorf("cannot rewrite %s: %w", Name(from), err)
-		}
-		if to < 0 || to > rtMax {
-			return fmt.Errorf("cannot rewrite %s to %d: accepted are 1 to 64, and 0 to drop it", Name(from), int(to))
-		}
-	}
-	return nil
-}
-
-func usable(sig syscall.Signal) error {
-	switch {
-	case sig < 1 || sig > rtMax:
-		return fmt.Errorf("no such signal, accepted are 1 to 64")
-	case sig == syscall.SIGKILL || sig == syscall.SIGSTOP:
-		return fmt.Errorf("the kernel lets nobody catch it")
-	case !forwardable(sig):
-		return fmt.Errorf("it is used by swapinit or the Go runtime itself and never forwarded")
-	}
-	return nil
-}
-
-// forwardable says whether a signal, when it comes, can be taken as a message
-// from outside.
-func forwardable(sig syscall.Signal) bool {
+// Uncatchable is why sig, when it comes, cannot be taken as a message from
+// outside, as in "KILL cannot be caught"; "" where it can.
+func Uncatchable(sig syscall.Signal) string {
 	switch sig {
-	case syscall.SIGKILL, syscall.SIGSTOP: // cannot be caught
-		return false
-	case syscall.SIGCHLD: // about our own children
-		return false
-	case syscall.SIGPIPE: // about our own writes
-		return false
-	case syscall.SIGURG: // the Go scheduler preempts with it, dozens a minute
-		return false
-	case syscall.SIGPROF, 32, 33, 34: // the Go runtime never delivers these
-		return false
+	case syscall.SIGKILL, syscall.SIGSTOP:
+		return "cannot be caught"
+	case syscall.SIGPROF, 32, 33, 34: // the Go runtime's and libc's, never delivered to Go code
+		return "never reaches swapinit"
+	case syscall.SIGCHLD, // about our own children
+		syscall.SIGPIPE, // about our own writes
+		syscall.SIGURG:  // the Go scheduler preempts with it, dozens a minute
+		return "is swapinit's own and never forwarded"
 	}
-	return sig >= 1 && sig <= rtMax
+	return ""
+}
+
+func forwardable(sig syscall.Signal) bool {
+	return sig >= 1 && sig <= rtMax && Uncatchable(sig) == ""
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // Event is one thing that happened: to a generation (*GenerationEvent) or to the
@@ -175,7 +177,7 @@ type Request struct {
 }
 
 // Full is all of the new connections, in the unit of Canary.Share.
-const Full = 10000
+const Full = shares.Full
 
 // Canary is one stage of a canary: a successor that has settled gets Share
 // hundredths of a percent of the new connections for so long.

@@ -1,24 +1,55 @@
 package swap
 
-// Stage is a step of a swap, as told to whoever waits for it.
+// Stage is a step of a swap, as told to whoever waits for it, and logged.
 type Stage string
 
+// The stages; Stages says what they mean. With Detail some say more.
 const (
-	StageQueued   Stage = "queued"   // another swap runs; this one comes next
-	StageStarted  Stage = "started"  // the successor's program runs
-	StageReady    Stage = "ready"    // the successor says that it is ready
-	StageSettled  Stage = "settled"  // the successor has survived its settle time
-	StageCanary   Stage = "canary"   // the successor gets a share of the new connections
-	StageBatch    Stage = "batch"    // so many of the successor's workers, Reason, have replaced others
-	StageCutOver  Stage = "cutover"  // the successor is the active generation
-	StageKept     Stage = "kept"     // the predecessor, Other, is kept warm
-	StageDraining Stage = "draining" // the predecessor, Other, has connections that are not idle
-	StageStopping Stage = "stopping" // the predecessor, Other, has got its stop signal
-	StageFailed   Stage = "failed"   // the successor has failed
-	StageHook     Stage = "hook"     // what comes before the swap runs
-	StageTakedown Stage = "takedown" // the predecessor, Other, is to release a resource, Reason
-	StageGo       Stage = "go"       // the successor may use a resource, Reason
-	StageRespawn  Stage = "respawn"  // Worker has ended and is started again; Reason
-	StageBack     Stage = "back"     // the generation has the traffic again; Other lost it
-	StageHung     Stage = "hung"     // the generation missed its watchdog and gets ABRT
+	StageQueued   Stage = "queued"
+	StageHook     Stage = "hook"
+	StageStarted  Stage = "started"
+	StageReady    Stage = "ready"
+	StageSettled  Stage = "settled"
+	StageCanary   Stage = "canary"   // Share, and for how long
+	StageBatch    Stage = "batch"    // how many of the workers
+	StageTakedown Stage = "takedown" // the resource
+	StageGo       Stage = "go"       // the resource
+	StageCutOver  Stage = "cutover"
+	StageKept     Stage = "kept"     // for how long
+	StageDraining Stage = "draining" // its connections
+	StageStopping Stage = "stopping" // why
+	StageFailed   Stage = "failed"   // why
+	StageDone     Stage = "done"     // not of the machine: pid1 says it
+	StageRespawn  Stage = "respawn"  // Worker; why
+	StageBack     Stage = "back"     // why
+	StageHung     Stage = "hung"     // Worker
 )
+
+// Stages is the only list of the stages, in the order in which they can come; the
+// table of events in docs/control.md is rendered from it.
+var Stages = [...]struct {
+	Stage   Stage
+	Means   string // Markdown
+	Other   bool   // it names the predecessor, Progress.Other, and not the successor
+	Besides string // a field of its event, besides generation and message
+	Logged  bool   // it is only logged: no client is told
+}{
+	{Stage: StageQueued, Means: "another swap runs; this one comes after it"},
+	{Stage: StageHook, Means: "SWAPINIT_PRE_SWAP runs"},
+	{Stage: StageStarted, Means: "the successor runs", Besides: "pid"},
+	{Stage: StageReady, Means: "it said that it is ready", Besides: "ms"},
+	{Stage: StageSettled, Means: "it has lived on for the settle time", Besides: "ms"},
+	{Stage: StageCanary, Means: "a stage begins: it has this share of the new connections", Besides: "share"},
+	{Stage: StageBatch, Means: "so many of its workers have replaced others (SWAPINIT_BATCH)"},
+	{Stage: StageTakedown, Means: "handover: the predecessor is to release a resource", Other: true},
+	{Stage: StageGo, Means: "handover: the successor is to take it"},
+	{Stage: StageCutOver, Means: "it has the traffic", Besides: "ms"},
+	{Stage: StageKept, Means: "the predecessor is kept warm (SWAPINIT_KEEP)", Other: true},
+	{Stage: StageDraining, Means: "the predecessor still has connections", Other: true},
+	{Stage: StageStopping, Means: "the predecessor got its stop signal", Other: true},
+	{Stage: StageFailed, Means: "the successor failed, the predecessor goes on"},
+	{Stage: StageDone, Means: "with `follow` only: the swap has succeeded"},
+	{Stage: StageRespawn, Means: "a worker ended and is started again", Logged: true},
+	{Stage: StageBack, Means: "the generation has the traffic again", Logged: true},
+	{Stage: StageHung, Means: "the generation missed its watchdog and gets ABRT", Logged: true},
+}

@@ -39,7 +39,7 @@ var strategies = [...]strategy{
 	Replace:  {name: "replace", stopFirst: true},
 }
 
-// ParseStrategy finds a strategy by its name.
+// ParseStrategy finds a strategy by its name, Default and false if there is none.
 func ParseStrategy(name string) (Strategy, bool) {
 	k := slices.IndexFunc(strategies[Overlap:], func(s strategy) bool { return s.name == name })
 	return Overlap + Strategy(k), k >= 0

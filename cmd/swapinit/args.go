@@ -4,11 +4,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 )
@@ -76,8 +78,10 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 			err = errors.New("unexpected argument " + strconv.Quote(arg))
 		}
 	}
-	if problem := a.swap.Problem(); err == nil && problem != "" {
-		err = errors.New(problem)
+	for _, problem := range [...]string{pid1.StrategyProblem(a.swap), a.swap.Problem()} {
+		if err == nil && problem != "" {
+			err = errors.New(problem)
+		}
 	}
 	if err == nil && message && a.data == "" && !a.help {
 		err = errors.New("DATA is missing")
@@ -95,7 +99,7 @@ func parseTimeout(s string) (ms int64, err error) {
 
 func checkCanary(s string) error {
 	if _, err := config.ParseStages(s); err != nil {
-		return errors.New("cannot use --canary: " + err.Error() + ", accepted are stages such as 1%/10s,25%/30s")
+		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s", err)
 	}
 	return nil
 }

@@ -35,12 +35,12 @@ func main() {
 }
 
 func run(args []string) int {
-	if verb, rest, ok := config.Verb(args); ok {
-		if verb == "help" {
-			fmt.Print(config.Usage())
+	if name, rest, ok := verbOf(args); ok {
+		if name == verbHelp {
+			fmt.Print(usage())
 			return 0
 		}
-		return runVerb(verb, rest, os.Getenv, version)
+		return runVerb(name, rest, os.Getenv, version)
 	}
 	// From here on this may be PID 1. The kernel drops a signal that PID 1 has
 	// no handler for, so handlers come before everything else; what was ignored
@@ -60,7 +60,7 @@ func run(args []string) int {
 	}
 	switch {
 	case settings.Help:
-		fmt.Print(config.Usage())
+		fmt.Print(usage())
 		return 0
 	case settings.Version:
 		fmt.Println("swapinit", version)

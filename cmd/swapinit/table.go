@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/swapinit/swapinit/internal/control"
-	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // cellWidth is the most that a cell of a table takes; a script after sh -c
@@ -50,11 +51,11 @@ func statusTable(s *control.Status) string {
 		if steered {
 			share := "-"
 			if g.Share != nil {
-				share = control.Percent(*g.Share) + "%"
+				share = shares.Percent(*g.Share) + "%"
 			}
 			row = append(row, share, count(g.Open), count(g.Idle), count(g.Queued))
 		}
-		rows = append(rows, append(row, shellWords(g.Command), g.Status))
+		rows = append(rows, append(row, text.ShellWords(g.Command), g.Status))
 	}
 	out := table(rows, cellWidth)
 	if len(s.Endpoints) > 0 {
@@ -69,7 +70,7 @@ func statusTable(s *control.Status) string {
 			last += " failed: " + l.Reason
 		}
 	}
-	return out + "\nlast swap: " + logline.Escape(last) + "\n"
+	return out + "\nlast swap: " + text.Escape(last) + "\n"
 }
 
 func endpointRows(endpoints []control.Endpoint) [][]string {
@@ -112,7 +113,7 @@ func table(rows [][]string, widest int) string {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = cut(logline.Escape(cell), widest)
+			row[i] = cut(text.Escape(cell), widest)
 			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
 		}
 	}
@@ -133,19 +134,6 @@ func cut(s string, most int) string {
 		return string(r[:most-1]) + "…"
 	}
 	return s
-}
-
-// shellWords quotes words where a shell would need it.
-func shellWords(words []string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
-	out := ""
-	for _, w := range words {
-		if w == "" || strings.Trim(w, plain) != "" {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		out += " " + w
-	}
-	return strings.TrimPrefix(out, " ")
 }
 
 // span is a duration in milliseconds for people: 12 ms, 1.2 s, 3m05s, 2h07m, 4d03h.

@@ -15,6 +15,9 @@ import (
 	"github.com/fatih/color"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
+	"github.com/swapinit/swapinit/swap"
 )
 
 // The verbs are clients of the running init. What they print:
@@ -30,23 +33,6 @@ const (
 	exitUsage  = 2   // the arguments make no sense
 	exitNoInit = 125 // no init to talk to, or it does not let us in
 )
-
-// verbUsage is what a verb accepts, "" for one that is reserved for later.
-func verbUsage(verb string) string {
-	switch verb {
-	case control.VerbSwap:
-		return "swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [-- command arg...]"
-	case control.VerbRestart:
-		return "swapinit restart [--force] [--no-wait] [--timeout D]"
-	case control.VerbMessage:
-		return "swapinit message [--] DATA"
-	case control.VerbStatus:
-		return "swapinit status [--json] [--watch]"
-	case control.VerbHealth, control.VerbStop, control.VerbRollback, control.VerbPromote, control.VerbVersion:
-		return "swapinit " + verb
-	}
-	return ""
-}
 
 // verbRun is one run of a verb.
 type verbRun struct {
@@ -84,7 +70,7 @@ const termGrace = time.Second
 func (v *verbRun) run(verb string, args []string) int {
 	usage := verbUsage(verb)
 	if usage == "" {
-		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, help")
+		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: "+verbNames())
 	}
 	a, err := parseVerb(verb, args)
 	if err != nil {
@@ -199,13 +185,13 @@ func swapDone(verb string, n int) string {
 }
 
 func (v *verbRun) fail(status int, reason string) int {
-	io.WriteString(v.err, "swapinit: "+logline.Escape(reason)+"\n")
+	io.WriteString(v.err, "swapinit: "+text.Escape(reason)+"\n")
 	return status
 }
 
 // say prints one line on stdout; paint 0 is no colour.
 func (v *verbRun) say(paint color.Attribute, line string) int {
-	line = logline.Escape(line)
+	line = text.Escape(line)
 	if v.color && paint != 0 {
 		line = logline.Paint(paint, line)
 	}
@@ -215,36 +201,36 @@ func (v *verbRun) say(paint color.Attribute, line string) int {
 
 // stage prints one stage of a swap.
 func (v *verbRun) stage(e control.Event) {
-	text, paint := e.Event, color.Attribute(0)
+	line, paint := e.Event, color.Attribute(0)
 	g := generation(e.Generation)
-	switch e.Event {
-	case control.EventStarted:
-		text = g + " started, pid " + strconv.Itoa(e.Pid)
-	case control.EventReady:
-		text, paint = g+" ready after "+span(e.MS), color.FgGreen
-	case control.EventSettled, control.EventStopping:
-		text = g + " " + e.Event
-	case control.EventCutover:
-		text, paint = "cut over to "+g, color.FgGreen
-	case control.EventDone:
-		text, paint = swapDone(control.VerbSwap, e.Generation), color.FgGreen
-	case control.EventFailed:
+	switch swap.Stage(e.Event) {
+	case swap.StageStarted:
+		line = g + " started, pid " + strconv.Itoa(e.Pid)
+	case swap.StageReady:
+		line, paint = g+" ready after "+span(e.MS), color.FgGreen
+	case swap.StageSettled, swap.StageStopping:
+		line = g + " " + e.Event
+	case swap.StageCutOver:
+		line, paint = "cut over to "+g, color.FgGreen
+	case swap.StageDone:
+		line, paint = swapDone(control.VerbSwap, e.Generation), color.FgGreen
+	case swap.StageFailed:
 		// Why is in the reply, and that goes to stderr.
-		text, paint = g+" failed", color.FgRed
-	case control.EventCanary:
-		text += ": " + g + " has " + control.Percent(e.Share) + "% of new connections"
-	case control.EventKept, control.EventDraining:
+		line, paint = g+" failed", color.FgRed
+	case swap.StageCanary:
+		line += ": " + g + " has " + shares.Percent(e.Share) + "% of new connections"
+	case swap.StageKept, swap.StageDraining:
 		// Why is in the message, with the generation.
-		if text = e.Message; text == "" {
-			text = g + " " + e.Event
+		if line = e.Message; line == "" {
+			line = g + " " + e.Event
 		}
-	default: // queued, hook, respawn, takedown, go, and what a newer init may say
+	default: // queued, hook, batch, takedown, go, and what a newer init may say
 		if e.Message != "" {
-			text += ": " + e.Message
+			line += ": " + e.Message
 		}
 	}
-	v.last = text
-	v.say(paint, text)
+	v.last = line
+	v.say(paint, line)
 }
 
 func generation(n int) string { return "generation " + strconv.Itoa(n) }

@@ -45,11 +45,11 @@ func initWith(t *testing.T, answer func(control.Call)) string {
 // swapEvents are the stages of a swap that works.
 func swapEvents(c control.Call) {
 	for _, e := range []control.Event{
-		{Event: control.EventStarted, Generation: 2, Pid: 7},
-		{Event: control.EventReady, Generation: 2, MS: 1234},
-		{Event: control.EventSettled, Generation: 2, MS: 2240},
-		{Event: control.EventCutover, Generation: 2, MS: 2241},
-		{Event: control.EventStopping, Generation: 1},
+		{Event: "started", Generation: 2, Pid: 7},
+		{Event: "ready", Generation: 2, MS: 1234},
+		{Event: "settled", Generation: 2, MS: 2240},
+		{Event: "cutover", Generation: 2, MS: 2241},
+		{Event: "stopping", Generation: 1},
 	} {
 		c.Event(e)
 	}
@@ -58,16 +58,16 @@ func swapEvents(c control.Call) {
 // canaryEvents are the stages of a swap with a canary.
 func canaryEvents(c control.Call) {
 	for _, e := range []control.Event{
-		{Event: control.EventStarted, Generation: 3, Pid: 19},
-		{Event: control.EventReady, Generation: 3, MS: 1190},
-		{Event: control.EventSettled, Generation: 3, MS: 2196},
-		{Event: control.EventCanary, Generation: 3, Share: 100, Message: "said\nby the init"},
-		{Event: control.EventCanary, Generation: 3, Share: 2550},
-		{Event: control.EventCutover, Generation: 3, MS: 42213},
-		{Event: control.EventKept, Generation: 2, Message: "generation 2 kept: for 5m"},
-		{Event: control.EventDraining, Generation: 2, Message: "generation 2 draining: 3 connections open, 1 idle"},
-		{Event: control.EventDraining, Generation: 2},
-		{Event: control.EventStopping, Generation: 2},
+		{Event: "started", Generation: 3, Pid: 19},
+		{Event: "ready", Generation: 3, MS: 1190},
+		{Event: "settled", Generation: 3, MS: 2196},
+		{Event: "canary", Generation: 3, Share: 100, Message: "said\nby the init"},
+		{Event: "canary", Generation: 3, Share: 2550},
+		{Event: "cutover", Generation: 3, MS: 42213},
+		{Event: "kept", Generation: 2, Message: "generation 2 kept: for 5m"},
+		{Event: "draining", Generation: 2, Message: "generation 2 draining: 3 connections open, 1 idle"},
+		{Event: "draining", Generation: 2},
+		{Event: "stopping", Generation: 2},
 	} {
 		c.Event(e)
 	}
@@ -76,7 +76,7 @@ func canaryEvents(c control.Call) {
 
 // swapping plays one that had to wait, under an init that says more than we know.
 func swapping(c control.Call) {
-	c.Event(control.Event{Event: control.EventQueued, Message: "generation 1 is being replaced"})
+	c.Event(control.Event{Event: "queued", Message: "generation 1 is being replaced"})
 	swapEvents(c)
 	c.Event(control.Event{Event: "future\x1b[2J", Message: "a\nb"})
 	c.Done(control.Reply{OK: true, Generation: 2})
@@ -128,11 +128,11 @@ swap done: generation 3 has all the traffic
 func TestHandoverStages(t *testing.T) {
 	addr := initWith(t, func(c control.Call) {
 		for _, e := range []control.Event{
-			{Event: control.EventHook, Message: "/bin/fetch runs"},
-			{Event: control.EventStarted, Generation: 2, Pid: 7},
-			{Event: control.EventRespawn, Generation: 2, Message: "worker 1 exited with status 3"},
-			{Event: control.EventTakedown, Generation: 1, Message: ":8080"},
-			{Event: control.EventGo, Generation: 2, Message: ":8080\x1b"},
+			{Event: "hook", Message: "/bin/fetch runs"},
+			{Event: "started", Generation: 2, Pid: 7},
+			{Event: "respawn", Generation: 2, Message: "worker 1 exited with status 3"},
+			{Event: "takedown", Generation: 1, Message: ":8080"},
+			{Event: "go", Generation: 2, Message: ":8080\x1b"},
 		} {
 			c.Event(e)
 		}
@@ -160,7 +160,7 @@ func TestFollow(t *testing.T) {
 		}
 		if !fails {
 			swapEvents(c)
-			c.Event(control.Event{Event: control.EventDone, Generation: 2})
+			c.Event(control.Event{Event: "done", Generation: 2})
 		}
 		c.Done(reply)
 	})
@@ -243,8 +243,8 @@ func TestMessage(t *testing.T) {
 
 func TestSwapFails(t *testing.T) {
 	addr := initWith(t, func(c control.Call) {
-		c.Event(control.Event{Event: control.EventStarted, Generation: 2, Pid: 7})
-		c.Event(control.Event{Event: control.EventFailed, Generation: 2, Message: "exited 3"})
+		c.Event(control.Event{Event: "started", Generation: 2, Pid: 7})
+		c.Event(control.Event{Event: "failed", Generation: 2, Message: "exited 3"})
 		c.Done(control.Reply{Error: "generation 2 exited 3 before it was ready\n\x1b[31m", Generation: 2})
 	})
 	status, out, errs := verb(addr, false, "swap")

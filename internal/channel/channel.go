@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/lines"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,15 +84,15 @@ func (c *Channel) read(said func(Message)) {
 	defer close(c.done)
 	// Descriptors that come along are none of ours: a plain read, without room
 	// for them, makes the kernel close them.
-	l := lines{r: c.file}
+	l := lines.Reader{From: c.file, Max: lineMax}
 	for refused := 0; ; {
-		line, err := l.next()
+		line, err := l.Next()
 		var m Message
 		switch err {
 		case nil:
 			m = parse(line, c.node)
-		case errTooLong:
-			m = garbage(err.Error())
+		case lines.ErrTooLong:
+			m = garbage("a line is longer than 64 KiB")
 		default:
 			m.Kind = Gone
 		}

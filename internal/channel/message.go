@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/swapinit/swapinit/internal/json"
 	"github.com/valyala/fastjson"
 )
 
@@ -39,17 +40,19 @@ type Message struct {
 }
 
 const (
-	resourceMax = 256  // bytes
-	valuesMax   = 1024 // in a line for us; each takes some 100 bytes to parse
+	lineMax     = 64 << 10 // bytes of a line of the child's, without its newline
+	depthMax    = 64       // levels of a line, which bounds the stack that checking it takes
+	resourceMax = 256      // bytes
+	valuesMax   = 1024     // in a line for us; each takes some 100 bytes to parse
 )
 
 // parse reads a line of the child's. Its Kind is 0 when it is none of our
 // business: programs newer than us, and Node's, say more than we know.
 func parse(line []byte, node bool) Message {
-	values, reason := check(line)
+	values, wrong := json.Check(line, depthMax)
 	switch {
-	case reason != "":
-		return garbage(reason)
+	case wrong != "":
+		return garbage("a line " + wrong)
 	case values > valuesMax:
 		if bytes.Contains(line, []byte(`"swapinit"`)) {
 			return garbage("a line has too many values")
@@ -118,7 +121,7 @@ func encode(m Message, node bool) []byte {
 		b = append(strconv.AppendQuote(b, m.Resource), '}')
 	case Deliver:
 		// Node's JSON.parse throws, and nothing catches it.
-		if _, reason := check([]byte(m.Data)); reason != "" {
+		if _, wrong := json.Check([]byte(m.Data), depthMax); wrong != "" {
 			return nil
 		}
 		if node {

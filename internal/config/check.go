@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/swapinit/swapinit/internal/unixname"
 )
 
 const (
 	minGenerations = 2 // a swap needs two
 	maxGenerations = 1000
 	maxWorkers     = 256
-	maxSocketName  = 107 // sun_path less its NUL, unix(7)
 )
 
 // check is what one value's syntax does not tell: enums, ranges, the values
@@ -25,7 +26,7 @@ func (l *loader) check(s *Settings) error {
 			continue
 		}
 		if problem, ok := l.text(r, field.String()); !ok {
-			return l.bad(r.name, problem)
+			return l.bad(r.Name, problem)
 		}
 	}
 	if s.MaxGenerations < minGenerations || s.MaxGenerations > maxGenerations {
@@ -56,10 +57,11 @@ func (l *loader) check(s *Settings) error {
 func (l *loader) together(s *Settings) error {
 	const overlap = "it needs SWAPINIT_STRATEGY=overlap, unset one of the two"
 	name, problem := "", ""
+	beside := l.parsers.Beside == nil || l.parsers.Beside(s.Strategy)
 	switch {
 	case s.Steer == "off":
 		problem = "it needs steering and SWAPINIT_STEER is off, unset one of the two"
-	case s.Strategy != "overlap":
+	case !beside:
 		problem = overlap
 	case s.Batch != "all":
 		problem = "it needs SWAPINIT_BATCH=all, unset one of the two"
@@ -73,7 +75,7 @@ func (l *loader) together(s *Settings) error {
 		name = "SWAPINIT_CANARY_CHECK"
 	case s.Keep > 0:
 		name = "SWAPINIT_KEEP"
-	case s.Strategy != "overlap" && s.Batch != "all":
+	case !beside && s.Batch != "all":
 		name, problem = "SWAPINIT_BATCH", overlap
 	default:
 		return nil
@@ -84,24 +86,23 @@ func (l *loader) together(s *Settings) error {
 // text checks a setting that is a string.
 func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 	var err error
-	oneOf := r.tag.Get("oneof")
 	switch {
-	case oneOf != "":
-		return "", slices.Contains(strings.Split(oneOf, ", "), value)
-	case r.name == "SWAPINIT_LISTEN":
+	case r.oneOf != nil:
+		return "", slices.Contains(r.oneOf, value)
+	case r.Name == "SWAPINIT_LISTEN":
 		if value != "" && l.parsers.Listen != nil {
 			err = l.parsers.Listen(value)
 		}
-	case r.name == "SWAPINIT_READY":
+	case r.Name == "SWAPINIT_READY":
 		if l.parsers.Ready != nil {
 			err = l.parsers.Ready(value)
 		}
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "control character in it", false
-	case r.name == "SWAPINIT_BATCH":
+	case r.Name == "SWAPINIT_BATCH":
 		n, _ := Batch(value).read()
 		return "", n >= 0
-	case r.name == "SWAPINIT_CONTROL":
+	case r.Name == "SWAPINIT_CONTROL":
 		return "", controlAddress(value)
 	}
 	if err != nil {
@@ -114,7 +115,7 @@ func controlAddress(s string) bool {
 	switch {
 	case s == "auto" || s == "off":
 		return true
-	case len(s) > maxSocketName:
+	case len(s) > unixname.MaxPath:
 		return false
 	}
 	return len(s) > 1 && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')

@@ -3,7 +3,7 @@
 //
 // Settings is the only table: the tags of its fields give each variable's
 // name, default, accepted values and help. The parser reads that table, the
-// error messages quote it, and docs/environment.md is generated from it.
+// error messages quote it, and the table of docs/environment.md is rendered from it.
 //
 // The package reads no file, opens nothing and knows no sibling: the texts of
 // files (SWAPINIT_ENV_FILE, SWAPINIT_TARGET_FILE) come in as bytes, and what

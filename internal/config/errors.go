@@ -1,10 +1,6 @@
 package config
 
-import (
-	"strconv"
-	"strings"
-	"unicode/utf8"
-)
+import "github.com/swapinit/swapinit/internal/text"
 
 // ExitStatus is what swapinit exits with after any error of this package.
 const ExitStatus = 125
@@ -24,14 +20,14 @@ type ValueError struct {
 
 // Error is one line.
 func (e *ValueError) Error() string {
-	text := oneLine(e.Problem)
+	problem := oneLine(e.Problem)
 	if e.Accepts != "" {
-		if text != "" {
-			text += "; "
+		if problem != "" {
+			problem += "; "
 		}
-		text += "want " + e.Accepts
+		problem += "want " + e.Accepts
 	}
-	return "cannot use " + plain(e.Variable) + "=" + quote(e.Value) + ": " + text
+	return "cannot use " + plain(e.Variable) + "=" + quote(e.Value) + ": " + problem
 }
 
 // ExitStatus of swapinit after this error.
@@ -49,12 +45,7 @@ func (e *UsageError) Error() string { return e.Problem }
 func (e *UsageError) ExitStatus() int { return ExitStatus }
 
 // quote shows input in an error: quoted, escaped, cut.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return strconv.Quote(s[:runeStart(s, maxQuoted)]) + "..."
-	}
-	return strconv.Quote(s)
-}
+func quote(s string) string { return text.Quote(s, maxQuoted) }
 
 // plain shows a name as it is when it is harmless, quoted otherwise.
 func plain(name string) string {
@@ -64,31 +55,8 @@ func plain(name string) string {
 	return quote(name)
 }
 
-// oneLine makes the message of somebody else's error safe: if it holds
-// anything that is not printable it is escaped, and it is cut.
-func oneLine(s string) string {
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, notPrintable) {
-		s = strconv.Quote(s)
-		s = strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
-	}
-	if len(s) > maxDetail {
-		s = s[:runeStart(s, maxDetail)] + "..."
-	}
-	return s
-}
-
-func notPrintable(r rune) bool { return !strconv.IsPrint(r) }
-
-// runeStart is the largest cut <= n that splits no character of s, if s is
-// UTF-8. n < len(s).
-func runeStart(s string, n int) int {
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return i
-		}
-	}
-	return n
-}
+// oneLine makes the message of somebody else's error safe.
+func oneLine(s string) string { return text.Clip(text.Escape(s), maxDetail) }
 
 // nameByte says whether c can stand in the name of an environment variable.
 func nameByte(c byte) bool {

@@ -162,8 +162,8 @@ func put[N ~int](m *map[N]N, key, value N) {
 	(*m)[key] = value
 }
 
-// apply lets the flags win over the environment.
-func (f *flags) apply(s *Settings) {
+// apply lets the flags win over the environment. levels are those of the log.
+func (f *flags) apply(s *Settings, levels []string) {
 	s.Command, s.ParentDeath, s.LogOrphans = f.command, f.parentDeath, f.orphans
 	if f.group != nil {
 		s.KillGroup = *f.group
@@ -174,8 +174,7 @@ func (f *flags) apply(s *Settings) {
 	for from, to := range f.rewrites {
 		put(&s.SignalMap, from, to)
 	}
-	levels := [...]string{"error", "warn", "info", "debug"}
-	if i := slices.Index(levels[:], s.Log); i >= 0 { // else check refuses it
+	if i := slices.Index(levels, s.Log); i >= 0 { // else check refuses it
 		s.Log = levels[min(i+f.verbose, len(levels)-1)]
 	}
 }

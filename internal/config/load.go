@@ -13,6 +13,14 @@ import (
 type Parsers struct {
 	Signal     func(string) (syscall.Signal, error)
 	SignalName func(syscall.Signal) string
+	// Uncatchable is why a signal that swapinit gets can mean nothing to it, as in
+	// "KILL cannot be caught"; "" where it can.
+	Uncatchable func(syscall.Signal) string
+	// Strategies are what SWAPINIT_STRATEGY can be. Beside tells of one of them
+	// whether predecessor and successor serve side by side, which canaries, batches
+	// and keeping need.
+	Strategies []string
+	Beside     func(strategy string) bool
 	Listen     func(string) error
 	Ready      func(string) error
 }
@@ -33,7 +41,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if f.help || f.version {
 		return &Settings{Help: f.help, Version: f.version}, nil
 	}
-	l := &loader{rows: table(), parsers: &p}
+	l := &loader{rows: p.rows(), parsers: &p}
 	if err := l.collect(environ); err != nil {
 		return nil, err
 	}
@@ -41,7 +49,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.apply(s)
+	f.apply(s, l.row("SWAPINIT_LOG").oneOf)
 	if err := l.check(s); err != nil {
 		return nil, err
 	}
@@ -115,7 +123,7 @@ func (l *loader) parse() (*Settings, error) {
 	if one, ok := err.(env.ParseError); ok {
 		for i := range l.rows {
 			if l.rows[i].field == one.Name {
-				return nil, l.bad(l.rows[i].name, one.Err.Error())
+				return nil, l.bad(l.rows[i].Name, one.Err.Error())
 			}
 		}
 	}
@@ -125,7 +133,7 @@ func (l *loader) parse() (*Settings, error) {
 // row finds a setting by its whole name; nil: there is none.
 func (l *loader) row(name string) *setting {
 	for i := range l.rows {
-		if l.rows[i].name == name {
+		if l.rows[i].Name == name {
 			return &l.rows[i]
 		}
 	}
@@ -134,7 +142,7 @@ func (l *loader) row(name string) *setting {
 
 // bad is the error for the value that the setting has.
 func (l *loader) bad(name, problem string) error {
-	return &ValueError{Variable: name, Value: l.value(name), Problem: problem, Accepts: l.row(name).accepts}
+	return &ValueError{Variable: name, Value: l.value(name), Problem: problem, Accepts: l.row(name).Accepts}
 }
 
 // value is what was parsed for the setting.
@@ -142,5 +150,5 @@ func (l *loader) value(name string) string {
 	if v := l.values[name]; v != "" {
 		return v
 	}
-	return l.row(name).tag.Get("envDefault")
+	return l.row(name).preset
 }

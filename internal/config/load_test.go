@@ -24,7 +24,7 @@ const (
 func get(t *testing.T, s *Settings, name string) any {
 	t.Helper()
 	for _, r := range table() {
-		if r.name == Prefix+name {
+		if r.Name == Prefix+name {
 			return reflect.ValueOf(s).Elem().Field(r.index).Interface()
 		}
 	}
@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 	var empty []string // an empty value is as good as none
 	for _, r := range table() {
 		if !r.emptyMeans {
-			empty = append(empty, r.name+"=")
+			empty = append(empty, r.Name+"=")
 		}
 	}
 	for _, environ := range [][]string{nil, empty} {
@@ -123,19 +123,19 @@ func TestFirstOfManyErrorsOnly(t *testing.T) {
 
 func TestLongValueIsCut(t *testing.T) {
 	for _, r := range table() {
-		_, err := Load([]string{r.name + "=" + strings.Repeat("\x00é'\x1b", 20000)}, []string{"x"}, testParsers())
+		_, err := Load([]string{r.Name + "=" + strings.Repeat("\x00é'\x1b", 20000)}, []string{"x"}, testParsers())
 		if err == nil {
-			if r.name == "SWAPINIT_LISTEN" || r.name == "SWAPINIT_READY" {
+			if r.Name == "SWAPINIT_LISTEN" || r.Name == "SWAPINIT_READY" {
 				continue // the stand-ins accept it
 			}
-			t.Errorf("%s accepts rubbish", r.name)
+			t.Errorf("%s accepts rubbish", r.Name)
 			continue
 		}
-		wantError(t, err, r.name)
+		wantError(t, err, r.Name)
 	}
 	// The message of another package may hold all of the value.
 	_, err := Load([]string{"SWAPINIT_LISTEN=ftp:" + strings.Repeat("/", 5000)}, []string{"x"}, testParsers())
-	wantError(t, err, "...; want endpoints")
+	wantError(t, err, "…; want endpoints")
 }
 
 func TestSignalConflicts(t *testing.T) {
@@ -246,8 +246,8 @@ func TestNearest(t *testing.T) {
 		}
 	}
 	for _, r := range table() {
-		if best, near := nearest(r.name, table()); best != r.name || !near {
-			t.Errorf("nearest(%s) = %s, %v", r.name, best, near)
+		if best, near := nearest(r.Name, table()); best != r.Name || !near {
+			t.Errorf("nearest(%s) = %s, %v", r.Name, best, near)
 		}
 	}
 }

@@ -11,9 +11,9 @@ func nearest(name string, known []setting) (best string, near bool) {
 	typed := strings.ToUpper(strings.TrimPrefix(cut(name), Prefix))
 	least := -1
 	for i := range known {
-		want := strings.TrimPrefix(known[i].name, Prefix)
+		want := strings.TrimPrefix(known[i].Name, Prefix)
 		if d := distance(typed, want); least < 0 || d < least {
-			best, least = known[i].name, d
+			best, least = known[i].Name, d
 			near = d <= max(1, len(want)/3)
 		}
 	}

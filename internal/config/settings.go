@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,7 +24,7 @@ type Paths []string
 //	envDefault  the default, parsed like a value
 //	shown       the default as documented, where unset differs from any value
 //	empty       "none": an empty value is an empty list, not the default
-//	oneof       all accepted values
+//	oneof       all accepted values; those of Strategy are in Parsers
 //	accepts     what is accepted, as errors and the documentation say it
 //	help        the meaning; ^ stands for a backtick
 //
@@ -34,8 +35,8 @@ type Settings struct {
 	SwapSignals     []syscall.Signal                  `env:"SWAP_SIGNALS" envDefault:"HUP,USR2" empty:"none" accepts:"a list of signals such as HUP,USR2, or empty for none" help:"these signals ask for a swap; all others are forwarded"`
 	SwapCommand     []string                          `env:"SWAP_COMMAND" accepts:"a command as shell-like words" help:"the replacement's command, when it differs from the first one; quotes and backslashes work, no shell is involved"`
 	TargetFile      string                            `env:"TARGET_FILE" accepts:"the path of a file" help:"a file that names the command: one line of shell-like words, ^#^ begins a comment. Read at start (when it is absent the command line's command runs) and at each swap; written when a swap with a new command succeeded, so that a restarted container resumes with it"`
-	Dir             string                            `env:"DIR" accepts:"the path of a directory" help:"the server's working directory, resolved anew, symbolic links too, at every start"`
-	EnvFile         string                            `env:"ENV_FILE" accepts:"the path of a file" help:"dotenv file, read anew at every start; overrides the environment. Missing or malformed, it is exit status 125 at first and a failed swap later"`
+	Dir             string                            `env:"DIR" accepts:"the path of a directory" help:"the server's working directory, resolved again, symbolic links too, at every start"`
+	EnvFile         string                            `env:"ENV_FILE" accepts:"the path of a file" help:"dotenv file, read at every start; overrides the environment. Missing or malformed, it is exit status 125 at first and a failed swap later"`
 	Ready           string                            `env:"READY" envDefault:"auto" accepts:"auto, fd, notify, listen, none, delay:5s, exec:COMMAND, tcp://host:port or http://host:port/path" help:"how a server says that it is ready"`
 	ReadyTimeout    time.Duration                     `env:"READY_TIMEOUT" envDefault:"60s" help:"a successor that is not ready by then has failed; 0 = no limit"`
 	Watchdog        time.Duration                     `env:"WATCHDOG" shown:"off" help:"sets WATCHDOG_USEC and WATCHDOG_PID; a generation that then misses ^WATCHDOG=1^ for that long gets ABRT, 5 s later KILL, and counts as dead; 0 = off"`
@@ -60,7 +61,7 @@ type Settings struct {
 	Keep            time.Duration                     `env:"KEEP" envDefault:"0" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
 	Workers         int                               `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`
 	Batch           Batch                             `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`
-	Strategy        string                            `env:"STRATEGY" envDefault:"overlap" oneof:"overlap, handover, replace" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`
+	Strategy        string                            `env:"STRATEGY" envDefault:"overlap" accepts:"the name of a strategy" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`
 	Respawn         string                            `env:"RESPAWN" envDefault:"auto" oneof:"auto, never, on-failure, always" help:"whether a worker that ended is started again; ^auto^ is ^never^ with one worker and ^on-failure^ with more"`
 	PreSwap         []string                          `env:"PRE_SWAP" accepts:"a command as shell-like words" help:"run before a swap, which fails when it fails; a last line ^command=…^ of its output names the replacement"`
 	PostSwap        []string                          `env:"POST_SWAP" accepts:"a command as shell-like words" help:"run after every swap that began, with SWAPINIT_RESULT"`
@@ -110,14 +111,22 @@ func (s *Settings) EffectiveRetire() syscall.Signal {
 	return syscall.SIGTERM
 }
 
+// Variable is a setting as it is documented.
+type Variable struct {
+	Name    string // with Prefix
+	Default string // "" if there is none
+	Accepts string
+	Help    string // ^ stands for a backtick
+}
+
 // setting is one row of the table.
 type setting struct {
-	index      int    // of the field in Settings
-	field      string // its name
-	name       string // with Prefix
-	emptyMeans bool   // an empty value is a value
-	accepts    string
-	tag        reflect.StructTag
+	Variable
+	index      int      // of the field in Settings
+	field      string   // its name
+	emptyMeans bool     // an empty value is a value
+	oneOf      []string // all accepted values, nil where there are others
+	preset     string   // the default as a value
 }
 
 // table lists the rows in the order of the fields.
@@ -133,16 +142,40 @@ func table() []setting {
 		}
 		r := &rows[n]
 		n++
-		r.index, r.field, r.name, r.tag = i, f.Name, Prefix+name, f.Tag
+		r.index, r.field, r.preset = i, f.Name, f.Tag.Get("envDefault")
 		r.emptyMeans = f.Tag.Get("empty") == "none"
-		r.accepts = f.Tag.Get("accepts")
+		r.Variable = Variable{Prefix + name, f.Tag.Get("shown") + r.preset, f.Tag.Get("accepts"), f.Tag.Get("help")} // never both
 		if oneOf := f.Tag.Get("oneof"); oneOf != "" {
-			r.accepts = "one of " + oneOf
-		} else if r.accepts == "" {
-			r.accepts = acceptsDuration
+			r.choose(strings.Split(oneOf, ", "))
+		} else if r.Accepts == "" {
+			r.Accepts = acceptsDuration
 		}
 	}
 	return rows[:n]
+}
+
+// choose makes these the only accepted values.
+func (r *setting) choose(values []string) {
+	r.oneOf, r.Accepts = values, "one of "+strings.Join(values, ", ")
+}
+
+// rows is the table with what other packages accept.
+func (p *Parsers) rows() []setting {
+	rows := table()
+	for i := range rows {
+		if rows[i].field == "Strategy" && p.Strategies != nil {
+			rows[i].choose(p.Strategies)
+		}
+	}
+	return rows
+}
+
+// Variables are all settings, in the order of the documentation.
+func Variables(p Parsers) (list []Variable) {
+	for _, r := range p.rows() {
+		list = append(list, r.Variable)
+	}
+	return list
 }
 
 // runtimeNames are what swapinit itself gives to its children. They are there

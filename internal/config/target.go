@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // maxTarget is the largest target file, in bytes.
@@ -17,8 +19,8 @@ func Target(data []byte) ([]string, error) {
 	if len(data) > maxTarget {
 		return nil, errors.New("cannot read target: larger than 64 KiB")
 	}
-	text := strings.TrimPrefix(string(data), "\ufeff")
-	rest := text
+	all := strings.TrimPrefix(string(data), "\ufeff")
+	rest := all
 	var command []string
 	ended := false // a newline came after the command
 	for {
@@ -34,7 +36,7 @@ func Target(data []byte) ([]string, error) {
 		}
 		word, after, err := nextWord(rest, " \t\r")
 		if err != nil {
-			return nil, targetError(text, rest, err.Error())
+			return nil, targetError(all, rest, err.Error())
 		}
 		if word == nil {
 			if after == "" {
@@ -44,7 +46,7 @@ func Target(data []byte) ([]string, error) {
 			continue
 		}
 		if ended {
-			return nil, targetError(text, rest, "a second command, want one line")
+			return nil, targetError(all, rest, "a second command, want one line")
 		}
 		add(&command, *word)
 		rest = after
@@ -56,19 +58,15 @@ func Target(data []byte) ([]string, error) {
 }
 
 // targetError names the line on which rest begins.
-func targetError(text, rest, problem string) error {
-	line := 1 + strings.Count(text[:len(text)-len(rest)], "\n")
+func targetError(all, rest, problem string) error {
+	line := 1 + strings.Count(all[:len(all)-len(rest)], "\n")
 	return errors.New("cannot read target: line " + strconv.Itoa(line) + ": " + problem)
 }
 
 // FormatTarget is the text for SWAPINIT_TARGET_FILE that Target reads back as
 // command. What Target would refuse is an error here.
 func FormatTarget(command []string) ([]byte, error) {
-	quoted := make([]string, len(command))
-	for i, word := range command {
-		quoted[i] = quoteWord(word)
-	}
-	data := []byte(strings.Join(quoted, " ") + "\n")
+	data := []byte(text.ShellWords(command) + "\n")
 	if _, err := Target(data); err != nil {
 		return nil, err
 	}

@@ -164,18 +164,12 @@ func (p *Parsers) caught(s string) (syscall.Signal, error) {
 	if err != nil {
 		return 0, err
 	}
-	problem := ""
-	switch sig {
-	case syscall.SIGKILL, syscall.SIGSTOP:
-		problem = " cannot be caught"
-	case syscall.SIGPROF, 32, 33, 34: // the Go runtime's and libc's, never delivered to Go code
-		problem = " never reaches swapinit"
-	case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG: // come by themselves, so they ask for nothing
-		problem = " is swapinit's own and never forwarded"
-	default:
-		return sig, nil
+	if p.Uncatchable != nil {
+		if why := p.Uncatchable(sig); why != "" {
+			return 0, errors.New(p.name(sig) + " " + why)
+		}
 	}
-	return 0, errors.New(p.name(sig) + problem)
+	return sig, nil
 }
 
 func (p *Parsers) signalList(s string) (any, error) {

@@ -294,14 +294,14 @@ func TestEverySettingIsTested(t *testing.T) {
 		bad[Prefix+c.name] = true
 	}
 	for _, r := range table() {
-		if !good[r.name] || !bad[r.name] {
-			t.Errorf("%s: good value tested: %v, bad value tested: %v", r.name, good[r.name], bad[r.name])
+		if !good[r.Name] || !bad[r.Name] {
+			t.Errorf("%s: good value tested: %v, bad value tested: %v", r.Name, good[r.Name], bad[r.Name])
 		}
-		if help := r.tag.Get("help"); help == "" || r.accepts == "" {
-			t.Errorf("%s: help %q, accepts %q", r.name, help, r.accepts)
+		if help := r.Help; help == "" || r.Accepts == "" {
+			t.Errorf("%s: help %q, accepts %q", r.Name, help, r.Accepts)
 		}
-		if strings.Contains(r.accepts, "^") {
-			t.Errorf("%s: accepts is printed as it is, no ^ in it", r.name)
+		if strings.Contains(r.Accepts, "^") {
+			t.Errorf("%s: accepts is printed as it is, no ^ in it", r.Name)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ func Words(s string) ([]string, error) {
 	for {
 		word, rest, err := nextWord(s, " \t\n\r")
 		if err != nil {
-			return nil, errors.New("cannot split words: " + err.Error())
+			return nil, fmt.Errorf("cannot split words: %w", err)
 		}
 		if word != nil {
 			add(&words, *word)
@@ -97,17 +98,3 @@ func quotedPart(s string, b *strings.Builder) (int, error) {
 func add(list *[]string, s string) { *list = append(*list, s) }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
-// quoteWord writes a word so that Words and Target, and a shell, read it back.
-func quoteWord(s string) string {
-	safe := s != ""
-	for i := range len(s) {
-		if c := s[i]; !nameByte(c) && strings.IndexByte("-./:=@%+,", c) < 0 {
-			safe = false
-		}
-	}
-	if safe {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 func TestWords(t *testing.T) {
@@ -153,11 +155,7 @@ func FuzzWords(f *testing.F) {
 			checkMessage(t, err)
 			return
 		}
-		quoted := make([]string, len(words))
-		for i, w := range words {
-			quoted[i] = quoteWord(w)
-		}
-		again, err := Words(strings.Join(quoted, " "))
+		again, err := Words(text.ShellWords(words))
 		if err != nil || !slices.Equal(again, words) {
 			t.Errorf("%q -> %q -> %q, %v", s, words, again, err)
 		}

@@ -2,12 +2,16 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/lines"
+	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +28,7 @@ var ErrGone = errors.New("the init went away before it answered")
 // time limit but the init's own; anything else has 10 s. Errors: *NoInit when nobody could
 // be reached, ErrGone, or one that says what went wrong.
 func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
-	line := encodeRequest(req)
+	line := encode(&req)
 	if len(line)-1 > MaxLine {
 		return nil, errors.New("cannot send request: " + strconv.Itoa(len(line)-1) + " bytes, accepted are up to " + strconv.Itoa(MaxLine))
 	}
@@ -40,9 +44,9 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		f.SetDeadline(time.Time{})
 	}
 	// Also after a failed write: an init that turns us away says why and closes.
-	in := lineReader{r: f, max: maxAnswer}
+	in := lines.Reader{From: f, Max: maxAnswer}
 	for {
-		line, err := in.next()
+		line, err := in.Next()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, errors.New("the init did not answer within " + answerTime.String())
@@ -51,7 +55,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
 			return nil, ErrGone
 		case err != nil:
-			return nil, errors.New("cannot read answer: " + err.Error())
+			return nil, fmt.Errorf("cannot read answer: %w", err)
 		}
 		e, r, err := decodeAnswer(line)
 		switch {
@@ -86,7 +90,7 @@ func dial(addr string, deadline time.Time) (*os.File, error) {
 
 // connect ends with a socket that does not block.
 func connect(fd int, addr string, deadline time.Time) error {
-	if len(addr) > 107 && !strings.HasPrefix(addr, "@") {
+	if len(addr) > unixname.MaxPath && !strings.HasPrefix(addr, "@") {
 		return errors.New("the path is too long")
 	}
 	for {
@@ -122,7 +126,7 @@ func connect(fd int, addr string, deadline time.Time) error {
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
 func checkServer(fd int, addr string) error {
-	inode, err := pidNamespace()
+	inode, err := procnet.Namespace("pid")
 	if err != nil {
 		return nil // a name that was looked up in /proc does not come here
 	}

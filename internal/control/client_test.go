@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -77,48 +76,4 @@ func TestDoErrors(t *testing.T) {
 			t.Fatalf("turned away: %+v, %v", r, err)
 		}
 	}
-}
-
-func FuzzLines(f *testing.F) {
-	f.Add([]byte("a\nbb\n\nccc"), uint8(2))
-	f.Fuzz(func(t *testing.T, data []byte, piece uint8) {
-		const limit = 100
-		l := lineReader{r: &pieces{data, int(piece) + 1}, max: limit}
-		var got [][]byte
-		var err error
-		for err == nil {
-			var line []byte
-			if line, err = l.next(); err == nil {
-				got = append(got, line)
-			}
-		}
-		rest := data
-		for _, g := range got {
-			if len(g) > limit || !bytes.HasPrefix(rest, append(bytes.Clone(g), '\n')) {
-				t.Fatalf("line %q of %q", g, rest)
-			}
-			rest = rest[len(g)+1:]
-		}
-		i := bytes.IndexByte(rest, '\n')
-		if tooLong := i > limit || i < 0 && len(rest) > limit; tooLong != errors.Is(err, errTooLong) {
-			t.Fatalf("%v with %q left", err, rest)
-		} else if !tooLong && i >= 0 {
-			t.Fatalf("stopped before %q", rest)
-		}
-	})
-}
-
-// pieces is a reader of a few bytes at a time.
-type pieces struct {
-	data []byte
-	n    int
-}
-
-func (p *pieces) Read(b []byte) (int, error) {
-	if len(p.data) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, p.data[:min(p.n, len(p.data))])
-	p.data = p.data[n:]
-	return n, nil
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/lines"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ type conn struct {
 	file  *os.File
 	raw   syscall.RawConn
 	peer  Peer
-	lines lineReader
+	lines lines.Reader
 }
 
 // Call is one valid request that waits for its answer. Its methods can be called
@@ -76,8 +77,8 @@ func (c *conn) run() {
 		if c.s.closing() {
 			return
 		}
-		line, err := c.lines.next()
-		if err == errTooLong {
+		line, err := c.lines.Next()
+		if err == lines.ErrTooLong {
 			// Where the next line begins is unknown, so this is the end of it.
 			c.send(refuse(CodeRequest, "cannot read request: more than "+strconv.Itoa(MaxLine)+" bytes in a line"))
 			return
@@ -102,7 +103,7 @@ func (c *conn) run() {
 // send answers at once.
 func (c *conn) send(r *Reply) bool {
 	c.file.SetWriteDeadline(time.Now().Add(c.s.limits.reply))
-	return c.write(encodeReply(*r))
+	return c.write(encode(r))
 }
 
 // serve hands a request to the init and writes its answer. It returns whether
@@ -139,7 +140,7 @@ func (c *conn) answer(a *answer, hup <-chan struct{}) bool {
 	for {
 		select {
 		case e := <-a.events:
-			if !c.write(encodeEvent(e)) {
+			if !c.write(encode(&e)) {
 				return false
 			}
 		case r := <-a.reply:
@@ -162,11 +163,11 @@ func (c *conn) finish(a *answer, r Reply) bool {
 	for {
 		select {
 		case e := <-a.events:
-			if !c.write(encodeEvent(e)) {
+			if !c.write(encode(&e)) {
 				return false
 			}
 		default:
-			return c.write(encodeReply(r))
+			return c.write(encode(&r))
 		}
 	}
 }

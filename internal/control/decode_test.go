@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // oracle reads a line with encoding/json. It knows no more than we do about
@@ -76,7 +78,7 @@ func sameShare(t *testing.T, got int, object any) {
 		n = "0"
 	}
 	want, err := n.Float64()
-	if err != nil || math.Abs(want*100-float64(got)) > 0.500001 || got < 0 || got > 10000 {
+	if err != nil || math.Abs(want*100-float64(got)) > 0.500001 || got < 0 || got > shares.Full {
 		t.Fatalf("share is %d, want %s %%: %v", got, n, err)
 	}
 }
@@ -100,7 +102,7 @@ func FuzzRequest(f *testing.F) {
 			if refusal.OK || refusal.Code == "" || refusal.Error == "" || len(refusal.Error) > 600 {
 				t.Fatalf("refused with %+v", refusal)
 			}
-			oracle(t, encodeReply(*refusal))
+			oracle(t, encode(refusal))
 			return
 		}
 		m := oracle(t, line)
@@ -133,7 +135,7 @@ func FuzzRequest(f *testing.F) {
 			}
 		}
 		// What was understood is what is sent again.
-		again, refusal := decodeRequest(encodeRequest(req))
+		again, refusal := decodeRequest(encode(&req))
 		if len(req.Swap.Command) == 0 {
 			req.Swap.Command = nil // an empty list asks for nothing
 		}
@@ -224,7 +226,7 @@ func FuzzAnswer(f *testing.F) {
 			same(t, *status.LastSwap, s["last_swap"], "generation", "ok", "reason")
 		}
 		// It is printed as one object of text that prints, and says the same.
-		text := encodeReply(Reply{OK: true, Status: status})
+		text := encode(&Reply{OK: true, Status: status})
 		_, again, err := decodeAnswer(text)
 		if err != nil || again.Status.JSON() != status.JSON() {
 			t.Fatalf("%+v became %+v, %v", status, again, err)
@@ -237,20 +239,15 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// Shares are written in percent, as short as they can be, and read back.
-func TestPercent(t *testing.T) {
-	for share, want := range map[int]string{0: "0", 1: "0.01", 10: "0.1", 50: "0.5", 99: "0.99", 100: "1", 105: "1.05", 110: "1.1", 2500: "25", 9999: "99.99", 10000: "100"} {
-		if got := Percent(share); got != want {
-			t.Errorf("%d: %s, want %s", share, got, want)
-		}
-	}
-	for share := 1; share <= 10000; share++ {
-		e, _, err := decodeAnswer(encodeEvent(Event{Event: EventCanary, Share: share}))
+// Every share is read back.
+func TestShares(t *testing.T) {
+	for share := 1; share <= shares.Full; share++ {
+		e, _, err := decodeAnswer(encode(&Event{Event: "canary", Share: share}))
 		if err != nil || e.Share != share {
 			t.Fatalf("%d became %+v, %v", share, e, err)
 		}
 		g := []Generation{{Share: &share}}
-		_, r, err := decodeAnswer(encodeReply(Reply{Status: &Status{Generations: g}}))
+		_, r, err := decodeAnswer(encode(&Reply{Status: &Status{Generations: g}}))
 		if err != nil || r.Status.Generations[0].Share == nil || *r.Status.Generations[0].Share != share {
 			t.Fatalf("%d became %+v, %v", share, r, err)
 		}
@@ -280,14 +277,14 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		data := JSON(text)
-		if !json.Valid([]byte(data)) || data != text && json.Valid([]byte(text)) && checkText([]byte(text)) == nil {
+		if !json.Valid([]byte(data)) || data != text && json.Valid([]byte(text)) && wrong([]byte(text)) == "" {
 			t.Fatalf("%q became %s", text, data)
 		}
 		var said string
 		if data != text && (json.Unmarshal([]byte(data), &said) != nil || said != text && utf8.ValidString(text)) {
 			t.Fatalf("%q became %s, which says %q", text, data, said)
 		}
-		if line := encodeRequest(Request{Verb: VerbMessage, Data: data}); bytes.Count(line, []byte("\n")) != 1 || strings.Count(data, "[")+strings.Count(data, "{") < 60 && refused(line) {
+		if line := encode(&Request{Verb: VerbMessage, Data: data}); bytes.Count(line, []byte("\n")) != 1 || strings.Count(data, "[")+strings.Count(data, "{") < 60 && refused(line) {
 			t.Fatalf("%q became %q", text, line)
 		}
 	})

@@ -18,7 +18,7 @@ func TestDocumentation(t *testing.T) {
 			requests++
 			refused = ""
 			if _, refusal := decodeRequest([]byte(request)); refusal != nil {
-				refused = strings.TrimSuffix(string(encodeReply(*refusal)), "\n")
+				refused = strings.TrimSuffix(string(encode(refusal)), "\n")
 			}
 			continue
 		}
@@ -37,9 +37,9 @@ func TestDocumentation(t *testing.T) {
 		}
 		again := ""
 		if e != nil {
-			again = string(encodeEvent(*e))
+			again = string(encode(e))
 		} else {
-			again = string(encodeReply(*r))
+			again = string(encode(r))
 		}
 		if again != answer+"\n" {
 			t.Errorf("documented %s\nencoded    %s", answer, again)

@@ -1,10 +1,12 @@
 package control
 
 import (
-	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+	"golang.org/x/sys/unix"
 )
 
 // NoInit is the error of Find and Do when there is nobody to talk to.
@@ -28,15 +30,18 @@ func Find(setting string) (string, error) {
 	if name != "" {
 		return name, nil
 	}
-	inode, err := pidNamespace()
-	var text []byte
+	inode, err := procnet.Namespace("pid")
+	var names []string
 	if err == nil {
-		text, err = os.ReadFile("/proc/net/unix")
+		err = procnet.EachUnix(func(u *procnet.Unix) {
+			if name := string(u.Name); isAuto(u, inode) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		})
 	}
 	if err != nil {
 		return "", &NoInit{"cannot look for swapinit: " + err.Error() + ", set SWAPINIT_CONTROL to its address", err}
 	}
-	names := listening(string(text), inode)
 	switch len(names) {
 	case 0:
 		return "", &NoInit{Reason: "no swapinit is running in this pid namespace (looked for " + autoName(inode, 1) + "; one with another address needs SWAPINIT_CONTROL)"}
@@ -46,26 +51,14 @@ func Find(setting string) (string, error) {
 	return "", &NoInit{Reason: strconv.Itoa(len(names)) + " swapinits are running in this pid namespace: " + strings.Join(names, " ") + ", set SWAPINIT_CONTROL to one of them"}
 }
 
-// listening picks from the text of /proc/net/unix (proc_net(5)) the automatic
-// names of one pid namespace that somebody listens on. Connections that
-// were accepted bear the listener's name too, but not its flag.
-func listening(text string, inode uint64) (names []string) {
-	const acceptCon, stream = 1 << 16, "0001" // __SO_ACCEPTCON, SOCK_STREAM
-	for _, line := range strings.Split(text, "\n") {
-		// Num RefCount Protocol Flags Type St Inode Path
-		f := strings.Fields(line)
-		if len(f) != 8 || f[4] != stream {
-			continue
-		}
-		flags, err := strconv.ParseUint(f[3], 16, 32)
-		if err != nil || flags&acceptCon == 0 {
-			continue
-		}
-		if _, ok := autoPid(f[7], inode); ok && !slices.Contains(names, f[7]) {
-			names = append(names, f[7])
-		}
+// isAuto: somebody listens there by an automatic name of one pid namespace.
+// Connections that were accepted bear the listener's name too, but do not listen.
+func isAuto(u *procnet.Unix, inode uint64) bool {
+	if !u.Listens || u.Type != unix.SOCK_STREAM {
+		return false
 	}
-	return names
+	_, ok := autoPid(string(u.Name), inode)
+	return ok
 }
 
 // autoPid is the pid that belongs to an automatic name of this pid namespace.

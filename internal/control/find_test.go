@@ -11,51 +11,48 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+	"golang.org/x/sys/unix"
 )
 
-const unixTable = `Num       RefCount Protocol Flags    Type St Inode Path
-00000000ec571fee: 00000002 00000000 00010000 0001 01  4401 /var/run/docker.sock
-0000000063290fb2: 00000002 00000000 00010000 0001 01  4408 @swapinit/4026531836
-0000000063290fb3: 00000003 00000000 00000000 0001 03  4409 @swapinit/4026531836
-0000000063290fb4: 00000002 00000000 00010000 0001 01  4410 @swapinit/40265318360
-0000000063290fb5: 00000002 00000000 00010000 0001 01  4411 @swapinit/4026531836/77
-0000000063290fb6: 00000002 00000000 00010000 0005 01  4412 @swapinit/4026531836/78
-0000000063290fb7: 00000003 00000000 00000000 0001 03  4412 @swapinit/4026531836/79
-0000000063290fb7: 00000002 00000000 00010000 0001 01  4413 @swapinit/4026531836/
-0000000063290fb8: 00000002 00000000 00010000 0001 01  4413 @swapinit/4026531836/x
-0000000063290fb9: 00000002 00000000 00010000 0001 01  4413 @swapinit/4026531836/1
-0000000063290fba: 00000002 00000000 00010000 0001 01  4413 @swapinit/4026531836/077
-0000000063290fbb: 00000002 00000000 00010000 0001 01  4413 @swapinit/4026531836 x
-0000000063290fbc: 00000002 00000000 00010000 0001 01  4413 x@swapinit/4026531836
-0000000063290fbd: 00000002 00000000 zz 0001 01  4413 @swapinit/4026531836
-0000000063290fbe: 00000002 00000000 00000000 0002 01  4414
-`
-
-func TestListening(t *testing.T) {
-	for inode, want := range map[uint64]string{
-		4026531836:  "[@swapinit/4026531836 @swapinit/4026531836/77]",
-		40265318360: "[@swapinit/40265318360]",
-		402653183:   "[]",
+func TestIsAuto(t *testing.T) {
+	for name, want := range map[string][]uint64{
+		"/var/run/docker.sock":       nil,
+		"@swapinit/4026531836":       {4026531836},
+		"@swapinit/40265318360":      {40265318360},
+		"@swapinit/4026531836/77":    {4026531836},
+		"@swapinit/4026531836/":      nil,
+		"@swapinit/4026531836/x":     nil,
+		"@swapinit/4026531836/1":     nil,
+		"@swapinit/4026531836/077":   nil,
+		"@swapinit/4026531836 x":     nil,
+		"@swapinit/4026531836/77 /8": nil,
+		"x@swapinit/4026531836":      nil,
+		"":                           nil,
 	} {
-		if got := listening(unixTable, inode); fmt.Sprint(got) != want {
-			t.Errorf("%d: got %v, want %s", inode, got, want)
+		for _, inode := range []uint64{4026531836, 40265318360, 402653183} {
+			for _, u := range []procnet.Unix{
+				{Listens: true, Type: unix.SOCK_STREAM}, {Listens: true, Type: unix.SOCK_SEQPACKET}, {Type: unix.SOCK_STREAM, State: procnet.Connected},
+			} {
+				u.Name = []byte(name)
+				if got := isAuto(&u, inode); got != (slices.Contains(want, inode) && u.Listens && u.Type == unix.SOCK_STREAM) {
+					t.Errorf("%+v, %s, %d: %v", u, name, inode, got)
+				}
+			}
 		}
 	}
 }
 
-func FuzzListening(f *testing.F) {
-	f.Add(unixTable, uint64(4026531836))
-	f.Add("a b c 00010000 0001 01 1 @swapinit/7\n", uint64(7))
-	f.Fuzz(func(t *testing.T, table string, inode uint64) {
-		names := listening(table, inode)
-		for i, n := range names {
-			pid, ok := autoPid(n, inode)
-			if !ok || n != autoName(inode, pid) || !strings.Contains(table, n) {
-				t.Errorf("%q is no name of %d", n, inode)
-			}
-			if slices.Contains(names[:i], n) {
-				t.Errorf("twice: %q", names)
-			}
+func FuzzIsAuto(f *testing.F) {
+	f.Add("@swapinit/4026531836", uint64(4026531836))
+	f.Add("@swapinit/7/77", uint64(7))
+	f.Fuzz(func(t *testing.T, name string, inode uint64) {
+		if !isAuto(&procnet.Unix{Listens: true, Type: unix.SOCK_STREAM, Name: []byte(name)}, inode) {
+			return
+		}
+		if pid, ok := autoPid(name, inode); !ok || name != autoName(inode, pid) {
+			t.Errorf("%q is no name of %d", name, inode)
 		}
 	})
 }
@@ -103,7 +100,7 @@ func TestFindReal(t *testing.T) {
 		}
 		return
 	}
-	inode, err := pidNamespace()
+	inode, err := procnet.Namespace("pid")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +136,7 @@ func TestFindReal(t *testing.T) {
 
 // Whoever takes the init's name first is not taken for the init.
 func TestImpostor(t *testing.T) {
-	inode, err := pidNamespace()
+	inode, err := procnet.Namespace("pid")
 	if err != nil {
 		t.Skipf("no /proc: %v", err)
 	}

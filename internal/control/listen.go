@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,9 +55,9 @@ func Listen(setting string, pid, ownUid int) (*Server, error) {
 		return nil, err
 	}
 	if name == "" {
-		inode, err := pidNamespace()
+		inode, err := procnet.Namespace("pid")
 		if err != nil {
-			return nil, errors.New("cannot name control socket: " + err.Error() + ", set SWAPINIT_CONTROL to off, an absolute path or @name")
+			return nil, fmt.Errorf("cannot name control socket: %w, set SWAPINIT_CONTROL to off, an absolute path or @name", err)
 		}
 		name = autoName(inode, pid)
 	}
@@ -103,13 +105,16 @@ func (s *Server) bind(fd int) error {
 	sa := &unix.SockaddrUnix{Name: s.address}
 	err := unix.Bind(fd, sa)
 	if path && err == unix.EADDRINUSE {
-		if err = removeStale(s.address); err == nil {
+		switch err = unixname.RemoveStale(s.address, unix.SOCK_STREAM); err {
+		case nil:
 			err = unix.Bind(fd, sa)
+		case unixname.ErrLive:
+			err = unix.EADDRINUSE
 		}
 	}
 	switch {
-	case err == unix.EINVAL && len(s.address) > 107:
-		return errors.New(strconv.Itoa(len(s.address)) + " bytes are too many, accepted are up to 107")
+	case err == unix.EINVAL && len(s.address) > unixname.MaxPath:
+		return fmt.Errorf("%d bytes are too many, accepted are up to %d", len(s.address), unixname.MaxPath)
 	case err == unix.EADDRINUSE:
 		return fmt.Errorf("%w, is another swapinit running?", err)
 	case err != nil:
@@ -128,29 +133,6 @@ func (s *Server) bind(fd int) error {
 	return nil
 }
 
-// removeStale unlinks a socket that nobody listens on.
-func removeStale(path string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return errors.New("the path exists and is not a socket")
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != unix.ECONNREFUSED {
-		return unix.EADDRINUSE
-	}
-	if err := unix.Unlink(path); err != unix.ENOENT {
-		return err
-	}
-	return nil
-}
-
 // Address is what SWAPINIT_CONTROL of a child or a verb has to be: @name or a path.
 func (s *Server) Address() string { return s.address }
 
@@ -164,26 +146,13 @@ func (s *Server) unlink() {
 	}
 }
 
-// autoName is the abstract name of the init with this pid.
+// autoName is the abstract name of the init with this pid. Abstract names are
+// shared by a network namespace, which a container may share with its host; the
+// inode of the pid namespace tells whose name it is.
 func autoName(inode uint64, pid int) string {
 	name := namePrefix + strconv.FormatUint(inode, 10)
 	if pid != 1 {
 		name += "/" + strconv.Itoa(pid)
 	}
 	return name
-}
-
-// pidNamespace is the inode of our own pid namespace (namespaces(7)). Abstract
-// names are shared by a network namespace, which a container may share with its
-// host; the inode tells whose name it is.
-func pidNamespace() (uint64, error) {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return 0, err
-	}
-	number, ok := strings.CutPrefix(link, "pid:[")
-	if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); ok && err == nil {
-		return n, nil
-	}
-	return 0, errors.New("cannot read /proc/self/ns/pid: " + strconv.Quote(link))
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/lines"
 	"golang.org/x/sys/unix"
 )
 
@@ -171,7 +172,7 @@ func (s *Server) admit(fd int, peer Peer) {
 		file.Close()
 		return
 	}
-	c := &conn{s: s, file: file, raw: raw, peer: peer, lines: lineReader{r: file, max: MaxLine}}
+	c := &conn{s: s, file: file, raw: raw, peer: peer, lines: lines.Reader{From: file, Max: MaxLine}}
 	s.clients[c] = struct{}{}
 	s.wg.Add(1)
 	go c.run()
@@ -220,7 +221,7 @@ func (s *Server) forget(c *conn) {
 // turnAway sends an error to a connection that nobody read from and closes it.
 // The buffer of a new socket has room for one line, so this never waits.
 func turnAway(fd int, code, reason string) {
-	unix.SendmsgN(fd, encodeReply(*refuse(code, reason)), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	unix.SendmsgN(fd, encode(refuse(code, reason)), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	unix.Close(fd)
 }
 

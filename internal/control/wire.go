@@ -11,11 +11,7 @@
 // only put something into a bounded buffer.
 package control
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // Version is the protocol's, the "v" of every line.
 const Version = 1
@@ -45,25 +41,6 @@ const (
 
 var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbRollback, VerbPromote, VerbVersion, VerbRestart, VerbMessage}
 
-// The events of a swap, in the order in which they can come.
-const (
-	EventQueued   = "queued"   // another swap runs first
-	EventHook     = "hook"     // the hook before the swap runs; message
-	EventStarted  = "started"  // the successor runs; pid
-	EventRespawn  = "respawn"  // a worker died and is started again; message
-	EventReady    = "ready"    // it said so; ms since its start
-	EventSettled  = "settled"  // it lived on for the settle time
-	EventCanary   = "canary"   // it has this share of the new connections; share
-	EventTakedown = "takedown" // handover: the predecessor is to give up a resource; message
-	EventGo       = "go"       // handover: the successor is to take it; message
-	EventCutover  = "cutover"  // it has the traffic
-	EventKept     = "kept"     // the predecessor is kept warm; generation is the predecessor's, message
-	EventDraining = "draining" // the predecessor still has connections; generation is the predecessor's, message
-	EventStopping = "stopping" // the predecessor was told to stop; generation is the predecessor's
-	EventFailed   = "failed"   // the successor failed; message
-	EventDone     = "done"     // of a swap that is followed only: it has succeeded; the reply comes when the successor ends
-)
-
 // Codes say, for a program, why a request was not carried out.
 const (
 	CodeRefused = "refused" // not a uid that is let in
@@ -92,26 +69,19 @@ type SwapArgs struct {
 	// Canary is the stages of this swap as in SWAPINIT_CANARY, not yet parsed;
 	// empty: the configured ones.
 	Canary string
-	// Strategy is one of overlap, handover, replace; empty: the configured one.
+	// Strategy is the name of one, not yet looked up; empty: the configured one.
 	Strategy string
-	// Follow asks for EventDone in place of the reply of a swap that succeeded,
+	// Follow asks for the event done in place of the reply of a swap that succeeded,
 	// and for the reply when the successor has ended.
 	Follow bool
 	// Force kills the predecessor at once (restart).
 	Force bool
 }
 
-const strategies = "overlap, handover, replace"
-
 // Problem is what cannot be asked for in args that are there, "" if there is
 // none. It names them so that it fits both the wire and the options of a verb.
 func (a SwapArgs) Problem() string {
-	switch {
-	case a.Strategy != "" && !slices.Contains(strings.Split(strategies, ", "), a.Strategy):
-		return "unknown strategy " + quote(a.Strategy) + ", accepted: " + strategies
-	case a.Canary != "" && a.Strategy != "" && a.Strategy != "overlap":
-		return "a canary needs the strategy overlap"
-	case a.Follow && a.NoWait:
+	if a.Follow && a.NoWait {
 		return "a swap that nobody waits for cannot be followed"
 	}
 	return ""
@@ -122,7 +92,7 @@ func (a SwapArgs) Timeout() time.Duration { return time.Duration(a.TimeoutMS) * 
 
 // Event is a stage of a swap. All but Event may be absent.
 type Event struct {
-	Event      string
+	Event      string // a swap.Stage
 	Generation int
 	Pid        int
 	Message    string

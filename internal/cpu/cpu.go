@@ -13,7 +13,7 @@ import (
 
 // Allowed returns the number of CPUs, at least 1: those that this thread may
 // run on, or fewer if a cgroup that it is in has a lower quota, rounded up. It
-// reads anew at each call what `docker update` and the like can change.
+// reads at each call what `docker update` and the like can change.
 func Allowed() int {
 	n := runtime.NumCPU() // as it was at start
 	var set unix.CPUSet

@@ -7,11 +7,12 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
 // whole is all connections, in the unit of Aim and Share.
-const whole = 10000
+const whole = shares.Full
 
 // Paths is an own unix endpoint. As a group it has a socket for each
 // generation. The first one is bound at the path; a later one at a hidden name

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,27 +37,15 @@ func removeStale(name string) error {
 	return err
 }
 
-// refuseLive returns nil when nobody listens. It tries to connect: a full queue and
-// a socket of another type are signs of life; only a refusal says that nobody
-// is there.
+// refuseLive returns nil when nobody listens.
 func refuseLive(name string) error {
 	if len(name) > maxPath {
 		return nil // a spare of a long path: cannot be asked
 	}
-	fd, err := newSocket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
-	if err != nil {
+	if err := unixname.RefuseLive(name, unix.SOCK_STREAM); err != unixname.ErrLive {
 		return err
 	}
-	defer syscall.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: name})
-	switch errno, _ := err.(unix.Errno); errno {
-	case 0, unix.EAGAIN, unix.EINPROGRESS, unix.EPROTOTYPE:
-		return errLive
-	case unix.ECONNREFUSED, unix.ENOENT:
-		return nil
-	default:
-		return fmt.Errorf("find out whether somebody listens on it: %w", err)
-	}
+	return errLive
 }
 
 // clearHidden removes the hidden names beside the path that generations of an

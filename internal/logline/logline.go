@@ -8,7 +8,7 @@
 //   - The fd is a duplicate at 3 or above. A write to a broken fd 1 or 2 through
 //     os.File ends a Go process by SIGPIPE; anywhere else it is an EPIPE.
 //   - O_NONBLOCK is left alone: it belongs to the open file description, which
-//     the children share. A write may therefore block, but only that goroutine.
+//     the children share. A write may therefore wait, but only that goroutine.
 //   - A line is never longer than PIPE_BUF, so the kernel does not mix it with
 //     what the children write to the same pipe (pipe(7)).
 //   - Text from elsewhere is escaped: it can neither begin a line of its own nor
@@ -96,7 +96,7 @@ func New(o Options) *Logger {
 // Enabled reports whether a line of this level would be written.
 func (l *Logger) Enabled(level Level) bool { return level <= l.level }
 
-// Log queues one line. It never blocks; a line that finds the queue full is
+// Log queues one line. It never waits; a line that finds the queue full is
 // lost and counted. In text only the message is printed, in JSON every field.
 func (l *Logger) Log(level Level, event, message string, f Fields) {
 	if !l.Enabled(level) {

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +46,8 @@ func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
 	}
 	// Abstract names belong to the network namespace, which containers can
 	// share with each other and with the host.
-	name := "@" + base + "-" + pidNamespace() + "-" + random()
+	inode, _ := procnet.Namespace("pid") // 0 without /proc
+	name := "@" + base + "-" + strconv.FormatUint(inode, 10) + "-" + random()
 	fd, err := socket(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create notification socket: %w", err)
@@ -53,7 +56,9 @@ func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
 }
 
 func bindPath(file string) (*bound, error) {
-	removeStale(file)
+	// The directory may be shared with another container whose swapinit has the
+	// same pid, so a living one stays.
+	_ = unixname.RemoveStale(file, unix.SOCK_DGRAM)
 	fd, err := socket(file) // too long a name is an error
 	if err != nil {
 		return nil, err
@@ -102,24 +107,6 @@ func socket(name string) (int, error) {
 	return fd, nil
 }
 
-// removeStale unlinks a socket that nobody receives on any more. The
-// directory may be shared with another container whose swapinit has the same
-// pid, so a living one stays.
-func removeStale(file string) {
-	var st syscall.Stat_t
-	if syscall.Lstat(file, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
-		return
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return
-	}
-	defer syscall.Close(fd)
-	if unix.Connect(fd, &unix.SockaddrUnix{Name: file}) == unix.ECONNREFUSED {
-		syscall.Unlink(file)
-	}
-}
-
 // usable reports whether a name in dir stays ours, because nobody but root and
 // ourselves can rename it, and whether uid can reach it. Whether it can be
 // written is seen at the bind.
@@ -162,13 +149,4 @@ func random() string {
 		b = uint64(time.Now().UnixNano())
 	}
 	return strconv.FormatUint(b, 16)
-}
-
-// pidNamespace returns the inode of our pid namespace, see namespaces(7).
-func pidNamespace() string {
-	link, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return "0"
-	}
-	return strings.Trim(link, "pid:[]")
 }

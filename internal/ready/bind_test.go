@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,8 +84,8 @@ func TestBindAbstract(t *testing.T) {
 	if a.Address()[0] != '@' || a.Address() == b.Address() {
 		t.Errorf("addresses %q and %q", a.Address(), b.Address())
 	}
-	if ns := pidNamespace(); !strings.Contains(a.Address(), "-"+ns+"-") || ns == "" || strings.Trim(ns, "0123456789") != "" {
-		t.Errorf("address %q lacks the pid namespace %q", a.Address(), ns)
+	if ns, err := procnet.Namespace("pid"); !strings.Contains(a.Address(), fmt.Sprintf("-%d-", ns)) || err != nil {
+		t.Errorf("address %q lacks the pid namespace %d, %v", a.Address(), ns, err)
 	}
 	messages := make(chan Message, 1)
 	a.Watch(anybody, func(m Message) { messages <- m })

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-func text(s string) *string { return &s }
+func notice(s string) *string { return &s }
 
 func TestParseMessage(t *testing.T) {
 	for _, c := range []struct {
@@ -18,19 +18,19 @@ func TestParseMessage(t *testing.T) {
 		{"READY=1", Message{Ready: true}},
 		{"READY=1\n", Message{Ready: true}},
 		{"READY=1\x00", Message{Ready: true}},
-		{"READY=1\r\nSTATUS=ok\r\n", Message{Ready: true, Status: text("ok")}},
+		{"READY=1\r\nSTATUS=ok\r\n", Message{Ready: true, Status: notice("ok")}},
 		{"\n\nREADY=1\nREADY=1\n", Message{Ready: true}},
 		{"X=1\nREADY=1\nFDSTORE=1\nFDNAME=a", Message{Ready: true}},
 		{"READY=1\nMONOTONIC_USEC=123", Message{Ready: true}},
 		{"STOPPING=1", Message{Stopping: true}},
 		{"RELOADING=1\nMONOTONIC_USEC=5\n", Message{Reloading: true}},
-		{"STATUS=", Message{Status: text("")}},
-		{"STATUS=a=b", Message{Status: text("a=b")}},
-		{"STATUS=one\nSTATUS=two", Message{Status: text("one")}},
-		{"STATUS=66 % of naïve 日本\t\x1b[31m!\x7f\xff", Message{Status: text("66 % of naïve 日本 [31m!")}},
-		{"STATUS=READY=1", Message{Status: text("READY=1")}},
-		{"STATUS=" + strings.Repeat("x", 511) + "é", Message{Status: text(strings.Repeat("x", 511))}},
-		{"STATUS=" + strings.Repeat("é", 300), Message{Status: text(strings.Repeat("é", 256))}},
+		{"STATUS=", Message{Status: notice("")}},
+		{"STATUS=a=b", Message{Status: notice("a=b")}},
+		{"STATUS=one\nSTATUS=two", Message{Status: notice("one")}},
+		{"STATUS=66 % of naïve 日本\t\x1b[31m!\x7f\xff", Message{Status: notice("66 % of naïve 日本 [31m!")}},
+		{"STATUS=READY=1", Message{Status: notice("READY=1")}},
+		{"STATUS=" + strings.Repeat("x", 511) + "é", Message{Status: notice(strings.Repeat("x", 511))}},
+		{"STATUS=" + strings.Repeat("é", 300), Message{Status: notice(strings.Repeat("é", 256))}},
 		{"MAINPID=4711", Message{MainPid: 4711}},
 		{"MAINPID=bad\nMAINPID=12\nMAINPID=13", Message{MainPid: 12}},
 		{"ERRNO=2", Message{Errno: 2}},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Kind is the source of readiness that a Mode asks for.
@@ -37,14 +39,6 @@ type Mode struct {
 	Host    string         // KindHTTP: the value of the Host header
 	Path    string         // KindHTTP: the request target, begins with /
 	Text    string         // as configured
-}
-
-// String returns the setting as it was written.
-func (m Mode) String() string {
-	if m.Text == "" {
-		return "auto"
-	}
-	return m.Text
 }
 
 // Address returns the address that a tcp:// or http:// probe connects to, and
@@ -199,9 +193,5 @@ func parseHost(s string, port uint64) (none netip.AddrPort, err error) {
 
 // quote makes untrusted text fit for one line of a message.
 func quote(s string) string {
-	const limit = 100
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "…"
-	}
-	return strconv.Quote(s)
+	return text.Quote(s, 100)
 }

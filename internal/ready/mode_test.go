@@ -134,9 +134,6 @@ func TestModeOn(t *testing.T) {
 	if addr, ok := (Mode{}).Address(); ok || addr.IsValid() {
 		t.Errorf("auto has an address: %v", addr)
 	}
-	if s := (Mode{}).String(); s != "auto" {
-		t.Errorf("zero Mode is %q", s)
-	}
 }
 
 func FuzzParse(f *testing.F) {

@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
 // whole is all connections; shares are counted in its parts.
-const whole = 10000
+const whole = shares.Full
 
 // What classic BPF has that x/sys/unix lacks (linux/filter.h).
 const (

@@ -1,4 +1,4 @@
-package channel
+package lines
 
 import (
 	"bytes"
@@ -9,18 +9,20 @@ import (
 	"testing/iotest"
 )
 
+const lineMax = 64 << 10
+
 // all reads to the end; a line that was too long is "!".
-func all(t *testing.T, l *lines) (got []string) {
+func all(t *testing.T, l *Reader) (got []string) {
 	t.Helper()
 	for {
-		line, err := l.next()
+		line, err := l.Next()
 		if len(l.buf) > 2*lineMax || cap(l.buf) > 4*lineMax {
 			t.Fatalf("it holds %d of %d bytes", len(l.buf), cap(l.buf))
 		}
 		switch err {
 		case nil:
 			got = append(got, string(line))
-		case errTooLong:
+		case ErrTooLong:
 			got = append(got, "!")
 		case io.EOF:
 			return got
@@ -63,7 +65,7 @@ func TestLines(t *testing.T) {
 			"bytes":    iotest.OneByteReader(strings.NewReader(text)),
 			"with EOF": iotest.DataErrReader(strings.NewReader(text)),
 		} {
-			if got := all(t, &lines{r: r}); !slices.Equal(got, want(text)) {
+			if got := all(t, &Reader{Max: lineMax, From: r}); !slices.Equal(got, want(text)) {
 				t.Errorf("%s, %d bytes: %d lines, want %d", name, len(text), len(got), len(want(text)))
 			}
 		}
@@ -74,9 +76,9 @@ func TestLines(t *testing.T) {
 // long buffer.
 func TestLinesLong(t *testing.T) {
 	r, w := io.Pipe()
-	l := &lines{r: r}
+	l := &Reader{Max: lineMax, From: r}
 	go w.Write(bytes.Repeat([]byte("x"), lineMax+2048))
-	if _, err := l.next(); err != errTooLong {
+	if _, err := l.Next(); err != ErrTooLong {
 		t.Fatal(err)
 	}
 	go func() {
@@ -101,7 +103,7 @@ func FuzzLines(f *testing.F) {
 		if len(long) > 8*lineMax {
 			long = long[:8*lineMax]
 		}
-		if got := all(t, &lines{r: iotest.HalfReader(strings.NewReader(long))}); !slices.Equal(got, want(long)) {
+		if got := all(t, &Reader{Max: lineMax, From: iotest.HalfReader(strings.NewReader(long))}); !slices.Equal(got, want(long)) {
 			t.Fatalf("%d lines, want %d", len(got), len(want(long)))
 		}
 	})

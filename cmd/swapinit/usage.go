@@ -1,0 +1,117 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+
+	pid1 "github.com/swapinit/swapinit/init"
+	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/control"
+)
+
+const verbHelp = "help"
+
+// verbs are the first arguments that are not a command, in the order of the help;
+// `swapinit -- stop` runs a program of that name. One without help is reserved for
+// a later version. A newline is where the help breaks the line.
+var verbs = [...]struct{ name, args, help string }{
+	{control.VerbSwap, "[--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES]\n[-- command arg...]", "replace the running server"},
+	{control.VerbRestart, "[--force] [--no-wait] [--timeout D]", "replace it by the same command"},
+	{control.VerbRollback, "", "give the traffic back to the predecessor"},
+	{control.VerbPromote, "", "give the successor all the traffic now"},
+	{control.VerbMessage, "[--] DATA", "send JSON or a string to every worker"},
+	{control.VerbStatus, "[--json] [--watch]", "show generations and endpoints"},
+	{control.VerbHealth, "", "exit 0 when ready (for HEALTHCHECK)"},
+	{control.VerbStop, "", "stop the container"},
+	{control.VerbVersion, "", "print the version"},
+	{verbHelp, "", "print this text"},
+	{"check", "", ""},
+}
+
+// verbOf says whether args (without the program's name) ask a running swapinit for
+// something: their first one is a verb. rest is what follows it.
+func verbOf(args []string) (name string, rest []string, ok bool) {
+	for i := range verbs {
+		if len(args) > 0 && args[0] == verbs[i].name {
+			return args[0], args[1:], true
+		}
+	}
+	return "", nil, false
+}
+
+// verbUsage is what a verb accepts, "" for one that is reserved for later.
+func verbUsage(name string) string {
+	for i := range verbs {
+		if v := &verbs[i]; v.name == name && v.help != "" {
+			return strings.Join(strings.Fields("swapinit "+name+" "+v.args), " ")
+		}
+	}
+	return ""
+}
+
+// verbNames lists those that are not reserved.
+func verbNames() string {
+	var names []string
+	for i := range verbs {
+		if verbs[i].help != "" {
+			names = append(names, verbs[i].name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// column puts text at the end of out's last line where that has this width, or
+// else on a line of its own.
+func column(out string, width int, text string) string {
+	if gap := width - len(out[strings.LastIndexByte(out, '\n')+1:]); gap > 0 {
+		return out + strings.Repeat(" ", gap) + text
+	}
+	return out + "\n" + strings.Repeat(" ", width) + text
+}
+
+// usage is the text of `swapinit help`, with its final newline.
+func usage() string {
+	out := usageHead
+	for _, v := range verbs {
+		if v.help != "" {
+			out += "  swapinit " + v.name
+			if v.args != "" {
+				out += " " + strings.ReplaceAll(v.args, "\n", "\n                ")
+			}
+			out = column(out, 45, v.help) + "\n"
+		}
+	}
+	out += usageFlags
+	for i, v := range config.Variables(pid1.Parsers()) {
+		if i > 0 && i%3 == 0 {
+			out += "\n"
+		}
+		out = column(out, 2+26*(i%3), v.Name)
+	}
+	return out + "\n"
+}
+
+const usageHead = `swapinit: init for containers that replaces the server inside, with no connection lost
+
+usage:
+  swapinit [flags] [--] command [arg...]     run command as init (the ENTRYPOINT)
+`
+
+const usageFlags = `
+flags, up to the first argument that is not one:
+  -g              forward signals to the process group
+  -e N            exit status N counts as 0 (repeatable)
+  -r FROM:TO      rewrite a forwarded signal, TO 0 drops it (repeatable; --rewrite)
+  -p SIGNAL       get SIGNAL when the parent dies
+  -v              log more (repeatable; --verbose)
+  -w              log every orphan that is reaped
+  -c, -s          accepted, already so (--single-child; subreaper)
+  -V, --version   print the version
+  -h, --help      print this text
+
+exit status: the command's own, 128+n when signal n ended it, 127 not found,
+126 not executable, 125 swapinit's own error
+
+settings are environment variables, described in docs/environment.md:
+`

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	pid1 "github.com/swapinit/swapinit/init"
+	"github.com/swapinit/swapinit/internal/config"
+)
+
+func TestVerbOf(t *testing.T) {
+	for _, v := range strings.Fields("swap status health stop restart rollback promote message check version help") {
+		if name, rest, ok := verbOf([]string{v, "--json", "x"}); !ok || name != v || !slices.Equal(rest, []string{"--json", "x"}) {
+			t.Errorf("%s: got %q %q %v", v, name, rest, ok)
+		}
+	}
+	for _, line := range []string{"", "bash", "Swap", "-- swap", "-v swap", "/swap", "-h", "swapinit"} {
+		if name, rest, ok := verbOf(strings.Fields(line)); ok || name != "" || rest != nil {
+			t.Errorf("%q: got %q %q %v", line, name, rest, ok)
+		}
+	}
+	if _, _, ok := verbOf([]string{""}); ok {
+		t.Error("an empty argument is no verb")
+	}
+}
+
+func TestUsageIsComplete(t *testing.T) {
+	text := usage()
+	fields := strings.Fields(text)
+	known := 0
+	for _, v := range config.Variables(pid1.Parsers()) {
+		if slices.Contains(fields, v.Name) {
+			known++
+		} else {
+			t.Errorf("%s is missing", v.Name)
+		}
+	}
+	for _, name := range fields {
+		if strings.HasPrefix(name, config.Prefix) {
+			known--
+		}
+	}
+	if known != 0 {
+		t.Error("some setting is there twice, or is none")
+	}
+	for _, name := range []string{"single-child", "rewrite", "verbose", "version", "help"} {
+		if !strings.Contains(text, "--"+name) {
+			t.Errorf("--%s is missing", name)
+		}
+	}
+	for _, letter := range "gerpvwcsVh" {
+		if !strings.Contains(text, "-"+string(letter)) {
+			t.Errorf("-%c is missing", letter)
+		}
+	}
+	for _, v := range verbs {
+		if found := strings.Contains(text, "\n  swapinit "+v.name); found != (v.help != "") {
+			t.Errorf("swapinit %s is there: %v", v.name, found)
+		}
+		for _, arg := range strings.Fields(v.args) {
+			if !strings.Contains(text, arg) {
+				t.Errorf("%s of %s is missing", arg, v.name)
+			}
+		}
+	}
+	if !strings.Contains(text, "docs/environment.md") {
+		t.Error("it does not say where the settings are described")
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if len(line) > 90 || strings.HasSuffix(line, " ") {
+			t.Errorf("line of %d bytes: %q", len(line), line)
+		}
+	}
+	if !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") {
+		t.Error("not one newline at the end")
+	}
+}

@@ -1,0 +1,73 @@
+package pid1
+
+import (
+	"testing"
+
+	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/swap"
+)
+
+// request sends one to an init that answers as answer does, and returns what came.
+func request(t *testing.T, r control.Request, answer func(control.Call)) (events []control.Event, reply *control.Reply) {
+	t.Helper()
+	s, err := control.Listen(t.TempDir()+"/sock", 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Serve(answer, func(string) {})
+	reply, err = control.Do(s.Address(), r, func(e control.Event) { events = append(events, e) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events, reply
+}
+
+// What clients are told is what swap.Stages says, and names the generation that
+// it says.
+func TestStagesAreTold(t *testing.T) {
+	i := testInit(t)
+	i.gens[1], i.gens[2] = testWorker(1).g, testWorker(2).g
+	events, _ := request(t, control.Request{Verb: control.VerbSwap}, func(c control.Call) {
+		i.calls[7] = c
+		for _, s := range swap.Stages {
+			// Followers' part says done, and the machine tells nobody of back.
+			if s.Stage != swap.StageDone && s.Stage != swap.StageBack {
+				i.progress(&swap.Progress{ID: 7, Generation: 2, Other: 1, Stage: s.Stage, Share: 100})
+			}
+		}
+		c.Done(control.Reply{OK: true})
+	})
+	for _, s := range swap.Stages {
+		if s.Logged || s.Stage == swap.StageDone {
+			continue
+		}
+		if len(events) == 0 || events[0].Event != string(s.Stage) {
+			t.Fatalf("%+v, want %s", events, s.Stage)
+		}
+		e := events[0]
+		events = events[1:]
+		if want := map[bool]int{true: 1, false: 2}[s.Other]; e.Generation != want || e.Message == "" {
+			t.Errorf("%+v, want generation %d and a message", e, want)
+		}
+		if (e.Share != 0) != (s.Besides == "share") {
+			t.Errorf("%+v, want %s", e, s.Besides)
+		}
+	}
+	if len(events) > 0 {
+		t.Errorf("also told: %+v", events)
+	}
+}
+
+func TestUnknownStrategyIsRefused(t *testing.T) {
+	i := testInit(t)
+	for _, c := range []struct{ strategy, canary, want string }{
+		{"Replace", "", `cannot use args of swap: unknown strategy "Replace", accepted: overlap, handover, replace`},
+		{"replace", "1%/1s", "cannot use args of swap: a canary needs the strategy overlap"},
+	} {
+		_, r := request(t, control.Request{Verb: control.VerbSwap, Swap: control.SwapArgs{Strategy: c.strategy, Canary: c.canary}}, i.answer)
+		if r.OK || r.Code != control.CodeRequest || r.Error != c.want {
+			t.Errorf("%+v, want %s", r, c.want)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+// Package procnet reads what the kernel tells of sockets and namespaces in
+// /proc and by fstat(2). It has no state, and memory for one line at a time: the
+// tables may have any length, and any process may put its names into them.
+package procnet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Unix is one line of /proc/net/unix, proc_net(5). A socket that was accepted
+// has its listener's name, and so has one that waits to be, which has no inode
+// yet:
+//
+//	Num       RefCount Protocol Flags    Type St Inode Path
+//	0000...:  00000002 00000000 00010000 0001 01 73523 /run/a.sock    listens
+//	0000...:  00000003 00000000 00000000 0001 03 73541 /run/a.sock    accepted
+//	0000...:  00000003 00000000 00000000 0001 02     0 /run/a.sock    waits
+type Unix struct {
+	Listens bool   // __SO_ACCEPTCON
+	Type    int    // SOCK_STREAM, say
+	State   int    // SS_CONNECTING, SS_CONNECTED of linux/net.h
+	Inode   uint64 // 0: not accepted yet
+	Name    []byte // a path, @ and an abstract name, or nothing; valid during the call
+}
+
+// The states of Unix.
+const (
+	Connecting = 2
+	Connected  = 3
+)
+
+// EachUnix calls each for every Unix socket of our network namespace. They come
+// and go meanwhile, and the kernel may pass over one when another one ends.
+func EachUnix(each func(*Unix)) error {
+	return eachLine("/proc/net/unix", func(line []byte) {
+		var u Unix
+		if u.parse(line) {
+			each(&u)
+		}
+	})
+}
+
+// parse reads a line; the name is all that follows the inode, spaces included.
+func (u *Unix) parse(line []byte) bool {
+	var fields [7][]byte
+	for i := range fields {
+		line = bytes.TrimLeft(line, " ")
+		fields[i], line, _ = bytes.Cut(line, []byte{' '})
+	}
+	var errs [4]error
+	flags, state, kind := uint64(0), uint64(0), uint64(0)
+	flags, errs[0] = strconv.ParseUint(string(fields[3]), 16, 32)
+	kind, errs[1] = strconv.ParseUint(string(fields[4]), 16, 16)
+	state, errs[2] = strconv.ParseUint(string(fields[5]), 16, 8)
+	u.Inode, errs[3] = strconv.ParseUint(string(fields[6]), 10, 64)
+	u.Listens, u.Type, u.State, u.Name = flags&(1<<16) != 0, int(kind), int(state), line
+	return errors.Join(errs[:]...) == nil // the header is no line
+}
+
+// Listening lists the sockets that listen in our network namespace, TCP and
+// Unix, by inode with their ports, which are 0 for Unix. A table that cannot be
+// read counts as empty: there may be no IPv6.
+func Listening() map[uint64]uint16 {
+	found := map[uint64]uint16{}
+	for _, name := range [...]string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		_ = eachLine(name, func(line []byte) {
+			// sl local_address rem_address st queues timer retransmits uid timeout inode
+			f := bytes.Fields(line)
+			if len(f) < 10 || string(f[3]) != "0A" {
+				return
+			}
+			_, hex, _ := bytes.Cut(f[1], []byte{':'})
+			port, _ := strconv.ParseUint(string(hex), 16, 16)
+			if inode, err := strconv.ParseUint(string(f[9]), 10, 64); err == nil {
+				found[inode] = uint16(port)
+			}
+		})
+	}
+	_ = EachUnix(func(u *Unix) {
+		if u.Listens {
+			found[u.Inode] = 0
+		}
+	})
+	return found
+}
+
+// eachLine reads a file piece by piece. A line that is longer than any of the
+// kernel's is passed over.
+func eachLine(name string, each func(line []byte)) error {
+	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	defer syscall.Close(fd)
+	var buffer [2048]byte // less than the kernel's page: lines are cut in the tests, too
+	held := 0             // the beginning of a line, from the last read
+	for {
+		n, err := syscall.Read(fd, buffer[held:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		if n <= 0 {
+			return nil
+		}
+		text := buffer[:held+n]
+		for {
+			line, rest, ok := bytes.Cut(text, []byte{'\n'})
+			if !ok {
+				break
+			}
+			each(line)
+			text = rest
+		}
+		if held = copy(buffer[:], text); held == len(buffer) {
+			held = 0
+		}
+	}
+}
+
+// Inode is the inode of an open file: for a socket, the N of socket:[N] in
+// /proc/PID/fd.
+func Inode(fd int) (uint64, error) {
+	var stat syscall.Stat_t
+	err := syscall.Fstat(fd, &stat)
+	return stat.Ino, err
+}
+
+// Namespace is the inode of our own namespace of a kind (pid, net),
+// namespaces(7).
+func Namespace(kind string) (uint64, error) {
+	name := "/proc/self/ns/" + kind
+	link, err := os.Readlink(name)
+	if err != nil {
+		return 0, err
+	}
+	number, ok := strings.CutPrefix(link, kind+":[")
+	if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); ok && err == nil {
+		return n, nil
+	}
+	return 0, fmt.Errorf("cannot read %s: %q", name, link)
+}
