@@ -145,7 +145,7 @@ func (m *Machine) end(g *generation) {
 		g.workers[k].by = never
 	}
 	// Whoever takes over gets the traffic before g's sockets are given up.
-	m.raise(raised{kind: ended, g: g})
+	m.raise(&raised{kind: ended, g: g})
 }
 
 // killLeftovers sends KILL to what is left of g.
@@ -156,7 +156,7 @@ func (m *Machine) killLeftovers(g *generation, cause string) {
 	g.by = m.now + abandon
 	m.emit(&Kill{Generation: g.number, Reason: cause})
 	if ends {
-		m.raise(raised{kind: ended, g: g})
+		m.raise(&raised{kind: ended, g: g})
 	}
 }
 
@@ -170,5 +170,5 @@ func (m *Machine) forget(g *generation, cause string) {
 		}
 	}
 	m.emit(&Forget{Generation: g.number})
-	m.raise(raised{kind: gone, g: g})
+	m.raise(&raised{kind: gone, g: g})
 }

@@ -24,7 +24,7 @@ func (m *Machine) becameReady(g *generation, e *GenerationEvent) {
 	m.watch(w)
 	if g.whole() {
 		g.ready = true
-		m.raise(raised{kind: risen, g: g})
+		m.raise(&raised{kind: risen, g: g})
 	}
 }
 
@@ -38,26 +38,26 @@ func (m *Machine) doomed(g *generation, e *GenerationEvent) { m.failed(g, e.Reas
 // failed raises that g did not make it. It may have accepted connections: it is asked
 // to stop like any other, but it does not get as long as a predecessor that served.
 func (m *Machine) failed(g *generation, reason string) {
-	m.raise(raised{kind: failing, g: g, reason: reason, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout})
+	m.raise(&raised{kind: failing, g: g, reason: reason, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout})
 }
 
 func (m *Machine) startingExpired(g *generation, _ *GenerationEvent) {
 	g.by = never
-	m.raise(raised{kind: late, g: g})
+	m.raise(&raised{kind: late, g: g})
 }
 
 func (m *Machine) verified(g *generation, _ *GenerationEvent) {
 	if g.by != never {
 		g.by = never
-		m.raise(raised{kind: proved, g: g})
+		m.raise(&raised{kind: proved, g: g})
 	}
 }
 
 func (m *Machine) settlingExpired(g *generation, _ *GenerationEvent) {
 	if g.settleAt <= m.now {
 		g.settleAt = never
-		m.raise(raised{kind: settled, g: g})
-		m.raise(raised{kind: proved, g: g})
+		m.raise(&raised{kind: settled, g: g})
+		m.raise(&raised{kind: proved, g: g})
 	}
 	if g.by <= m.now {
 		g.by = never
@@ -91,7 +91,7 @@ func (m *Machine) servingExited(g *generation, e *GenerationEvent) {
 	case !ok:
 	case was == recalled && m.phase == Running:
 		m.start(g, e.Worker, Start{})
-		m.raise(raised{kind: restarted, g: g})
+		m.raise(&raised{kind: restarted, g: g})
 	case was != leaving && m.respawns(g, e.Status):
 		if !m.respawn(g, e.Worker, g.describe(e)) {
 			m.end(g)
@@ -99,7 +99,7 @@ func (m *Machine) servingExited(g *generation, e *GenerationEvent) {
 	case g.living() == 0:
 		m.end(g)
 	case was == leaving:
-		m.raise(raised{kind: workerGone, g: g})
+		m.raise(&raised{kind: workerGone, g: g})
 	}
 }
 
@@ -146,7 +146,7 @@ func (m *Machine) stoppingExpired(g *generation, _ *GenerationEvent) { m.kill(g,
 
 func (m *Machine) survived(g *generation, _ *GenerationEvent) {
 	g.by = never
-	m.raise(raised{kind: survived, g: g})
+	m.raise(&raised{kind: survived, g: g})
 }
 
 func (m *Machine) leftoversExpired(g *generation, _ *GenerationEvent) { m.killLeftovers(g, notInTime) }
@@ -163,15 +163,15 @@ func (m *Machine) swept(g *generation, _ *GenerationEvent) {
 func (m *Machine) extend(g *generation, e *GenerationEvent) { g.by = later(g.by, m.now+e.Duration) }
 
 func (m *Machine) readyFor(g *generation, e *GenerationEvent) {
-	m.raise(raised{kind: wants, g: g, worker: e.Worker, resource: e.Resource})
+	m.raise(&raised{kind: wants, g: g, worker: e.Worker, resource: e.Resource})
 }
 
 func (m *Machine) releasedResource(g *generation, e *GenerationEvent) {
-	m.raise(raised{kind: released, g: g, resource: e.Resource})
+	m.raise(&raised{kind: released, g: g, resource: e.Resource})
 }
 
 func (m *Machine) checkFailed(g *generation, e *GenerationEvent) {
-	m.raise(raised{kind: rejected, g: g, reason: e.Reason, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout})
+	m.raise(&raised{kind: rejected, g: g, reason: e.Reason, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout})
 }
 
 // The watchdog begins with readiness (a slow boot is READY_TIMEOUT's business)
@@ -192,7 +192,7 @@ func (m *Machine) hung(g *generation, e *GenerationEvent) { m.abort(g, e.Worker)
 
 func (m *Machine) successorHung(g *generation, e *GenerationEvent) {
 	if g.worker(e.Worker) != nil {
-		m.raise(raised{kind: failing, g: g, worker: e.Worker, reason: "missed its watchdog", signal: m.cfg.AbortSignal, grace: abortGrace})
+		m.raise(&raised{kind: failing, g: g, worker: e.Worker, reason: "missed its watchdog", signal: m.cfg.AbortSignal, grace: abortGrace})
 	}
 }
 

@@ -36,7 +36,7 @@ type Machine struct {
 	queue   []Request     // asked for since it began
 	queued  bool          // a swap is to follow; the queue may be empty (signals wait for no answer)
 	status  Status        // of the active generation, once it has ended for good
-	raised  []raised      // what the rollout has still to hear
+	raised  []*raised      // what the rollout has still to hear
 	effects []Effect
 }
 
@@ -63,7 +63,7 @@ func seconds(d time.Duration) string { return fmt.Sprint(d.Round(time.Millisecon
 
 // raise tells the rollout what has become of a generation, once the handler that
 // noticed it is done.
-func (m *Machine) raise(e raised) { m.raised = append(m.raised, e) }
+func (m *Machine) raise(e *raised) { m.raised = append(m.raised, e) }
 
 func (m *Machine) find(number int) *generation {
 	for _, g := range m.gens {

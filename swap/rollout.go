@@ -104,7 +104,7 @@ func (m *Machine) idle(cause string) {
 	m.enter(noRollout, never, cause)
 	m.rollout = rollout{by: never}
 	if m.queued && m.phase == Running {
-		m.raise(raised{kind: begins})
+		m.raise(&raised{kind: begins})
 	}
 }
 

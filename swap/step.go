@@ -58,7 +58,7 @@ func (m *Machine) hearAll() {
 	for len(m.raised) > 0 {
 		e := m.raised[0]
 		m.raised = m.raised[1:]
-		m.hear(&e)
+		m.hear(e)
 	}
 }
 
@@ -105,7 +105,7 @@ func (m *Machine) hear(e *raised) {
 func (m *Machine) expire() {
 	if m.rollout.by <= m.now {
 		m.rollout.by = never
-		m.raise(raised{kind: due})
+		m.raise(&raised{kind: due})
 		m.hearAll()
 	}
 	for _, g := range slices.Clone(m.gens) {

@@ -9,16 +9,16 @@ type containerAction struct {
 func ignore(*Machine, *ContainerEvent) {}
 
 func (m *Machine) raiseRequest(e *ContainerEvent) {
-	m.raise(raised{kind: requested, request: &e.Request})
+	m.raise(&raised{kind: requested, request: &e.Request})
 }
-func (m *Machine) raiseRollback(e *ContainerEvent) { m.raise(raised{kind: back, request: &e.Request}) }
+func (m *Machine) raiseRollback(e *ContainerEvent) { m.raise(&raised{kind: back, request: &e.Request}) }
 func (m *Machine) raisePromote(e *ContainerEvent) {
-	m.raise(raised{kind: promoted, request: &e.Request})
+	m.raise(&raised{kind: promoted, request: &e.Request})
 }
 
 func (m *Machine) raisePrepared(e *ContainerEvent) {
 	if e.Swap == m.swaps { // else it comes too late, for a swap that did not wait for it
-		m.raise(raised{kind: hooked, reason: e.Reason, command: e.Command})
+		m.raise(&raised{kind: hooked, reason: e.Reason, command: e.Command})
 	}
 }
 

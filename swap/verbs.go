@@ -36,11 +36,11 @@ func (m *Machine) rollbackInRestore(e *raised) {
 
 // rollbackSuccessor takes a successor's share of the traffic away.
 func (m *Machine) rollbackSuccessor(e *raised) {
-	end := raised{g: m.rollout.successor, reason: byRequest, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout}
+	end := &raised{g: m.rollout.successor, reason: byRequest, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout}
 	if m.rollout.state == rolling {
-		m.unroll(&end)
+		m.unroll(end)
 	} else {
-		m.fail(&end)
+		m.fail(end)
 	}
 	m.agree(e.request)
 }
