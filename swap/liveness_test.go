@@ -359,4 +359,6 @@ func mayStart(state string) bool {
 }
 
 // survived: g has got KILL and lives on; nobody waits for it any longer.
-func (c *checker) survived(g int) bool { return c.swap.killed[g] && c.now >= c.swap.killedAt[g]+abandon }
+func (c *checker) survived(g int) bool {
+	return c.swap.killed[g] && c.now >= c.swap.killedAt[g]+abandon
+}

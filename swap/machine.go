@@ -36,7 +36,7 @@ type Machine struct {
 	queue   []Request     // asked for since it began
 	queued  bool          // a swap is to follow; the queue may be empty (signals wait for no answer)
 	status  Status        // of the active generation, once it has ended for good
-	raised  []*raised      // what the rollout has still to hear
+	raised  []*raised     // what the rollout has still to hear
 	effects []Effect
 }
 
