@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"github.com/swapinit/swapinit/internal/channel"
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
@@ -50,7 +49,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 	w.joined[n] = true
 	switch m.Kind {
 	case channel.Ready:
-		if i.mode.Kind == ready.KindAuto {
+		if i.mode.Hears(ready.OnChannel) {
 			i.ready(w)
 		}
 	case channel.ReadyFor:
@@ -82,13 +81,4 @@ func (g *generation) tellAll(worker int, m channel.Message) (told int) {
 		}
 	}
 	return told
-}
-
-// deliver is the verb message.
-func (i *Init) deliver(c control.Call) {
-	n := 0
-	if g := i.gens[i.machine.Active()]; g != nil {
-		n = g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
-	}
-	c.Done(control.Reply{OK: true, Delivered: &n})
 }

@@ -1,11 +1,8 @@
 package pid1
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/swapinit/swapinit/swap"
 )
 
 // generation is what its workers have in common. Its fields are the loop's, but
@@ -28,26 +25,6 @@ type generation struct {
 	killed   atomic.Bool              // whoever is left of it gets KILL
 }
 
-// source is a generation's command as it was given: the templates are still in
-// it. Whoever is started later, of this generation or of one that is to be the
-// same, gets these words too, whatever the default is by then.
-type source struct {
-	once    sync.Once
-	words   []string // nil: the default command, until resolved
-	current []string // the newest command that a swap has named
-	err     error
-}
-
-func (i *Init) resolve(g *generation) ([]string, error) {
-	s := g.source
-	s.once.Do(func() {
-		if s.words == nil {
-			s.words, s.err = i.defaultCommand(g.number, s.current)
-		}
-	})
-	return s.words, s.err
-}
-
 // forksMax bounds the threads that wait in forks of one generation's workers: the
 // runtime makes as many as there are.
 const forksMax = 4
@@ -56,30 +33,6 @@ const forksMax = 4
 func newGeneration(number, workers int) *generation {
 	return &generation{record: &record{number: number, source: &source{}}, born: time.Now(),
 		starting: make(chan struct{}, forksMax), workers: make([]atomic.Pointer[worker], workers)}
-}
-
-// start starts a worker, and with its first one the generation.
-func (i *Init) start(f *swap.Start) {
-	g := i.gens[f.Generation]
-	cautious := false
-	if g == nil {
-		g = newGeneration(f.Generation, i.workers)
-		g.canary = f.Canary
-		cautious = f.Sockets == swap.OwnSockets
-		g.together = f.Sockets == swap.SharedSockets
-		g.source.words, g.source.current = f.Command, i.current
-		if other := i.recordOf(f.Like); other != nil {
-			g.source = other.source
-		}
-		i.gens[f.Generation] = g
-	}
-	w := &worker{g: g, index: f.Worker, born: time.Now()}
-	if old := g.workers[f.Worker].Load(); old != nil {
-		old.close()
-		w.restarts, w.former = old.restarts+1, old.pid()
-	}
-	g.workers[f.Worker].Store(w)
-	go i.launch(w, cautious)
 }
 
 // all lists the workers that were started, in their order.
@@ -119,7 +72,8 @@ func (g *generation) ended() bool {
 	return true
 }
 
-// close gives back what belongs to the generation. It may be called again.
+// close gives back what belongs to the generation, but for its paths. It may be
+// called again.
 func (g *generation) close() {
 	g.endDrain()
 	if g.sweeper != nil {
@@ -137,15 +91,12 @@ func (g *generation) endDrain() {
 	}
 }
 
-// forget releases a generation of which nothing is left.
-func (i *Init) forget(g *generation) {
-	i.leaveSockets(g.number)
-	g.close()
-	delete(i.gens, g.number)
-	if i.past = append(i.past, g.record); len(i.past) > pastMax {
-		i.past = i.past[1:]
+// unlink closes what has a path in the file system. Not for the loop; it may be
+// called again.
+func (g *generation) unlink() {
+	for _, w := range g.all() {
+		if w.notify != nil {
+			w.notify.Close()
+		}
 	}
-	// A server on its way out may have shut down a socket, or removed a path,
-	// that its successor serves.
-	go i.endpoints.Check()
 }

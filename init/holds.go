@@ -14,8 +14,8 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.inodes(g); len(inodes) > 0 {
-		held, seen := holds(i.members(g, snapshot(), map[life]mark{}), inodes)
+	if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
+		held, seen := holds(i.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
@@ -25,15 +25,6 @@ func (i *Init) verify(g *generation) {
 		}
 	}
 	i.post(func() { i.happened(kind, g.number, reason) })
-}
-
-// inodes are those of the sockets that g was given.
-func (i *Init) inodes(g *generation) map[uint64]bool {
-	given := map[uint64]bool{}
-	for _, inode := range i.endpoints.Generation(g.number).Inodes {
-		given[inode] = true
-	}
-	return given
 }
 
 // holds reports whether one of the processes has one of the sockets open; seen

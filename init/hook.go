@@ -1,42 +1,46 @@
 package pid1
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/swapinit/swapinit/internal/config"
-	"github.com/swapinit/swapinit/swap"
 )
 
 const (
-	outputMax   = 64 << 10 // bytes at the end of a hook's output that are looked at
-	hooksMax    = 16       // hooks after a swap that wait for the one that runs
+	hooksMax    = 16 // hooks after a swap that wait for the one that runs
 	commandLine = "command="
 )
 
-// prepare runs the hook before a swap to a generation and posts how it went.
-func (i *Init) prepare(generation int) {
-	command, err := i.preSwap(generation)
-	e := &swap.ContainerEvent{Kind: swap.Prepared, Command: command}
-	if err != nil {
-		e.Reason = err.Error()
-	}
-	i.post(func() { i.step(e) })
+// hooks runs the commands before and after a swap. Its fields are the loop's.
+type hooks struct {
+	set  *config.Settings
+	run  func(*helper) error
+	post func(func())
+	warn func(event, message string, generation, pid int)
+	stop func() bool // the container stops: no more hooks
+
+	waiting []hook
+	running bool // one of those after a swap
 }
 
-// preSwap returns the command that the hook named, nil if it named none.
-func (i *Init) preSwap(generation int) ([]string, error) {
+// hook is a swap after which the hook has still to run.
+type hook struct {
+	generation int
+	result     string // the variable
+}
+
+// before runs the hook before a swap to a generation, in the caller's goroutine,
+// which is not the loop's. It returns the command that the hook named, nil if it
+// named none.
+func (h *hooks) before(generation int) ([]string, error) {
 	const name = "the pre-swap hook"
 	out, err := newOutput()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	err = i.runAside(&aside{name: name, command: i.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: i.set.HookTimeout})
+	err = h.run(&helper{name: name, command: h.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: h.set.HookTimeout})
 	line := out.lastLine()
 	if err != nil {
 		return nil, err
@@ -55,108 +59,39 @@ func (i *Init) preSwap(generation int) ([]string, error) {
 	return words, nil
 }
 
-// output is the end of what a hook writes. It owns both ends of a pipe.
-type output struct {
-	read  *os.File
-	write int // the hook's end
-	done  chan struct{}
-	data  []byte // the reader's until done
+// after runs the hook after a swap, in the background, one after the other.
+func (h *hooks) after(generation int, ok bool) {
+	if len(h.set.PostSwap) == 0 || h.stop() {
+		return
+	}
+	if len(h.waiting) == hooksMax {
+		h.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", generation, 0)
+		return
+	}
+	next := hook{generation, "SWAPINIT_RESULT=failed"}
+	if ok {
+		next.result = "SWAPINIT_RESULT=ok"
+	}
+	h.waiting = append(h.waiting, next)
+	if !h.running {
+		h.next()
+	}
 }
 
-// newOutput makes the pipe and reads from it, however much comes.
-func newOutput() (*output, error) {
-	var fds [2]int
-	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
-		return nil, err
+func (h *hooks) next() {
+	h.running = len(h.waiting) > 0 && !h.stop()
+	if !h.running {
+		return
 	}
-	// For the poller; on a new pipe it cannot fail.
-	_ = syscall.SetNonblock(fds[0], true)
-	o := &output{read: os.NewFile(uintptr(fds[0]), "hook"), write: fds[1], done: make(chan struct{})}
+	first := h.waiting[0]
+	h.waiting = h.waiting[1:]
 	go func() {
-		defer close(o.done)
-		buf := make([]byte, 4<<10)
-		for {
-			n, err := o.read.Read(buf)
-			o.add(buf[:n])
+		err := h.run(&helper{name: "the post-swap hook", command: h.set.PostSwap, generation: first.generation, env: []string{first.result}, stdout: 2, stderr: 2, limit: h.set.HookTimeout})
+		h.post(func() {
 			if err != nil {
-				return
+				h.warn("hook", err.Error(), first.generation, 0)
 			}
-		}
-	}()
-	return o, nil
-}
-
-func (o *output) add(b []byte) {
-	o.data = append(o.data, b...)
-	if over := len(o.data) - outputMax; over > outputMax {
-		o.data = append(o.data[:0], o.data[over:]...)
-	}
-}
-
-// lastLine is called once, when the hook has ended, and closes the pipe. What the
-// hook wrote is in there by now: nobody waits for others who still hold its end,
-// as a daemon does that it has started.
-func (o *output) lastLine() string {
-	syscall.Close(o.write)
-	_ = o.read.SetReadDeadline(time.Unix(1, 0))
-	<-o.done
-	if raw, err := o.read.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) {
-			buf := make([]byte, 4<<10)
-			for range 256 { // 1 MiB: the largest pipe; a daemon may go on writing
-				n, err := syscall.Read(int(fd), buf)
-				if n > 0 {
-					o.add(buf[:n])
-				} else if err != syscall.EINTR {
-					return
-				}
-			}
-		})
-	}
-	o.read.Close()
-	text := bytes.TrimSpace(o.data)
-	return string(bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:]))
-}
-
-// hook is a swap after which the hook has still to run.
-type hook struct {
-	generation int
-	result     string // the variable
-}
-
-// postSwap runs the hook after a swap, in the background, one after the other.
-func (i *Init) postSwap(f *swap.Swapped) {
-	if len(i.set.PostSwap) == 0 || i.machine.Phase() != swap.Running {
-		return
-	}
-	if len(i.hooks) == hooksMax {
-		i.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", f.Generation, 0)
-		return
-	}
-	h := hook{f.Generation, "SWAPINIT_RESULT=failed"}
-	if f.Reason == "" {
-		h.result = "SWAPINIT_RESULT=ok"
-	}
-	i.hooks = append(i.hooks, h)
-	if !i.hooking {
-		i.nextHook()
-	}
-}
-
-func (i *Init) nextHook() {
-	i.hooking = len(i.hooks) > 0 && i.machine.Phase() == swap.Running
-	if !i.hooking {
-		return
-	}
-	h := i.hooks[0]
-	i.hooks = i.hooks[1:]
-	go func() {
-		err := i.runAside(&aside{name: "the post-swap hook", command: i.set.PostSwap, generation: h.generation, env: []string{h.result}, stdout: 2, stderr: 2, limit: i.set.HookTimeout})
-		i.post(func() {
-			if err != nil {
-				i.warn("hook", err.Error(), h.generation, 0)
-			}
-			i.nextHook()
+			h.next()
 		})
 	}()
 }

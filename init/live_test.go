@@ -32,17 +32,19 @@ func newLive(t *testing.T, script string, prepare func(*live)) *live {
 	l := &live{T: t, Init: reaping(t), dir: t.TempDir(), ended: make(chan struct{})}
 	l.opt.Signals = make(chan os.Signal, 1)
 	l.set.Command = []string{"/bin/sh", "-c", script}
-	l.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + l.dir}
+	l.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + l.dir}
 	l.set.MaxGenerations, l.set.ReadyTimeout, l.set.LeftoverTimeout = 3, time.Minute, time.Minute
 	if prepare != nil {
 		prepare(l)
 	}
-	l.machine = swap.New(l.machineConfig(), nil)
+	l.gens.workers = max(1, l.set.Workers)
+	*l.machine = *swap.New(l.machineConfig(), nil)
 	var err error
 	if l.server, err = control.Listen(filepath.Join(l.dir, "control"), os.Getpid(), os.Getuid()); err != nil {
 		t.Fatal(err)
 	}
 	l.addr = l.server.Address()
+	l.procs.control = l.addr
 	go func() {
 		l.run()
 		l.server.Close()
@@ -154,7 +156,7 @@ func TestWorkers(t *testing.T) {
 		echo x >> $DIR/runs.$SWAPINIT_WORKER
 		echo '{"swapinit":"ready"}' >&$SWAPINIT_CHANNEL_FD
 		exec sleep 1000`, func(l *live) {
-		l.workers = 3
+		l.set.Workers = 3
 		l.set.Respawn, l.set.NodeIPC = "auto", true
 	})
 	s := l.status().Generations[0]
@@ -239,8 +241,8 @@ func TestFollow(t *testing.T) {
 	eventually(t, "the end of those who have left", func() bool {
 		n := 0
 		l.inLoop(func() {
-			l.tellFollowers(false)
-			n = len(l.followers)
+			l.clients.tellFollowers(false)
+			n = len(l.clients.followers)
 		})
 		return n == 0
 	})
@@ -252,8 +254,8 @@ func TestFollow(t *testing.T) {
 	if r := <-ended; r.OK || r.Exit == nil || *r.Exit != 143 || r.Generation != sixth || r.Error != "generation "+itoa(sixth)+" was ended by TERM" {
 		t.Errorf("the container has stopped: %+v", r)
 	}
-	if len(l.followers) != 0 {
-		t.Errorf("still followed: %v", l.followers)
+	if len(l.clients.followers) != 0 {
+		t.Errorf("still followed: %v", l.clients.followers)
 	}
 }
 
@@ -325,7 +327,7 @@ func TestWatch(t *testing.T) {
 		return
 	}
 	l := newLive(t, justReady, nil)
-	l.Init.dir, l.set.Watch = l.dir, []string{"app"}
+	l.launcher.dir, l.set.Watch = l.dir, []string{"app"}
 	ended := make(chan struct{})
 	go func() {
 		l.watch(time.Millisecond)

@@ -2,17 +2,15 @@ package pid1
 
 import (
 	"errors"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/swapinit/swapinit/internal/channel"
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
+	"golang.org/x/sys/unix"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -29,29 +27,29 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Start:
 		i.start(f)
 	case *swap.SignalWorker:
-		if w := i.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.worker(f.Generation, f.Worker); w != nil {
 			i.send(w, syscall.Signal(f.Signal))
 			if f.Resume {
 				resume(w)
 			}
 		}
 	case *swap.KillWorker:
-		if w := i.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.worker(f.Generation, f.Worker); w != nil {
 			i.killWorker(w)
 		}
 	case *swap.Aim:
-		i.stopCheck()
+		i.check.end()
 		i.steer(aim{f.Generation, f.Rest, f.Share})
-		if g := i.gens[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
-			i.startCheck(g)
+		if g := i.gens.live[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
+			i.check.begin(g.number, func(reason string) {
+				i.post(func() { i.happened(swap.CheckFailed, g.number, reason) })
+			})
 		}
 	case *swap.CutOver:
-		i.stopCheck()
+		i.check.end()
 		i.steer(aim{f.Generation, f.Predecessor, swap.Full})
-		if g := i.gens[f.Generation]; g != nil {
-			i.terminal.foreground(g.pid())
-		}
-		i.overtaken(f.Generation)
+		i.launcher.terminal.foreground(i.gens.pid(f.Generation))
+		i.clients.overtaken(f.Generation)
 	case *swap.Transition:
 		i.debug("transition", named(f.Generation)+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
 	case *swap.Progress:
@@ -59,9 +57,9 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Swapped:
 		i.swapped(f)
 	case *swap.Reply:
-		i.reply(f)
+		i.clients.reply(f)
 	case *swap.SweepAll:
-		i.tellFollowers(true)
+		i.clients.tellFollowers(true)
 		i.sweepAll()
 	case *swap.KillAll:
 		i.killAll()
@@ -99,9 +97,9 @@ func (i *Init) performFor(f swap.Effect) {
 	case *swap.Sweep:
 		i.with(f.Generation, func(g *generation) {
 			i.leaveSockets(g.number)
-			g.sweep(i)
+			i.sweep(g)
 			g.over = true
-			i.tellFollowers(false)
+			i.clients.tellFollowers(false)
 		})
 	case *swap.Forget:
 		i.with(f.Generation, i.forget)
@@ -110,126 +108,26 @@ func (i *Init) performFor(f swap.Effect) {
 
 // with calls do with generation n, unless it is gone.
 func (i *Init) with(n int, do func(*generation)) {
-	if g := i.gens[n]; g != nil {
+	if g := i.gens.live[n]; g != nil {
 		do(g)
 	}
 }
 
-// worker is that of generation n with index k, nil if there is none.
-func (i *Init) worker(n, k int) *worker {
-	if g := i.gens[n]; g != nil {
-		return g.worker(k)
+// prepare does what comes before a swap and posts how it went.
+func (i *Init) prepare(generation int) {
+	command, err := i.hooks.before(generation)
+	e := &swap.ContainerEvent{Kind: swap.Prepared, Command: command}
+	if err != nil {
+		e.Reason = err.Error()
 	}
-	return nil
+	i.post(func() { i.step(e) })
 }
 
-// reply answers a client of the control socket.
-func (i *Init) reply(f *swap.Reply) {
-	if i.withheld > 0 {
-		i.answers = append(i.answers, f)
-		return
-	}
-	call, ok := i.calls[f.ID]
-	if !ok {
-		return
-	}
-	delete(i.calls, f.ID)
-	if f.Reason == "" && call.Swap.Follow {
-		i.follow(call, f.Generation)
-		return
-	}
-	call.Done(control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
-}
-
-// progress logs a stage, or tells it to the client that waits for the swap.
-func (i *Init) progress(f *swap.Progress) {
-	pid, since, share := 0, time.Duration(0), 0
-	g := i.gens[f.Generation]
-	if g != nil {
-		pid, since = g.pid(), time.Since(g.born)
-		if f.Stage == swap.StageReady && g.readyAfter > 0 { // of the last batch, else
-			since = g.readyAfter
-		}
-	}
-	since = since.Round(time.Millisecond)
-	n, what := f.Generation, ""
-	switch f.Stage {
-	case swap.StageQueued:
-		what = "follows the swap that is running"
-	case swap.StageStarted:
-		what = "started, pid " + itoa(pid) + ": " + shown(g)
-	case swap.StageReady:
-		what = "ready after " + since.String()
-	case swap.StageSettled:
-		what = "settled"
-	case swap.StageCutOver:
-		what = "has the traffic"
-	case swap.StageCanary:
-		share = f.Share
-		what = "has " + control.Percent(share) + "% of new connections " + f.Detail
-	case swap.StageStopping, swap.StageDraining, swap.StageKept:
-		n, what = f.Other, string(f.Stage)+": "+f.Detail
-		if old := i.gens[n]; old != nil {
-			pid = old.pid()
-		}
-	case swap.StageHook:
-		what = "waits for the pre-swap hook"
-	case swap.StageBatch:
-		what = "has replaced " + f.Detail
-	case swap.StageTakedown:
-		n, what = f.Other, "is to release "+f.Detail
-	case swap.StageGo:
-		what = "may use " + f.Detail
-	case swap.StageRespawn:
-		i.warn("respawn", named(n)+": "+f.Detail, n, 0)
-		return
-	case swap.StageBack:
-		what = "has the traffic again: " + f.Detail
-	case swap.StageFailed:
-		what = "failed: " + f.Detail
-	case swap.StageHung:
-		i.warn("watchdog", named(n)+" "+f.Detail+" and gets ABRT", n, pid)
-		return
-	}
-	message := named(n) + " " + what
-	if f.ID == 0 {
-		if f.Stage != swap.StageFailed { // swapped says it
-			i.info("swap."+string(f.Stage), message, n, pid)
-		}
-		return
-	}
-	if call, ok := i.calls[f.ID]; ok {
-		call.Event(control.Event{Event: string(f.Stage), Generation: n, Pid: pid, Message: message, MS: since.Milliseconds(), Share: share})
-	}
-}
-
-// swapped notes how a swap ended.
-func (i *Init) swapped(f *swap.Swapped) {
-	time.AfterFunc(trimAfter, func() {
-		debug.FreeOSMemory() // what a swap has used lies idle until the next one
-		trim()
-	})
-	i.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
-	i.postSwap(f)
-	i.tellFollowers(false)
-	if f.Reason != "" {
-		message := "swap failed: " + f.Reason
-		if f.Generation != 0 {
-			message = "swap to " + named(f.Generation) + " failed: " + f.Reason
-		}
-		if g := i.gens[i.machine.Active()]; i.machine.Phase() == swap.Running && g != nil && g.number != f.Generation && !g.ended() {
-			message += "; " + named(g.number) + " goes on"
-		}
-		i.say(logline.Error, "swap.failed", message, f.Generation, 0)
-		return
-	}
-	i.info("swap.done", "swap to "+named(f.Generation)+" done", f.Generation, 0)
-	if f.Command != nil {
-		i.current = f.Command
-		if i.set.TargetFile != "" {
-			i.writeTarget(f.Command)
-		}
-	}
+// start starts a worker.
+func (i *Init) start(f *swap.Start) {
+	cautious := f.Sockets == swap.OwnSockets && i.gens.live[f.Generation] == nil
+	w, old := i.gens.next(f)
+	go i.launch(w, old, cautious)
 }
 
 // send signals a worker's main process. A process that has not reached its own
@@ -257,9 +155,15 @@ func (i *Init) send(w *worker, sig syscall.Signal) {
 }
 
 // resume lets a stopped process run again, which has just been told to end: it
-// would not see that before.
+// would not see that before. Others get no CONT, for which they may have a
+// handler, unless only /proc could tell (a MAINPID= that is not our child).
 func resume(w *worker) {
-	if p, ok := readProcess(w.pid()); ok && p.state == 'T' && w.proc != nil {
+	if w.proc == nil {
+		return
+	}
+	var stopped unix.Siginfo // stays as it is if the process is not
+	err := unix.Waitid(unix.P_PID, w.proc.Pid(), &stopped, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+	if err != nil || stopped.Signo != 0 {
 		_ = w.proc.Signal(syscall.SIGCONT)
 	}
 }
@@ -275,9 +179,9 @@ func (i *Init) kill(g *generation, reason string) {
 			_ = w.proc.SignalGroup(syscall.SIGKILL)
 		}
 	}
-	i.bells.ring()
+	i.sweepers.wake()
 	go func() {
-		for _, p := range i.members(g, snapshot(), map[life]mark{}) {
+		for _, p := range i.procs.members(g, snapshot(), map[life]mark{}) {
 			p.signal(syscall.SIGKILL, 0)
 		}
 	}()
@@ -299,5 +203,46 @@ func (i *Init) killWorker(w *worker) {
 		for _, p := range found {
 			p.signal(syscall.SIGKILL, 0)
 		}
+	}()
+}
+
+// sweep ends what g's main processes have left behind.
+func (i *Init) sweep(g *generation) {
+	if g.sweeper != nil {
+		return
+	}
+	marks := map[life]mark{}
+	g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.procs.members(g, snapshot(), marks), false },
+		func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
+}
+
+// sweepAll ends everything that is left.
+func (i *Init) sweepAll() {
+	for _, g := range i.gens.live {
+		if g.sweeper != nil {
+			g.sweeper.stop() // one sweeper for all from here on
+		}
+	}
+	i.launcher.closed.Store(true)
+	i.sweepers.start(&i.sweepers.killing, i.launcher.leftovers, func() {
+		i.post(func() { i.step(&swap.ContainerEvent{Kind: swap.NothingLeft}) })
+	})
+}
+
+func (i *Init) killAll() {
+	i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
+	i.sweepers.killing.Store(true)
+	i.sweepers.wake()
+}
+
+// forget releases a generation of which nothing is left.
+func (i *Init) forget(g *generation) {
+	i.leaveSockets(g.number)
+	i.gens.forget(g)
+	go func() {
+		g.unlink()
+		// A server on its way out may have shut down a socket, or removed a path,
+		// that its successor serves.
+		i.endpoints.Check()
 	}()
 }

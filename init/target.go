@@ -19,8 +19,8 @@ const writeTime = 10 * time.Second
 // container next shall find the file written. A reader of the file sees the old
 // text or the new one, never a part.
 func (i *Init) writeTarget(command []string) {
-	name := i.absolute(i.set.TargetFile)
-	i.withheld++
+	name := i.launcher.absolute(i.set.TargetFile)
+	i.clients.writing++
 	written := make(chan error, 1)
 	go func() {
 		i.target.Lock()
@@ -40,19 +40,8 @@ func (i *Init) writeTarget(command []string) {
 		if err != nil {
 			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", name, err), 0, 0)
 		}
-		i.post(i.release)
+		i.post(i.clients.release)
 	}()
-}
-
-// release gives the answers that have waited for the target file.
-func (i *Init) release() {
-	if i.withheld--; i.withheld > 0 {
-		return
-	}
-	for _, f := range i.answers {
-		i.reply(f)
-	}
-	i.answers = nil
 }
 
 func writeAtomically(name string, data []byte) error {

@@ -37,6 +37,7 @@ type worker struct {
 	mainPid atomic.Int32
 	ended   atomic.Bool // its main process has ended, the number may be another's
 	killed  atomic.Bool // it alone gets KILL
+	claimed int         // the last MAINPID= that was followed; heard's own
 }
 
 func (w *worker) pid() int { return int(w.mainPid.Load()) }
@@ -49,16 +50,14 @@ func (w *worker) named() string {
 	return named(w.g.number) + " worker " + itoa(w.index)
 }
 
-// close gives back what belongs to the worker. It may be called again.
+// close gives back what belongs to the worker, but for the notification socket,
+// which has a path. It may be called again.
 func (w *worker) close() {
 	if w.stopProbes != nil {
 		w.stopProbes()
 	}
 	if w.pipe != nil {
 		w.pipe.Close()
-	}
-	if w.notify != nil {
-		w.notify.Close()
 	}
 	closeAll(w.channels)
 }
@@ -69,11 +68,6 @@ func (i *Init) from(w *worker, k swap.GenerationKind, text string, d time.Durati
 	if w.g.workers[w.index].Load() == w {
 		i.step(&swap.GenerationEvent{Kind: k, Generation: w.g.number, Worker: w.index, Reason: text, Resource: text, Duration: d, Status: w.g.status})
 	}
-}
-
-// about logs what concerns w.
-func (i *Init) about(level logline.Level, event string, w *worker, text string) {
-	i.say(level, event, w.named()+text, w.g.number, w.pid())
 }
 
 // forked takes over what launch has made, before the program runs.
@@ -120,7 +114,7 @@ func (i *Init) started(w *worker) {
 
 // exited is called when the process p, once started for w, has ended.
 func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
-	i.bells.ring()
+	i.sweepers.wake()
 	if p != w.proc {
 		return // it has named another main process (MAINPID=) before
 	}
@@ -171,24 +165,26 @@ func (g *generation) ready() bool {
 }
 
 func (i *Init) piped(w *worker, e ready.PipeEvent) {
-	switch k := i.mode.Kind; {
-	case e == ready.Ready && (k == ready.KindAuto || k == ready.KindFD):
+	switch {
+	case e == ready.Ready && i.mode.Hears(ready.OnPipe):
 		i.ready(w)
-	case e == ready.Never && k == ready.KindFD:
+	case e == ready.Never && i.mode.Only(ready.OnPipe):
 		i.from(w, swap.Never, "closed the readiness pipe without having written a line", 0)
 	}
-	// Never in auto: the other source may still report, or the end is near.
+	// Never in auto: another source may still report, or the end is near.
 }
 
 // notified handles a message of sd_notify(3), in the order of its meaning:
-// who it is, what it asks for, what it says.
-func (i *Init) notified(w *worker, m ready.Message) {
+// who it is (main: another main process, see heard), what it asks for, what it
+// says.
+func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Barrier != nil {
 		// Everything before has been handled: that is what the sender waits for.
 		defer m.Barrier()
 	}
-	if m.MainPid > 0 {
-		i.followMain(w, m.MainPid)
+	if main != nil && !w.ended.Load() {
+		w.proc = main
+		w.mainPid.Store(int32(main.Pid()))
 	}
 	if m.Status != nil {
 		w.g.statusText = *m.Status
@@ -215,38 +211,10 @@ func (i *Init) notified(w *worker, m ready.Message) {
 	if m.Watchdog {
 		i.from(w, swap.Ping, "", 0)
 	}
-	if m.Ready && (i.mode.Kind == ready.KindAuto || i.mode.Kind == ready.KindNotify) {
+	if m.Ready && i.mode.Hears(ready.OnSocket) {
 		i.ready(w)
 	}
 	if m.WatchdogTrigger {
 		i.from(w, swap.Hung, "", 0)
 	}
-}
-
-// followMain makes another process of the generation the worker's main one: a
-// server that has forked itself into the background says so.
-func (i *Init) followMain(w *worker, pid int) {
-	if w.proc == nil || pid == w.proc.Pid() || w.ended.Load() {
-		return
-	}
-	if pid == 1 || !i.belongs(w.g, pid) {
-		i.warn("mainpid", w.named()+" names pid "+itoa(pid)+" as its main process, which is none of its own", w.g.number, pid)
-		return
-	}
-	p, err := i.reaper.Adopt(pid) // not another worker's: that is watched already
-	if err != nil {
-		i.warn("mainpid", "cannot follow MAINPID="+itoa(pid)+": "+err.Error(), w.g.number, pid)
-		return
-	}
-	w.proc = p
-	w.mainPid.Store(int32(pid))
-	go i.await(w, p, w.notify)
-}
-
-// await posts the end of p. It reads what the process has still said first: the
-// message that names its successor may have come just before.
-func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
-	e := <-p.Exited()
-	said.Drain()
-	i.post(func() { i.exited(w, p, e) })
 }

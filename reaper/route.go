@@ -13,12 +13,17 @@ import (
 func (r *Reaper) routeAll(s goreaper.Status, more <-chan goreaper.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for ok := true; ok; {
+	for n := 0; ; n++ {
 		r.route(s)
+		if n == maxBatch {
+			return // others want the lock; go-reaper goes on by itself
+		}
 		select {
 		case s = <-more:
 		default:
-			ok = more != nil && reapOne(&s)
+			if more == nil || !reapOne(&s) {
+				return
+			}
 		}
 	}
 }

@@ -24,11 +24,11 @@ func TestPoll(t *testing.T) {
 	tries, dones := 0, 0
 	Poll(t.Context().Done(), time.Millisecond, func(<-chan struct{}) error {
 		if tries++; tries < 4 {
-			return fmt.Errorf("try %d", tries)
+			return fmt.Errorf("try %d", tries/2)
 		}
 		return nil
 	}, func(err error) { failures = append(failures, err) }, func() { dones++ })
-	if tries != 4 || dones != 1 || len(failures) != 3 || failures[2].Error() != "try 3" {
+	if tries != 4 || dones != 1 || len(failures) != 2 || failures[1].Error() != "try 1" { // the second and the third were the same
 		t.Errorf("%d tries, %d dones, failures %v", tries, dones, failures)
 	}
 }
@@ -60,13 +60,80 @@ func TestPollCancel(t *testing.T) {
 	Poll(ctx.Done(), 0, func(<-chan struct{}) error { t.Error("probed"); return nil }, nil, nil)
 }
 
-func mode(t *testing.T, s string) Mode {
+// fakeWorker is a Worker that listens nowhere, which nobody can see.
+type fakeWorker struct {
+	listens, sure bool
+	port          uint16 // that was asked for last
+	ran           []string
+	err           error // of what is run
+	aim           Prepare
+}
+
+func (w *fakeWorker) Listens(port uint16) (yes, sure bool) {
+	w.port = port
+	return w.listens, w.sure
+}
+
+func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
+	w.ran = command
+	return w.err
+}
+
+func (w *fakeWorker) Aim() Prepare { return w.aim }
+
+// probe is the one that the setting asks for, of a worker without more to it.
+func probe(t *testing.T, s string) func(stop <-chan struct{}) error {
+	return probeOf(t, s, &fakeWorker{})
+}
+
+func probeOf(t *testing.T, s string, w Worker) func(stop <-chan struct{}) error {
 	t.Helper()
-	m, err := Parse(s, nil)
+	m, err := Parse(s, words)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return func(stop <-chan struct{}) error { return m.Probe(w, stop) }
+}
+
+// It is the worker itself that is to listen.
+func TestListens(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	aim := func(int) (func(), error) { return func() {}, nil }
+	for _, c := range []struct {
+		setting string
+		w       fakeWorker
+		want    string
+	}{
+		{"listen", fakeWorker{listens: true, sure: true}, ""},
+		{"listen", fakeWorker{sure: true}, "no listening socket of its own"},
+		{"listen", fakeWorker{}, "not swapinit's to read"},
+		{"tcp://" + l.Addr().String(), fakeWorker{listens: true, sure: true}, ""},
+		{"tcp://" + l.Addr().String(), fakeWorker{sure: true}, "not this generation that listens there"},
+		{"tcp://" + l.Addr().String(), fakeWorker{}, ""},
+		{"tcp://" + l.Addr().String(), fakeWorker{sure: true, aim: aim}, ""},
+		{"tcp://127.0.0.1:1", fakeWorker{listens: true, sure: true}, "connection refused"},
+		{"exec:false", fakeWorker{err: errors.New("status 1")}, "status 1"},
+	} {
+		err := probeOf(t, c.setting, &c.w)(t.Context().Done())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, %+v: %v, want %q", c.setting, c.w, err, c.want)
+		}
+		if c.w.port != 0 && c.w.port != port {
+			t.Errorf("%s: asked about port %d", c.setting, c.w.port)
+		}
+	}
+}
+
+func TestDelay(t *testing.T) {
+	if err := probe(t, "delay:1ms")(t.Context().Done()); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := probe(t, "delay:24h")(ctx.Done()); !errors.Is(err, errStopped) {
+		t.Errorf("cancelled: %v", err)
+	}
 }
 
 func listen(t *testing.T, address string) net.Listener {
@@ -86,7 +153,7 @@ func TestTCP(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address, func(t *testing.T) {
 			l := listen(t, address)
-			probe := TCP(mode(t, "tcp://"+l.Addr().String()))
+			probe := probe(t, "tcp://"+l.Addr().String())
 			if err := probe(t.Context().Done()); err != nil {
 				t.Errorf("with a listener: %v", err)
 			}
@@ -133,7 +200,7 @@ func deaf(t *testing.T) string {
 }
 
 func TestTCPTimeout(t *testing.T) {
-	probe := TCP(mode(t, "tcp://"+deaf(t)))
+	probe := probe(t, "tcp://"+deaf(t))
 	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
 		t.Errorf("error %v", err)
 	}
@@ -190,7 +257,7 @@ func TestHTTPPrepared(t *testing.T) {
 		return func() { events = append(events, "over") }, nil
 	}
 	for _, address := range []string{raw(t, "HTTP/1.1 204 fine\r\n\r\n"), "127.0.0.1:1"} {
-		err := HTTP(mode(t, "http://"+address), prepare)(t.Context().Done())
+		err := probeOf(t, "http://"+address, &fakeWorker{aim: prepare})(t.Context().Done())
 		if (err == nil) != (address != "127.0.0.1:1") {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -199,7 +266,7 @@ func TestHTTPPrepared(t *testing.T) {
 		t.Errorf("%q, want %q", events, want)
 	}
 	refuse := func(int) (func(), error) { return nil, errors.New("not now") }
-	if err := HTTP(mode(t, "http://127.0.0.1:1"), refuse)(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
+	if err := probeOf(t, "http://127.0.0.1:1", &fakeWorker{aim: refuse})(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("a refused probe: %v", err)
 	}
 }
@@ -216,7 +283,7 @@ func TestHTTP(t *testing.T) {
 			server.Start()
 			defer server.Close()
 			host := server.Listener.Addr().String()
-			probe := HTTP(mode(t, "http://"+host+"/health?full=1"), nil)
+			probe := probe(t, "http://"+host+"/health?full=1")
 			for _, code = range []int{200, 204, 299} {
 				if err := probe(t.Context().Done()); err != nil {
 					t.Errorf("%d: %v", code, err)
@@ -276,7 +343,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"HTTP/1.1 500 " + strings.Repeat("y", 300) + "\r\n", `y"… instead of 2xx`},
 		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", `answered "HTTP/1.1 100 Continue"`},
 	} {
-		err := HTTP(mode(t, "http://"+raw(t, c.answer)), nil)(t.Context().Done())
+		err := probe(t, "http://"+raw(t, c.answer))(t.Context().Done())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%.40q: error %v, want %q", c.answer, err, c.want)
 		}
@@ -288,7 +355,7 @@ func TestHTTPAnswers(t *testing.T) {
 
 func TestHTTPTimeout(t *testing.T) {
 	// Accepted by the kernel, answered by nobody.
-	probe := HTTP(mode(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/"), nil)
+	probe := probe(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/")
 	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
 		t.Errorf("error %v", err)
 	}
@@ -302,10 +369,10 @@ func TestHTTPTimeout(t *testing.T) {
 }
 
 func TestProbeLeaks(t *testing.T) {
-	live := TCP(mode(t, "tcp://"+listen(t, "127.0.0.1:0").Addr().String()))
+	live := probe(t, "tcp://"+listen(t, "127.0.0.1:0").Addr().String())
 	gone := listen(t, "127.0.0.1:0")
 	gone.Close()
-	dead := TCP(mode(t, "tcp://"+gone.Addr().String()))
+	dead := probe(t, "tcp://"+gone.Addr().String())
 	before := openFDs(t)
 	for range 50 {
 		if err := live(t.Context().Done()); err != nil {

@@ -18,12 +18,27 @@ const tryTimeout = time.Second
 
 var errStopped = errors.New("the probe was stopped")
 
-// TCP returns a probe for Poll that succeeds when the address of m accepts a
-// connection. Each try takes at most a second.
-func TCP(m Mode) func(stop <-chan struct{}) error {
-	addr := m.Addr
-	return func(stop <-chan struct{}) error {
-		return connect(stop, addr, nil, func(*os.File) error { return nil })
+func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error) {
+	m.Addr, err = parseHost(rest, 0)
+	m.Probe = answers(m.Addr, func(*os.File) error { return nil })
+	return err
+}
+
+// answers returns a probe that succeeds when use does with a connection to addr
+// and it is the worker, not its predecessor on the same port, that has answered.
+// Where nobody here listens on the port, or its descriptors cannot be seen, the
+// answer has to do. Each try takes at most a second and has a connection of its
+// own.
+func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
+	return func(w Worker, stop <-chan struct{}) error {
+		prepare := w.Aim()
+		if err := connect(stop, addr, prepare, use); err != nil || prepare != nil {
+			return err
+		}
+		if yes, sure := w.Listens(addr.Port()); sure && !yes {
+			return errors.New(addr.String() + " answers, but it is not this generation that listens there")
+		}
+		return nil
 	}
 }
 

@@ -1,0 +1,51 @@
+package pid1
+
+import "time"
+
+// checkEvery is the time between two checks of a canary.
+const checkEvery = 2 * time.Second
+
+// check is a command that is run again and again as long as a canary serves. It
+// is the loop's.
+type check struct {
+	command []string // empty: there is none
+	run     func(*helper) error
+	stop    chan struct{} // ends the one that runs; nil: none does
+}
+
+// begin runs it until it fails, which failed is told in another goroutine, or
+// until end.
+func (c *check) begin(generation int, failed func(reason string)) {
+	if len(c.command) == 0 {
+		return
+	}
+	stop := make(chan struct{})
+	c.stop = stop
+	go func() {
+		for {
+			next := time.After(checkEvery)
+			err := c.run(&helper{command: c.command, generation: generation, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err != nil {
+				failed("its canary check failed: " + err.Error())
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-next:
+			}
+		}
+	}()
+}
+
+func (c *check) end() {
+	if c.stop != nil {
+		close(c.stop)
+		c.stop = nil
+	}
+}

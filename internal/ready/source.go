@@ -1,0 +1,103 @@
+package ready
+
+import (
+	"errors"
+	"time"
+)
+
+// source is one way of learning that a worker is ready.
+type source struct {
+	name  string // the setting begins with it
+	takes string // what follows the name, as errors list it; "": nothing does
+	hears Voice  // which of the worker's own words count
+	hint  string // what to do when it was not ready in time
+	aims  bool   // a probe of an endpoint, aimed at the successor, proves something
+	// parse sets the Mode's Probe, from what follows the name; nil: there is none.
+	parse func(m *Mode, rest string, words func(string) ([]string, error)) error
+}
+
+// sources has them all, in the order in which errors list them; the first one is
+// the default. Nothing else has to know of a new one. What hears nothing and asks
+// nothing is ready at once.
+var sources = [...]source{
+	{name: "auto", hears: OnPipe | OnSocket | OnChannel, hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
+		"NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"},
+	{name: "fd", hears: OnPipe, hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
+	{name: "notify", hears: OnSocket, hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
+	{name: "listen", parse: parseListen},
+	{name: "none"},
+	{name: "delay:", takes: "DURATION", parse: parseDelay},
+	{name: "exec:", takes: "COMMAND", parse: parseExec},
+	{name: "tcp://", takes: "host:port", parse: parseTCP},
+	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, aims: true},
+}
+
+// Voice is a way in which a worker itself says that it is ready.
+type Voice uint8
+
+const (
+	OnPipe    Voice = 1 << iota // a line on the readiness pipe
+	OnSocket                    // READY=1 on the notification socket
+	OnChannel                   // "ready" on a channel
+)
+
+// Probe asks once whether a worker is ready; nil is yes. It bounds its own time
+// and gives up when stop is closed.
+type Probe func(w Worker, stop <-chan struct{}) error
+
+// Worker is the one that is to become ready, with all that the init can do for a
+// probe of it.
+type Worker interface {
+	// Listens reports whether one of its processes has a socket that listens on
+	// port, or with 0 on anything, and is no endpoint. sure is false where that
+	// cannot be seen.
+	Listens(port uint16) (yes, sure bool)
+	// Run runs a command beside it to its end; nil is exit status 0.
+	Run(command []string, stop <-chan struct{}) error
+	// Aim is what makes a connection to the Mode's Addr reach this worker's
+	// generation, where that is an endpoint; nil where it is none.
+	Aim() Prepare
+}
+
+func parseListen(m *Mode, _ string, _ func(string) ([]string, error)) error {
+	m.Probe = func(w Worker, _ <-chan struct{}) error {
+		switch yes, sure := w.Listens(0); {
+		case yes:
+			return nil
+		case !sure:
+			return errors.New("its descriptors are not swapinit's to read, so nobody can see what it listens on")
+		}
+		return errors.New("it has no listening socket of its own")
+	}
+	return nil
+}
+
+func parseDelay(m *Mode, rest string, _ func(string) ([]string, error)) error {
+	delay, err := time.ParseDuration(rest)
+	if err != nil || delay < 0 {
+		return errors.New("delay: needs a duration such as delay:5s or delay:1m30s")
+	}
+	m.Probe = func(_ Worker, stop <-chan struct{}) error {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-stop:
+			return errStopped
+		}
+	}
+	return nil
+}
+
+func parseExec(m *Mode, rest string, words func(string) ([]string, error)) error {
+	command, err := words(rest)
+	if err != nil {
+		return err
+	}
+	if len(command) == 0 || command[0] == "" {
+		return errors.New("exec: needs a command such as exec:/app/check --local")
+	}
+	m.Probe = func(w Worker, stop <-chan struct{}) error { return w.Run(command, stop) }
+	return nil
+}
