@@ -1,6 +1,11 @@
 package pid1
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/ready"
+)
 
 // checkEvery is the time between two checks of a canary.
 const checkEvery = 2 * time.Second
@@ -19,29 +24,18 @@ func (c *check) begin(generation int, failed func(reason string)) {
 	if len(c.command) == 0 {
 		return
 	}
-	stop := make(chan struct{})
-	c.stop = stop
-	go func() {
-		for {
-			next := time.After(checkEvery)
-			err := c.run(&helper{command: c.command, generation: generation, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err != nil {
-				failed("its canary check failed: " + err.Error())
-				return
-			}
-			select {
-			case <-stop:
-				return
-			case <-next:
-			}
+	c.stop = make(chan struct{})
+	var failure error
+	go ready.Poll(c.stop, checkEvery, func(stop <-chan struct{}) error { // it succeeds when the check fails
+		failure = c.run(&helper{command: c.command, generation: generation, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
+		if failure == nil {
+			return errFine
 		}
-	}()
+		return nil
+	}, func(error) {}, func() { failed("its canary check failed: " + failure.Error()) })
 }
+
+var errFine = errors.New("the canary is fine")
 
 func (c *check) end() {
 	if c.stop != nil {

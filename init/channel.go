@@ -27,12 +27,6 @@ func newChannels(ipc bool) (list []*channel.Channel, err error) {
 	return list, nil
 }
 
-func closeAll(list []*channel.Channel) {
-	for _, c := range list {
-		c.Close()
-	}
-}
-
 // said handles what a worker says on one of its channels.
 func (i *Init) said(w *worker, n int, m channel.Message) {
 	switch m.Kind {
@@ -49,7 +43,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 	w.joined[n] = true
 	switch m.Kind {
 	case channel.Ready:
-		if i.mode.Hears(ready.OnChannel) {
+		if i.mode.Hears&ready.OnChannel != 0 {
 			i.ready(w)
 		}
 	case channel.ReadyFor:

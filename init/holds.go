@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
+	if inodes := i.launcher.given(g.number).Inodes; len(inodes) > 0 {
 		held, seen := holds(i.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
@@ -29,13 +30,13 @@ func (i *Init) verify(g *generation) {
 
 // holds reports whether one of the processes has one of the sockets open; seen
 // is false when one of them did not let us look.
-func holds(processes []process, inodes map[uint64]bool) (held, seen bool) {
+func holds(processes []process, inodes []uint64) (held, seen bool) {
 	seen = len(processes) > 0
 	for _, p := range processes {
 		open, ok := sockets(p.pid)
 		seen = seen && ok
 		for _, inode := range open {
-			if inodes[inode] {
+			if slices.Contains(inodes, inode) {
 				return true, true
 			}
 		}

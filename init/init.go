@@ -119,16 +119,6 @@ func (i *Init) post(f func()) {
 	}
 }
 
-// ended reports whether the loop has.
-func (i *Init) ended() bool {
-	select {
-	case <-i.over:
-		return true
-	default:
-		return false
-	}
-}
-
 // step gives the machine an event and performs what comes out. No effect calls
 // it: an event that comes of one is posted. At debug the log has all events of
 // the machine, with its time, as swap/testdata has them.

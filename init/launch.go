@@ -10,14 +10,15 @@ import (
 // its own: an exec can hang on a file system, and a child in its exec stage on
 // anything. old is the worker whose place it takes, or nil; cautious is for give.
 func (i *Init) launch(w, old *worker, cautious bool) {
-	if old != nil && old.notify != nil {
-		old.notify.Close() // its path is to be the new one's
+	if old != nil {
+		old.unlink() // its path is to be the new one's
 	}
 	w.g.starting <- struct{}{}
 	l, err := i.launcher.fork(w, cautious)
 	<-w.g.starting
 	if err != nil {
 		l.close()
+		l.unlink()
 		i.post(func() { i.launchFailed(w, err, exitStatus(err)) })
 		return
 	}

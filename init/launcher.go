@@ -37,23 +37,36 @@ type launcher struct {
 
 // launched is what fork hands to the loop.
 type launched struct {
-	child    *spawn.Child
-	proc     *reaper.Process
-	pipe     *ready.Pipe
-	notify   *ready.Notify
-	channels []*channel.Channel
-	shown    []string
-	dir      string
+	voices
+	child *spawn.Child
+	proc  *reaper.Process
+	shown []string
+	dir   string
 }
 
-func (l *launched) close() {
-	if l.pipe != nil {
-		l.pipe.Close()
+// voices are the ways in which a worker speaks to us.
+type voices struct {
+	pipe     *ready.Pipe
+	notify   *ready.Notify
+	channels []*channel.Channel // one or two, see lines and node
+}
+
+// close closes all but the notification socket. It may be called again.
+func (v *voices) close() {
+	if v.pipe != nil {
+		v.pipe.Close()
 	}
-	if l.notify != nil {
-		l.notify.Close()
+	for _, c := range v.channels {
+		c.Close()
 	}
-	closeAll(l.channels)
+}
+
+// unlink closes the notification socket, which has a path. It may be called
+// again.
+func (v *voices) unlink() {
+	if v.notify != nil {
+		v.notify.Close()
+	}
 }
 
 // leaveDir makes / the working directory, as an init must not pin a mount; the
@@ -162,15 +175,6 @@ func (l *launcher) user() (*spawn.User, int, error) {
 		return nil, -1, fmt.Errorf("cannot use SWAPINIT_USER=%q: %w", l.set.User, err)
 	}
 	return u, int(u.Uid), nil
-}
-
-// inodes are those of the sockets that generation n was given.
-func (l *launcher) inodes(n int) map[uint64]bool {
-	found := map[uint64]bool{}
-	for _, inode := range l.given(n).Inodes {
-		found[inode] = true
-	}
-	return found
 }
 
 func exitStatus(err error) int {

@@ -61,19 +61,10 @@ func (r *roots) add(w *worker, table []process) {
 		pid = 0
 	}
 	for _, old := range [...]int{pid, w.former} {
-		if old != 0 && !listed(table, old) {
+		if old != 0 && !slices.ContainsFunc(table, func(p process) bool { return p.pid == old }) {
 			r.groups = append(r.groups, old)
 		}
 	}
-}
-
-func listed(table []process, pid int) bool {
-	for k := range table {
-		if table[k].pid == pid {
-			return true
-		}
-	}
-	return false
 }
 
 // members picks the processes of g out of the table: what descends from a main

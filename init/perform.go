@@ -62,7 +62,9 @@ func (i *Init) perform(f swap.Effect) {
 		i.clients.tellFollowers(true)
 		i.sweepAll()
 	case *swap.KillAll:
-		i.killAll()
+		i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
+		i.sweepers.killing.Store(true)
+		i.sweepers.wake()
 	case *swap.Exit:
 		i.exiting = true
 		i.status = f.Status.ExitCode()
@@ -70,14 +72,6 @@ func (i *Init) perform(f swap.Effect) {
 		if to, ok := i.set.ExitMap[i.status]; ok && i.ran {
 			i.status = to
 		}
-	default:
-		i.performFor(f)
-	}
-}
-
-// performFor performs what is for a generation as a whole.
-func (i *Init) performFor(f swap.Effect) {
-	switch f := f.(type) {
 	case *swap.Kill:
 		i.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
 	case *swap.Takedown:
@@ -95,12 +89,7 @@ func (i *Init) performFor(f swap.Effect) {
 	case *swap.EndDrain:
 		i.with(f.Generation, (*generation).endDrain)
 	case *swap.Sweep:
-		i.with(f.Generation, func(g *generation) {
-			i.leaveSockets(g.number)
-			i.sweep(g)
-			g.over = true
-			i.clients.tellFollowers(false)
-		})
+		i.with(f.Generation, i.sweep)
 	case *swap.Forget:
 		i.with(f.Generation, i.forget)
 	}
@@ -208,12 +197,14 @@ func (i *Init) killWorker(w *worker) {
 
 // sweep ends what g's main processes have left behind.
 func (i *Init) sweep(g *generation) {
-	if g.sweeper != nil {
-		return
+	i.leaveSockets(g.number)
+	if g.sweeper == nil {
+		marks := map[life]mark{}
+		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.procs.members(g, snapshot(), marks), false },
+			func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
 	}
-	marks := map[life]mark{}
-	g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.procs.members(g, snapshot(), marks), false },
-		func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
+	g.over = true
+	i.clients.tellFollowers(false)
 }
 
 // sweepAll ends everything that is left.
@@ -227,12 +218,6 @@ func (i *Init) sweepAll() {
 	i.sweepers.start(&i.sweepers.killing, i.launcher.leftovers, func() {
 		i.post(func() { i.step(&swap.ContainerEvent{Kind: swap.NothingLeft}) })
 	})
-}
-
-func (i *Init) killAll() {
-	i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
-	i.sweepers.killing.Store(true)
-	i.sweepers.wake()
 }
 
 // forget releases a generation of which nothing is left.

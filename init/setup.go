@@ -141,7 +141,7 @@ func (i *Init) checkProbe() error {
 		return nil
 	}
 	why := "so a connection there says nothing about the server"
-	if i.mode.Aims() {
+	if i.mode.Aims {
 		if e.tcp != nil {
 			_ = i.probeSteering()
 		}
@@ -183,7 +183,7 @@ func (i *Init) machineConfig() swap.Config {
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
 		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
-		ReadyHint: i.mode.Hint()}
+		ReadyHint: i.mode.Hint}
 	switch {
 	case s.Respawn == "always":
 		c.Respawn = swap.RespawnAlways
@@ -194,15 +194,7 @@ func (i *Init) machineConfig() swap.Config {
 }
 
 func strategy(name string) swap.Strategy {
-	switch name {
-	case "overlap":
-		return swap.Overlap
-	case "handover":
-		return swap.Handover
-	case "replace":
-		return swap.Replace
-	}
-	return swap.Default
+	return map[string]swap.Strategy{"overlap": swap.Overlap, "handover": swap.Handover, "replace": swap.Replace}[name]
 }
 
 // lateAfter is when the rest of the start is done. Until then the signals that
@@ -224,8 +216,8 @@ func (i *Init) afterFirstFork() {
 		_ = i.probeSteering()
 		i.post(i.sayShared)
 		// Last, as it looks at paths.
-		if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil && !i.ended() {
-			i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
+		if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
+			i.post(func() { i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0) })
 		}
 	})
 }
@@ -241,15 +233,13 @@ const threads = 8
 func spareThreads() {
 	var all, done sync.WaitGroup
 	all.Add(threads)
-	done.Add(threads)
 	for range threads {
-		go func() {
+		done.Go(func() {
 			runtime.LockOSThread() // one thread each, all at the same time
 			all.Done()
 			all.Wait()
 			runtime.UnlockOSThread()
-			done.Done()
-		}()
+		})
 	}
 	done.Wait()
 }

@@ -41,6 +41,7 @@ func (s *sweepers) wake() {
 // is left. gone is called when nothing is left, never after its stop.
 func (s *sweepers) start(kill *atomic.Bool, find func() (left []process, more bool), gone func()) *sweeper {
 	one := &sweeper{find: find, kill: kill, woken: make(chan struct{}, 1), end: make(chan struct{})}
+	one.stop = sync.OnceFunc(func() { close(one.end) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all[one] = struct{}{}
@@ -64,15 +65,7 @@ type sweeper struct {
 	kill  *atomic.Bool
 	woken chan struct{}
 	end   chan struct{}
-}
-
-// stop ends the sweeper; it is the loop's to call, once or more.
-func (s *sweeper) stop() {
-	select {
-	case <-s.end:
-	default:
-		close(s.end)
-	}
+	stop  func() // ends it; may be called again
 }
 
 // run returns true when nothing is left, false when it was stopped.

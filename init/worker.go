@@ -5,7 +5,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/reaper"
@@ -16,20 +15,18 @@ import (
 // started again, that is another worker with the same index. Its fields are the
 // loop's, but for those of the last group.
 type worker struct {
+	voices
 	index      int
 	born       time.Time
 	restarts   int
 	proc       *reaper.Process // nil until forked; MAINPID= may replace it
 	running    bool            // its own program runs
 	held       []syscall.Signal
-	pipe       *ready.Pipe
-	notify     *ready.Notify
-	channels   []*channel.Channel // one or two, see lines and node
-	joined     [2]bool            // it speaks there
-	hungUp     [2]bool            // the same: every copy of its end is closed
-	stopProbes func()             // nil: none run; may be called again
-	readyAfter time.Duration      // 0: not ready
-	leaving    bool               // it said STOPPING=1
+	joined     [2]bool       // it speaks on its channels
+	hungUp     [2]bool       // the same: every copy of its end is closed
+	stopProbes func()        // nil: none run; may be called again
+	readyAfter time.Duration // 0: not ready
+	leaving    bool          // it said STOPPING=1
 
 	// For the goroutines that wait for it or ask who belongs to it.
 	g       *generation
@@ -50,16 +47,11 @@ func (w *worker) named() string {
 	return named(w.g.number) + " worker " + itoa(w.index)
 }
 
-// close gives back what belongs to the worker, but for the notification socket,
-// which has a path. It may be called again.
-func (w *worker) close() {
+// endProbes ends those that ask whether it is ready, if there are any.
+func (w *worker) endProbes() {
 	if w.stopProbes != nil {
 		w.stopProbes()
 	}
-	if w.pipe != nil {
-		w.pipe.Close()
-	}
-	closeAll(w.channels)
 }
 
 // from passes on what w has caused; text is the Reason or the Resource. Once
@@ -76,7 +68,7 @@ func (i *Init) forked(w *worker, l *launched) {
 		i.serving = true
 		i.afterFirstFork()
 	}
-	w.proc, w.pipe, w.notify, w.channels = l.proc, l.pipe, l.notify, l.channels
+	w.proc, w.voices = l.proc, l.voices
 	w.g.command, w.g.workDir = l.shown, l.dir
 	if i.unaimed {
 		i.steer(i.aimed)
@@ -119,9 +111,7 @@ func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
 		return // it has named another main process (MAINPID=) before
 	}
 	w.ended.Store(true)
-	if w.stopProbes != nil {
-		w.stopProbes()
-	}
+	w.endProbes()
 	st := swap.Status{Code: e.Status.ExitStatus()}
 	what := describe(e.Status)
 	if e.Status.Signaled() {
@@ -142,9 +132,7 @@ func (i *Init) ready(w *worker) {
 	g := w.g
 	if w.readyAfter == 0 {
 		w.readyAfter = max(1, time.Since(w.born))
-		if w.stopProbes != nil {
-			w.stopProbes()
-		}
+		w.endProbes()
 		if g.readyAfter == 0 && g.ready() {
 			g.readyAfter = max(1, time.Since(g.born))
 			go i.lookForStrangers(g)
@@ -166,9 +154,9 @@ func (g *generation) ready() bool {
 
 func (i *Init) piped(w *worker, e ready.PipeEvent) {
 	switch {
-	case e == ready.Ready && i.mode.Hears(ready.OnPipe):
+	case e == ready.Ready && i.mode.Hears&ready.OnPipe != 0:
 		i.ready(w)
-	case e == ready.Never && i.mode.Only(ready.OnPipe):
+	case e == ready.Never && i.mode.Hears == ready.OnPipe:
 		i.from(w, swap.Never, "closed the readiness pipe without having written a line", 0)
 	}
 	// Never in auto: another source may still report, or the end is near.
@@ -211,7 +199,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Watchdog {
 		i.from(w, swap.Ping, "", 0)
 	}
-	if m.Ready && i.mode.Hears(ready.OnSocket) {
+	if m.Ready && i.mode.Hears&ready.OnSocket != 0 {
 		i.ready(w)
 	}
 	if m.WatchdogTrigger {

@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// Mode is the parsed SWAPINIT_READY.
+// Mode is the parsed SWAPINIT_READY. Without a Probe and anything that it Hears a
+// worker is ready as soon as it runs.
 type Mode struct {
+	*Source
 	Text  string         // as configured
 	Addr  netip.AddrPort // to which a probe connects; the zero value: to none
-	Probe Probe          // nil: nothing is asked, the worker itself speaks
-	*source
+	Probe Probe          // nil: nothing is asked
 }
 
 // Accepted lists every form of the setting, for error messages and help.
@@ -29,10 +30,10 @@ func Accepted() string {
 // the command of exec: into arguments. The errors are one line and say what is
 // accepted.
 func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
-	m := Mode{Text: s, source: &sources[0]}
+	m := Mode{Source: &sources[0], Text: s}
 	rest, found := "", s == ""
 	for n := 0; n < len(sources) && !found; n++ {
-		m.source = &sources[n]
+		m.Source = &sources[n]
 		rest, found = strings.CutPrefix(s, m.name)
 		found = found && (rest == "" || m.takes != "")
 	}
@@ -50,23 +51,6 @@ func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
 	}
 	return m, err
 }
-
-// Hears reports whether the worker's own word in v counts.
-func (m *Mode) Hears(v Voice) bool { return m.hears&v != 0 }
-
-// Only reports whether nothing but v can tell that the worker is ready.
-func (m *Mode) Only(v Voice) bool { return m.hears == v && m.Probe == nil }
-
-// Immediate reports whether a worker is ready as soon as it runs.
-func (m *Mode) Immediate() bool { return m.hears == 0 && m.Probe == nil }
-
-// Hint is what to do for a server that was not ready in time, as the end of a
-// sentence, or "".
-func (m *Mode) Hint() string { return m.hint }
-
-// Aims reports whether the probe of an endpoint can be aimed at the successor
-// and then proves something.
-func (m *Mode) Aims() bool { return m.aims }
 
 // On reports whether the probe would connect to a listener bound to endpoint,
 // so that its success would say nothing about the generation. A listener on

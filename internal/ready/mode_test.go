@@ -38,14 +38,14 @@ func TestParse(t *testing.T) {
 		{"http://:9000/health?full=1", 0, "127.0.0.1:9000"},
 	} {
 		m, err := Parse(c.in, words)
-		if err != nil || m.Text != c.in || m.hears != c.hears || m.Addr.IsValid() != (c.addr != "") || c.addr != "" && m.Addr.String() != c.addr {
+		if err != nil || m.Text != c.in || m.Hears != c.hears || m.Addr.IsValid() != (c.addr != "") || c.addr != "" && m.Addr.String() != c.addr {
 			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.in, m, err, c)
 		}
-		if asks := m.Probe != nil; asks != (c.hears == 0 && c.in != "none") || m.Immediate() != (c.in == "none") {
-			t.Errorf("%q asks: %v, immediate: %v", c.in, asks, m.Immediate())
+		if asks := m.Probe != nil; asks != (c.hears == 0 && c.in != "none") {
+			t.Errorf("%q asks: %v", c.in, asks)
 		}
-		if m.Hears(OnPipe) != (c.hears&OnPipe != 0) || m.Only(OnPipe) != (c.in == "fd") || (m.Hint() != "") != (c.hears != 0) || m.Aims() != strings.HasPrefix(c.in, "http:") {
-			t.Errorf("%q: %+v", c.in, *m.source)
+		if (m.Hint != "") != (c.hears != 0) || m.Aims != strings.HasPrefix(c.in, "http:") {
+			t.Errorf("%q: %+v", c.in, *m.Source)
 		}
 	}
 }

@@ -66,7 +66,7 @@ type fakeWorker struct {
 	port          uint16 // that was asked for last
 	ran           []string
 	err           error // of what is run
-	aim           Prepare
+	aim           Aim
 }
 
 func (w *fakeWorker) Listens(port uint16) (yes, sure bool) {
@@ -79,7 +79,7 @@ func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
 	return w.err
 }
 
-func (w *fakeWorker) Aim() Prepare { return w.aim }
+func (w *fakeWorker) Aim() Aim { return w.aim }
 
 // probe is the one that the setting asks for, of a worker without more to it.
 func probe(t *testing.T, s string) func(stop <-chan struct{}) error {
@@ -99,7 +99,7 @@ func probeOf(t *testing.T, s string, w Worker) func(stop <-chan struct{}) error 
 func TestListens(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	aim := func(int) (func(), error) { return func() {}, nil }
+	aim := func(netip.AddrPort) (func(), error) { return func() {}, nil }
 	for _, c := range []struct {
 		setting string
 		w       fakeWorker
@@ -249,9 +249,9 @@ func TestConnectedToItself(t *testing.T) {
 // A probe can be told apart before it connects, and is let go of when it is over.
 func TestHTTPPrepared(t *testing.T) {
 	var events []string
-	prepare := func(fd int) (func(), error) {
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-			t.Errorf("the socket is not fresh: %v", err)
+	prepare := func(from netip.AddrPort) (func(), error) {
+		if from.Addr().String() != "127.0.0.1" || from.Port() == 0 {
+			t.Errorf("it comes from %v", from)
 		}
 		events = append(events, "prepared")
 		return func() { events = append(events, "over") }, nil
@@ -265,7 +265,7 @@ func TestHTTPPrepared(t *testing.T) {
 	if want := []string{"prepared", "over", "prepared", "over"}; !slices.Equal(events, want) {
 		t.Errorf("%q, want %q", events, want)
 	}
-	refuse := func(int) (func(), error) { return nil, errors.New("not now") }
+	refuse := func(netip.AddrPort) (func(), error) { return nil, errors.New("not now") }
 	if err := probeOf(t, "http://127.0.0.1:1", &fakeWorker{aim: refuse})(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("a refused probe: %v", err)
 	}

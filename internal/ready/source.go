@@ -5,31 +5,32 @@ import (
 	"time"
 )
 
-// source is one way of learning that a worker is ready.
-type source struct {
+// Source is one way of learning that a worker is ready.
+type Source struct {
 	name  string // the setting begins with it
 	takes string // what follows the name, as errors list it; "": nothing does
-	hears Voice  // which of the worker's own words count
-	hint  string // what to do when it was not ready in time
-	aims  bool   // a probe of an endpoint, aimed at the successor, proves something
-	// parse sets the Mode's Probe, from what follows the name; nil: there is none.
-	parse func(m *Mode, rest string, words func(string) ([]string, error)) error
+	parse parser // sets the Mode's Probe; nil: there is none
+	Hears Voice  // which of the worker's own words count
+	Hint  string // what to do when it was not ready in time, as the end of a sentence
+	Aims  bool   // a probe of an endpoint, aimed at the successor, proves something
 }
 
+// parser reads what follows the name of a source; words is Parse's.
+type parser func(m *Mode, rest string, words func(string) ([]string, error)) error
+
 // sources has them all, in the order in which errors list them; the first one is
-// the default. Nothing else has to know of a new one. What hears nothing and asks
-// nothing is ready at once.
-var sources = [...]source{
-	{name: "auto", hears: OnPipe | OnSocket | OnChannel, hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
+// the default. Nothing else has to know of a new one.
+var sources = [...]Source{
+	{name: "auto", Hears: OnPipe | OnSocket | OnChannel, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
 		"NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"},
-	{name: "fd", hears: OnPipe, hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
-	{name: "notify", hears: OnSocket, hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
+	{name: "fd", Hears: OnPipe, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
+	{name: "notify", Hears: OnSocket, Hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
 	{name: "listen", parse: parseListen},
 	{name: "none"},
 	{name: "delay:", takes: "DURATION", parse: parseDelay},
 	{name: "exec:", takes: "COMMAND", parse: parseExec},
 	{name: "tcp://", takes: "host:port", parse: parseTCP},
-	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, aims: true},
+	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, Aims: true},
 }
 
 // Voice is a way in which a worker itself says that it is ready.
@@ -56,7 +57,7 @@ type Worker interface {
 	Run(command []string, stop <-chan struct{}) error
 	// Aim is what makes a connection to the Mode's Addr reach this worker's
 	// generation, where that is an endpoint; nil where it is none.
-	Aim() Prepare
+	Aim() Aim
 }
 
 func parseListen(m *Mode, _ string, _ func(string) ([]string, error)) error {

@@ -140,14 +140,9 @@ func (c *Child) await() error {
 	}
 	defer c.report.Close()
 	var buf [2*messageSize + 1]byte
-	have, err := 0, error(nil)
-	for have < len(buf) && err == nil {
-		var n int
-		n, err = c.report.Read(buf[have:])
-		have += n
-	}
+	have, err := io.ReadFull(c.report, buf[:])
 	step, number := "", syscall.Errno(0)
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
 		step, number, err = decodeReport(buf[:have])
 	}
 	switch {
