@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -48,15 +49,16 @@ func (g *generation) all() []*worker {
 	return list
 }
 
-// worker is nil if it was not started yet.
+// worker is nil if it was not started yet, or there is no such generation (g is
+// nil).
 func (g *generation) worker(k int) *worker {
-	if k < 0 || k >= len(g.workers) {
+	if g == nil || k < 0 || k >= len(g.workers) {
 		return nil
 	}
 	return g.workers[k].Load()
 }
 
-// pid is that of its first worker, 0 if there is none yet.
+// pid is that of its first worker, 0 if there is none.
 func (g *generation) pid() int {
 	if w := g.worker(0); w != nil {
 		return w.pid()
@@ -66,12 +68,13 @@ func (g *generation) pid() int {
 
 // ended reports whether no worker lives.
 func (g *generation) ended() bool {
-	for _, w := range g.all() {
-		if !w.ended.Load() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(g.all(), func(w *worker) bool { return !w.ended.Load() })
+}
+
+// ready reports whether all workers are.
+func (g *generation) ready() bool {
+	all := g.all()
+	return len(all) == len(g.workers) && !slices.ContainsFunc(all, func(w *worker) bool { return w.readyAfter == 0 })
 }
 
 // close gives back what belongs to the generation, but for its paths. It may be
@@ -135,22 +138,6 @@ func (gs *generations) recordOf(n int) *record {
 		}
 	}
 	return nil
-}
-
-// worker is that of generation n with index k, nil if there is none.
-func (gs *generations) worker(n, k int) *worker {
-	if g := gs.live[n]; g != nil {
-		return g.worker(k)
-	}
-	return nil
-}
-
-// pid is that of generation n's first worker, 0 if there is none.
-func (gs *generations) pid(n int) int {
-	if w := gs.worker(n, 0); w != nil {
-		return w.pid()
-	}
-	return 0
 }
 
 // next makes the worker that f is to start, and with the first one of its

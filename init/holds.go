@@ -16,7 +16,7 @@ import (
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
 	if inodes := i.launcher.given(g.number).Inodes; len(inodes) > 0 {
-		held, seen := holds(i.procs.members(g, snapshot(), map[life]mark{}), inodes)
+		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
@@ -35,10 +35,8 @@ func holds(processes []process, inodes []uint64) (held, seen bool) {
 	for _, p := range processes {
 		open, ok := sockets(p.pid)
 		seen = seen && ok
-		for _, inode := range open {
-			if slices.Contains(inodes, inode) {
-				return true, true
-			}
+		if slices.ContainsFunc(open, func(inode uint64) bool { return slices.Contains(inodes, inode) }) {
+			return true, true
 		}
 	}
 	return false, seen

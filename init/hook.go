@@ -26,14 +26,8 @@ type hooks struct {
 	warn func(event, message string, generation, pid int)
 	stop func() bool // the container stops: no more hooks
 
-	waiting []hook
+	waiting []*helper
 	running bool // one of those after a swap
-}
-
-// hook is a swap after which the hook has still to run.
-type hook struct {
-	generation int
-	result     string // the variable
 }
 
 // before runs the hook before a swap to a generation, in the caller's goroutine,
@@ -73,11 +67,11 @@ func (h *hooks) after(generation int, ok bool) {
 		h.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", generation, 0)
 		return
 	}
-	next := hook{generation, "SWAPINIT_RESULT=failed"}
+	result := "SWAPINIT_RESULT=failed"
 	if ok {
-		next.result = "SWAPINIT_RESULT=ok"
+		result = "SWAPINIT_RESULT=ok"
 	}
-	h.waiting = append(h.waiting, next)
+	h.waiting = append(h.waiting, &helper{name: "the post-swap hook", command: h.set.PostSwap, generation: generation, env: []string{result}, stdout: 2, stderr: 2, limit: h.set.HookTimeout})
 	if !h.running {
 		h.next()
 	}
@@ -91,7 +85,7 @@ func (h *hooks) next() {
 	first := h.waiting[0]
 	h.waiting = h.waiting[1:]
 	go func() {
-		err := h.run(&helper{name: "the post-swap hook", command: h.set.PostSwap, generation: first.generation, env: []string{first.result}, stdout: 2, stderr: 2, limit: h.set.HookTimeout})
+		err := h.run(first)
 		h.post(func() {
 			if err != nil {
 				h.warn("hook", err.Error(), first.generation, 0)

@@ -37,7 +37,6 @@ type Init struct {
 	steering  steering
 	server    *control.Server // nil: off
 	launcher  *launcher
-	procs     *processes
 	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
@@ -77,8 +76,8 @@ func Run(o Options) int {
 
 const (
 	exitOwn   = 125                    // swapinit's own failure
-	closeTime = 2 * time.Second        // for paths to be unlinked, which a file system that hangs costs, and for clients to read
-	flushTime = 200 * time.Millisecond // for the last log lines; a stderr that nobody reads costs no more
+	closeTime = 2 * time.Second        // for paths to be unlinked and clients to read their answer
+	flushTime = 200 * time.Millisecond // for the last log lines
 )
 
 // run is the loop.
@@ -157,7 +156,8 @@ func (i *Init) signal(sig syscall.Signal) {
 }
 
 // close gives everything back that outlives a process: paths in the file system.
-// It waits for none that hangs.
+// One that hangs, or a stderr that nobody reads, holds up the exit for no longer
+// than the times above.
 func (i *Init) close() {
 	i.clients.writing = 1
 	i.clients.release() // the end of the container does not wait for a file

@@ -26,7 +26,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, _ uint32) bool { return i.procs.belongs(w.g, pid) }, func(m ready.Message) { i.heard(w, l.notify, m) })
+	l.notify.Watch(func(pid int, _ uint32) bool { return i.launcher.procs.belongs(w.g, pid) }, func(m ready.Message) { i.heard(w, l.notify, m) })
 	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
 	for n, c := range l.channels {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
@@ -60,7 +60,7 @@ func (i *Init) followMain(w *worker, pid int) *reaper.Process {
 	if pid == w.pid() || w.ended.Load() {
 		return nil
 	}
-	if pid == 1 || !i.procs.belongs(w.g, pid) {
+	if pid == 1 || !i.launcher.procs.belongs(w.g, pid) {
 		i.warn("mainpid", w.named()+" names pid "+itoa(pid)+" as its main process, which is none of its own", w.g.number, pid)
 		return nil
 	}

@@ -44,7 +44,7 @@ func newLive(t *testing.T, script string, prepare func(*live)) *live {
 		t.Fatal(err)
 	}
 	l.addr = l.server.Address()
-	l.procs.control = l.addr
+	l.launcher.procs.control = l.addr
 	go func() {
 		l.run()
 		l.server.Close()
@@ -296,7 +296,7 @@ func TestFollowReplaced(t *testing.T) {
 	if r := <-end; r.OK || r.Exit == nil || *r.Exit != 143 {
 		t.Errorf("its successor has failed: %+v", r)
 	}
-	// Its command was started anew.
+	// Its command was started again.
 	eventually(t, "the way back", func() bool { return l.status().Ready })
 	l.stop()
 }

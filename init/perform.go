@@ -8,6 +8,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
 	"golang.org/x/sys/unix"
@@ -25,16 +26,18 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Prepare:
 		go i.prepare(f.Generation)
 	case *swap.Start:
-		i.start(f)
+		cautious := f.Sockets == swap.OwnSockets && i.gens.live[f.Generation] == nil
+		w, old := i.gens.next(f)
+		go i.launch(w, old, cautious)
 	case *swap.SignalWorker:
-		if w := i.gens.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
 			i.send(w, syscall.Signal(f.Signal))
-			if f.Resume {
-				resume(w)
+			if f.Resume && w.proc != nil {
+				resume(w.proc)
 			}
 		}
 	case *swap.KillWorker:
-		if w := i.gens.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
 			i.killWorker(w)
 		}
 	case *swap.Aim:
@@ -48,7 +51,7 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.CutOver:
 		i.check.end()
 		i.steer(aim{f.Generation, f.Predecessor, swap.Full})
-		i.launcher.terminal.foreground(i.gens.pid(f.Generation))
+		i.launcher.terminal.foreground(i.gens.live[f.Generation].pid())
 		i.clients.overtaken(f.Generation)
 	case *swap.Transition:
 		i.debug("transition", named(f.Generation)+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
@@ -112,13 +115,6 @@ func (i *Init) prepare(generation int) {
 	i.post(func() { i.step(e) })
 }
 
-// start starts a worker.
-func (i *Init) start(f *swap.Start) {
-	cautious := f.Sockets == swap.OwnSockets && i.gens.live[f.Generation] == nil
-	w, old := i.gens.next(f)
-	go i.launch(w, old, cautious)
-}
-
 // send signals a worker's main process. A process that has not reached its own
 // program yet gets the signal as soon as it has: before, it is still our code,
 // with our handlers.
@@ -146,14 +142,11 @@ func (i *Init) send(w *worker, sig syscall.Signal) {
 // resume lets a stopped process run again, which has just been told to end: it
 // would not see that before. Others get no CONT, for which they may have a
 // handler, unless only /proc could tell (a MAINPID= that is not our child).
-func resume(w *worker) {
-	if w.proc == nil {
-		return
-	}
+func resume(p *reaper.Process) {
 	var stopped unix.Siginfo // stays as it is if the process is not
-	err := unix.Waitid(unix.P_PID, w.proc.Pid(), &stopped, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+	err := unix.Waitid(unix.P_PID, p.Pid(), &stopped, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
 	if err != nil || stopped.Signo != 0 {
-		_ = w.proc.Signal(syscall.SIGCONT)
+		_ = p.Signal(syscall.SIGCONT)
 	}
 }
 
@@ -170,7 +163,7 @@ func (i *Init) kill(g *generation, reason string) {
 	}
 	i.sweepers.wake()
 	go func() {
-		for _, p := range i.procs.members(g, snapshot(), map[life]mark{}) {
+		for _, p := range i.launcher.procs.members(g, snapshot(), map[life]mark{}) {
 			p.signal(syscall.SIGKILL, 0)
 		}
 	}()
@@ -200,7 +193,7 @@ func (i *Init) sweep(g *generation) {
 	i.leaveSockets(g.number)
 	if g.sweeper == nil {
 		marks := map[life]mark{}
-		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.procs.members(g, snapshot(), marks), false },
+		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.launcher.procs.members(g, snapshot(), marks), false },
 			func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
 	}
 	g.over = true

@@ -37,7 +37,7 @@ func (i *Init) progress(f *swap.Progress) {
 		what = "has " + control.Percent(share) + "% of new connections " + f.Detail
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
 		n, what = f.Other, string(f.Stage)+": "+f.Detail
-		pid = i.gens.pid(n)
+		pid = i.gens.live[n].pid()
 	case swap.StageHook:
 		what = "waits for the pre-swap hook"
 	case swap.StageBatch:

@@ -80,10 +80,10 @@ func (i *Init) assemble() {
 	}
 	i.machine = swap.New(i.machineConfig(), nil)
 	i.gens.live = map[int]*generation{}
-	i.procs, i.sweepers = &processes{}, &sweepers{all: map[*sweeper]struct{}{}}
-	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: i.procs, wake: i.sweepers.wake, give: i.give,
+	i.sweepers = &sweepers{all: map[*sweeper]struct{}{}}
+	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, give: i.give,
 		given: func(n int) listen.Given { return i.endpoints.Generation(n) }}
-	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
+	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
 		i.reportSteering(s)
 	}}
@@ -122,7 +122,7 @@ func (i *Init) open() error {
 	server, err := control.Listen(i.set.Control, os.Getpid(), os.Getuid())
 	switch {
 	case err == nil:
-		i.server, i.procs.control = server, server.Address()
+		i.server, i.launcher.procs.control = server, server.Address()
 	case i.set.Control == "auto":
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)

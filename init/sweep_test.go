@@ -38,7 +38,7 @@ func noSweepers(t *testing.T, i *Init) {
 }
 
 // One look that finds nobody is no proof, and whoever comes in between starts
-// the count anew.
+// the count again.
 func TestSweepLooksTwice(t *testing.T) {
 	i := testInit(t)
 	looks := [][]process{nil, {{life: life{pid: fake}}}, nil, {{life: life{pid: fake + 1}}}, nil, nil}

@@ -30,7 +30,7 @@ type worker struct {
 
 	// For the goroutines that wait for it or ask who belongs to it.
 	g       *generation
-	former  int // the main process of the worker that it replaces has ended, its number may be another's; 0: none
+	former  int // the main process of the worker that it replaces, which has ended; 0: none
 	mainPid atomic.Int32
 	ended   atomic.Bool // its main process has ended, the number may be another's
 	killed  atomic.Bool // it alone gets KILL
@@ -140,16 +140,6 @@ func (i *Init) ready(w *worker) {
 		i.about(logline.Debug, "ready", w, " is ready")
 	}
 	i.from(w, swap.Ready, "", 0)
-}
-
-// ready reports whether all workers are.
-func (g *generation) ready() bool {
-	for k := range g.workers {
-		if w := g.workers[k].Load(); w == nil || w.readyAfter == 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (i *Init) piped(w *worker, e ready.PipeEvent) {

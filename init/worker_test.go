@@ -62,13 +62,13 @@ func TestMembersOfWorkers(t *testing.T) {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
-	check("all", i.procs.members(g, table, marks), 1, 2, 3, 4, 5, 6, 7, 10, 11)
+	check("all", i.launcher.procs.members(g, table, marks), 1, 2, 3, 4, 5, 6, 7, 10, 11)
 	check("worker 0", w[0].tree(table), 1, 3, 5)
 	check("worker 1", w[1].tree(table), 2, 4, 6, 10, 11)
 	w[1].ended.Store(true)
-	check("the number of worker 1 has a new bearer", i.procs.members(g, table, marks), 1, 3, 5, 7, 10)
+	check("the number of worker 1 has a new bearer", i.launcher.procs.members(g, table, marks), 1, 3, 5, 7, 10)
 	table = slices.Delete(table, 1, 2)
-	check("worker 1 has ended", i.procs.members(g, table, marks), 1, 3, 5, 6, 7, 10)
+	check("worker 1 has ended", i.launcher.procs.members(g, table, marks), 1, 3, 5, 6, 7, 10)
 	table = append(table, line(50, own, 50, 50))
 	check("its forerunner's number has a new bearer", w[1].tree(table), 6)
 	if g.ended() {

@@ -64,7 +64,7 @@ func (r *Reaper) route(s goreaper.Status) {
 }
 
 // deliver gives a status that bears p's pid to p. While p has not been reaped
-// the status cannot be its own: it was on its way while the pid was given anew.
+// the status cannot be its own: it was on its way while the pid was given again.
 func (r *Reaper) deliver(p *Process, ws syscall.WaitStatus, how *int) {
 	if !p.reaped() {
 		r.stats.Stale++

@@ -16,11 +16,11 @@ type Spec struct {
 	Argv    []string         // with argv[0]; empty = Path alone
 	Env     []string         // all of it, passed on as it stands, duplicates too
 	Dir     string           // working directory; "" = keep ours
-	Files   []uintptr        // child's fd i is Files[i]; at least 3, all open; the caller keeps and closes them
+	Files   []uintptr        // child's fd i is Files[i]; at least 3, all open; the caller's
 	User    *User            // nil = keep ours
-	Tty     int              // -1, or our fd of the controlling terminal: the child gets the foreground
-	PidVars []string         // variables to be set to the child's own pid, where they stand in Env, else at its end
-	Ignore  []syscall.Signal // to be ignored in the child (those that a Go program can ignore: not 32 to 34)
+	Tty     int              // our fd of the terminal whose foreground the child gets, or -1
+	PidVars []string         // to be set to the child's own pid, where they stand in Env, else at its end
+	Ignore  []syscall.Signal // to be ignored in the child; not 32 to 34, which Go cannot ignore
 }
 
 // Child is a process that has been started.

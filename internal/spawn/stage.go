@@ -32,7 +32,7 @@ func Stage() {
 		os.Stderr.WriteString("swapinit: " + err.Error() + "\n")
 		syscall.Exit(125)
 	}
-	syscall.CloseOnExec(r.pipe) // handing it over has cleared the flag
+	syscall.CloseOnExec(r.pipe) // handing it over has removed the flag
 	for _, sig := range r.ignore {
 		signal.Ignore(sig)
 	}
