@@ -166,7 +166,7 @@ func TestVariables(t *testing.T) {
 // are about them.
 func TestEverySourceIsDocumented(t *testing.T) {
 	rows, list := read(t, "swap.md"), read(t, environmentPage)
-	for _, name := range regexp.MustCompile(`(^|, )[a-z]+(:/*)?`).FindAllString(ready.Accepted(), -1) {
+	for _, name := range regexp.MustCompile(`(^|, )[a-z]+(:/*)?`).FindAllString(ready.Forms(), -1) {
 		name = strings.TrimPrefix(name, ", ")
 		if !strings.Contains(rows, "\n| `"+name) || !strings.Contains(list, name) {
 			t.Errorf("%q is not documented", name)

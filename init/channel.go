@@ -43,7 +43,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 	w.joined[n] = true
 	switch m.Kind {
 	case channel.Ready:
-		if i.mode.Hears&ready.OnChannel != 0 {
+		if i.mode.Accepts&ready.OnChannel != 0 {
 			i.ready(w)
 		}
 	case channel.ReadyFor:

@@ -34,7 +34,7 @@ func (l *launcher) run(h *helper) error {
 }
 
 func (l *launcher) runNamed(h *helper) error {
-	given := l.given(h.generation)
+	given := l.sockets(h.generation)
 	env, err := l.sharedEnviron(h.generation, given)
 	if err != nil {
 		return err

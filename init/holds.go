@@ -15,7 +15,7 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.launcher.given(g.number).Inodes; len(inodes) > 0 {
+	if inodes := i.launcher.sockets(g.number).Inodes; len(inodes) > 0 {
 		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:

@@ -20,11 +20,11 @@ const (
 
 // hooks runs the commands before and after a swap. Its fields are the loop's.
 type hooks struct {
-	set  *config.Settings
-	run  func(*helper) error
-	post func(func())
-	warn func(event, message string, generation, pid int)
-	stop func() bool // the container stops: no more hooks
+	set      *config.Settings
+	run      func(*helper) error
+	post     func(func())
+	warn     func(event, message string, generation, pid int)
+	stopping func() bool // the container stops: no more hooks
 
 	waiting []*helper
 	running bool // one of those after a swap
@@ -60,7 +60,7 @@ func (h *hooks) before(generation int) ([]string, error) {
 
 // after runs the hook after a swap, in the background, one after the other.
 func (h *hooks) after(generation int, ok bool) {
-	if len(h.set.PostSwap) == 0 || h.stop() {
+	if len(h.set.PostSwap) == 0 || h.stopping() {
 		return
 	}
 	if len(h.waiting) == hooksMax {
@@ -78,7 +78,7 @@ func (h *hooks) after(generation int, ok bool) {
 }
 
 func (h *hooks) next() {
-	h.running = len(h.waiting) > 0 && !h.stop()
+	h.running = len(h.waiting) > 0 && !h.stopping()
 	if !h.running {
 		return
 	}

@@ -26,7 +26,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, _ uint32) bool { return i.launcher.procs.belongs(w.g, pid) }, func(m ready.Message) { i.heard(w, l.notify, m) })
+	l.notify.Watch(func(pid int, _ uint32) bool { return i.launcher.procs.belongs(w.g, pid) }, func(m ready.Message) { i.received(w, l.notify, m) })
 	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
 	for n, c := range l.channels {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
@@ -41,9 +41,9 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.await(w, l.proc, l.notify)
 }
 
-// heard passes a message of sd_notify(3) on to the loop. It is called for one
+// received passes a message of sd_notify(3) on to the loop. It is called for one
 // after the other.
-func (i *Init) heard(w *worker, n *ready.Notify, m ready.Message) {
+func (i *Init) received(w *worker, n *ready.Notify, m ready.Message) {
 	var p *reaper.Process
 	if m.MainPid > 0 && m.MainPid != w.claimed {
 		p = i.followMain(w, m.MainPid)

@@ -27,9 +27,10 @@ type launcher struct {
 	terminal *terminal
 	procs    *processes
 	reaper   *reaper.Reaper
-	wake     func()                                                     // after one was reaped
-	give     func(n int, cautious, together bool) (listen.Given, error) // makes the sockets of generation n
-	given    func(n int) listen.Given                                   // those that are there
+	wake     func() // after one was reaped
+
+	newSockets func(n int, cautious, together bool) (listen.Given, error) // see give
+	sockets    func(n int) listen.Given                                   // those that generation n has
 
 	forking atomic.Int32 // forks going on
 	closed  atomic.Bool  // everything is being ended: no more forks
@@ -37,22 +38,22 @@ type launcher struct {
 
 // launched is what fork hands to the loop.
 type launched struct {
-	voices
+	ipc
 	child *spawn.Child
 	proc  *reaper.Process
 	shown []string
 	dir   string
 }
 
-// voices are the ways in which a worker speaks to us.
-type voices struct {
+// ipc are the ways in which a worker speaks to us.
+type ipc struct {
 	pipe     *ready.Pipe
 	notify   *ready.Notify
 	channels []*channel.Channel // one or two, see lines and node
 }
 
 // close closes all but the notification socket. It may be called again.
-func (v *voices) close() {
+func (v *ipc) close() {
 	if v.pipe != nil {
 		v.pipe.Close()
 	}
@@ -63,7 +64,7 @@ func (v *voices) close() {
 
 // unlink closes the notification socket, which has a path. It may be called
 // again.
-func (v *voices) unlink() {
+func (v *ipc) unlink() {
 	if v.notify != nil {
 		v.notify.Close()
 	}
@@ -107,7 +108,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if made.channels, err = newChannels(l.set.NodeIPC); err != nil {
 		return made, err
 	}
-	given, err := l.give(n, cautious, w.g.together)
+	given, err := l.newSockets(n, cautious, w.g.together)
 	if err != nil {
 		return made, err
 	}

@@ -123,13 +123,13 @@ func TestMainPid(t *testing.T) {
 	}
 	defer w.g.unlink()
 	for _, pid := range []int{stranger.pid(), os.Getpid(), 1, fake} { // not one of its own
-		i.heard(w, w.notify, ready.Message{MainPid: pid})
+		i.received(w, w.notify, ready.Message{MainPid: pid})
 		if (<-i.posted)(); w.proc != first {
 			t.Fatalf("it follows %d", pid)
 		}
 	}
 	for range 2 { // it says so twice before the loop has heard of it
-		i.heard(w, w.notify, ready.Message{MainPid: child})
+		i.received(w, w.notify, ready.Message{MainPid: child})
 	}
 	(<-i.posted)()
 	(<-i.posted)()
@@ -142,7 +142,7 @@ func TestMainPid(t *testing.T) {
 		t.Error("its main process has ended, it has not")
 	}
 	// Nothing more is followed, and what is late does no harm.
-	i.heard(w, w.notify, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
+	i.received(w, w.notify, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
 	(<-i.posted)()
 	w.g.unlink()
 	for _, p := range []*reaper.Process{first, stranger.proc} {

@@ -19,7 +19,7 @@ const probeTime = 10 * time.Second
 func (i *Init) probe(w *worker) {
 	switch {
 	case i.mode.Probe != nil:
-	case i.mode.Hears != 0:
+	case i.mode.Accepts != 0:
 		return // the worker itself speaks
 	default:
 		i.ready(w)
@@ -55,7 +55,7 @@ func (c *candidate) Run(command []string, stop <-chan struct{}) error {
 }
 
 func (c *candidate) Listens(port uint16) (yes, sure bool) {
-	endpoints := c.launcher.given(c.g.number).Inodes
+	endpoints := c.launcher.sockets(c.g.number).Inodes
 	var some []uint64
 	for inode, at := range listening() {
 		if (port == 0 || at == port) && !slices.Contains(endpoints, inode) {

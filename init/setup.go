@@ -72,7 +72,7 @@ func newInit(o Options) (*Init, error) {
 	return i, nil
 }
 
-// assemble makes the rooms of the init, each with what it needs of the others.
+// assemble makes the parts of the init, each with what it needs of the others.
 func (i *Init) assemble() {
 	i.posted, i.over, i.began = make(chan func(), 256), make(chan struct{}), time.Now()
 	if i.gens.workers = i.set.Workers; i.gens.workers == 0 { // auto
@@ -81,14 +81,14 @@ func (i *Init) assemble() {
 	i.machine = swap.New(i.machineConfig(), nil)
 	i.gens.live = map[int]*generation{}
 	i.sweepers = &sweepers{all: map[*sweeper]struct{}{}}
-	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, give: i.give,
-		given: func(n int) listen.Given { return i.endpoints.Generation(n) }}
+	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, newSockets: i.give,
+		sockets: func(n int) listen.Given { return i.endpoints.Generation(n) }}
 	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
 		i.reportSteering(s)
 	}}
 	i.hooks = hooks{set: i.set, run: i.launcher.run, post: i.post, warn: i.warn,
-		stop: func() bool { return i.machine.Phase() != swap.Running }}
+		stopping: func() bool { return i.machine.Phase() != swap.Running }}
 	i.check = check{command: i.set.CanaryCheck, run: i.launcher.run}
 }
 

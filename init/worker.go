@@ -15,7 +15,7 @@ import (
 // started again, that is another worker with the same index. Its fields are the
 // loop's, but for those of the last group.
 type worker struct {
-	voices
+	ipc
 	index      int
 	born       time.Time
 	restarts   int
@@ -34,7 +34,7 @@ type worker struct {
 	mainPid atomic.Int32
 	ended   atomic.Bool // its main process has ended, the number may be another's
 	killed  atomic.Bool // it alone gets KILL
-	claimed int         // the last MAINPID= that was followed; heard's own
+	claimed int         // the last MAINPID= that was followed; received's own
 }
 
 func (w *worker) pid() int { return int(w.mainPid.Load()) }
@@ -68,7 +68,7 @@ func (i *Init) forked(w *worker, l *launched) {
 		i.serving = true
 		i.afterFirstFork()
 	}
-	w.proc, w.voices = l.proc, l.voices
+	w.proc, w.ipc = l.proc, l.ipc
 	w.g.command, w.g.workDir = l.shown, l.dir
 	if i.unaimed {
 		i.steer(i.aimed)
@@ -144,21 +144,22 @@ func (i *Init) ready(w *worker) {
 
 func (i *Init) piped(w *worker, e ready.PipeEvent) {
 	switch {
-	case e == ready.Ready && i.mode.Hears&ready.OnPipe != 0:
+	case e == ready.Ready && i.mode.Accepts&ready.OnPipe != 0:
 		i.ready(w)
-	case e == ready.Never && i.mode.Hears == ready.OnPipe:
+	case e == ready.Never && i.mode.Accepts == ready.OnPipe:
 		i.from(w, swap.Never, "closed the readiness pipe without having written a line", 0)
 	}
 	// Never in auto: another source may still report, or the end is near.
 }
 
 // notified handles a message of sd_notify(3), in the order of its meaning:
-// who it is (main: another main process, see heard), what it asks for, what it
+// who it is (main: another main process, see received), what it asks for, what it
 // says.
 func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Barrier != nil {
 		// Everything before has been handled: that is what the sender waits for.
-		defer m.Barrier()
+		// Whatever it is that it has sent to be closed, the loop does not wait.
+		defer func() { go m.Barrier() }()
 	}
 	if main != nil && !w.ended.Load() {
 		w.proc = main
@@ -189,7 +190,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Watchdog {
 		i.from(w, swap.Ping, "", 0)
 	}
-	if m.Ready && i.mode.Hears&ready.OnSocket != 0 {
+	if m.Ready && i.mode.Accepts&ready.OnSocket != 0 {
 		i.ready(w)
 	}
 	if m.WatchdogTrigger {

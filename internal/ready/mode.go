@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Mode is the parsed SWAPINIT_READY. Without a Probe and anything that it Hears a
-// worker is ready as soon as it runs.
+// Mode is the parsed SWAPINIT_READY. A worker with neither a Probe nor a Notice that
+// is accepted is ready as soon as it runs.
 type Mode struct {
 	*Source
 	Text  string         // as configured
@@ -17,8 +17,8 @@ type Mode struct {
 	Probe Probe          // nil: nothing is asked
 }
 
-// Accepted lists every form of the setting, for error messages and help.
-func Accepted() string {
+// Forms lists every form of the setting, for error messages and help.
+func Forms() string {
 	var forms []string
 	for n := range sources {
 		forms = append(forms, sources[n].name+sources[n].takes)
@@ -44,7 +44,7 @@ func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
 	case strings.HasPrefix(s, "https:"):
 		err = errors.New("a probe does not speak TLS, use http:// on a plain port, tcp:// or exec:")
 	case !found:
-		err = errors.New("accepted are " + Accepted())
+		err = errors.New("accepted are " + Forms())
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot use readiness %s: %w", quote(s), err)

@@ -10,13 +10,13 @@ import (
 
 func words(s string) ([]string, error) { return strings.Fields(s), nil }
 
-// What comes out of a value: whom it hears, where a probe connects to.
+// What comes out of a value: what it accepts of the worker itself, where a probe connects to.
 func TestParse(t *testing.T) {
 	all := OnPipe | OnSocket | OnChannel
 	for _, c := range []struct {
-		in    string
-		hears Voice
-		addr  string
+		in      string
+		accepts Notice
+		addr    string
 	}{
 		{"", all, ""},
 		{"auto", all, ""},
@@ -38,13 +38,13 @@ func TestParse(t *testing.T) {
 		{"http://:9000/health?full=1", 0, "127.0.0.1:9000"},
 	} {
 		m, err := Parse(c.in, words)
-		if err != nil || m.Text != c.in || m.Hears != c.hears || m.Addr.IsValid() != (c.addr != "") || c.addr != "" && m.Addr.String() != c.addr {
+		if err != nil || m.Text != c.in || m.Accepts != c.accepts || m.Addr.IsValid() != (c.addr != "") || c.addr != "" && m.Addr.String() != c.addr {
 			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.in, m, err, c)
 		}
-		if asks := m.Probe != nil; asks != (c.hears == 0 && c.in != "none") {
+		if asks := m.Probe != nil; asks != (c.accepts == 0 && c.in != "none") {
 			t.Errorf("%q asks: %v", c.in, asks)
 		}
-		if (m.Hint != "") != (c.hears != 0) || m.Aims != strings.HasPrefix(c.in, "http:") {
+		if (m.Hint != "") != (c.accepts != 0) || m.Aims != strings.HasPrefix(c.in, "http:") {
 			t.Errorf("%q: %+v", c.in, *m.Source)
 		}
 	}

@@ -7,12 +7,12 @@ import (
 
 // Source is one way of learning that a worker is ready.
 type Source struct {
-	name  string // the setting begins with it
-	takes string // what follows the name, as errors list it; "": nothing does
-	parse parser // sets the Mode's Probe; nil: there is none
-	Hears Voice  // which of the worker's own words count
-	Hint  string // what to do when it was not ready in time, as the end of a sentence
-	Aims  bool   // a probe of an endpoint, aimed at the successor, proves something
+	name    string // the setting begins with it
+	takes   string // what follows the name, as errors list it; "": nothing does
+	parse   parser // sets the Mode's Probe; nil: there is none
+	Accepts Notice // which of the worker's own words count
+	Hint    string // what to do when it was not ready in time, as the end of a sentence
+	Aims    bool   // a probe of an endpoint, aimed at the successor, proves something
 }
 
 // parser reads what follows the name of a source; words is Parse's.
@@ -21,10 +21,10 @@ type parser func(m *Mode, rest string, words func(string) ([]string, error)) err
 // sources has them all, in the order in which errors list them; the first one is
 // the default. Nothing else has to know of a new one.
 var sources = [...]Source{
-	{name: "auto", Hears: OnPipe | OnSocket | OnChannel, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
+	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
 		"NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"},
-	{name: "fd", Hears: OnPipe, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
-	{name: "notify", Hears: OnSocket, Hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
+	{name: "fd", Accepts: OnPipe, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
+	{name: "notify", Accepts: OnSocket, Hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
 	{name: "listen", parse: parseListen},
 	{name: "none"},
 	{name: "delay:", takes: "DURATION", parse: parseDelay},
@@ -33,13 +33,13 @@ var sources = [...]Source{
 	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, Aims: true},
 }
 
-// Voice is a way in which a worker itself says that it is ready.
-type Voice uint8
+// Notice is a way in which a worker itself says that it is ready.
+type Notice uint8
 
 const (
-	OnPipe    Voice = 1 << iota // a line on the readiness pipe
-	OnSocket                    // READY=1 on the notification socket
-	OnChannel                   // "ready" on a channel
+	OnPipe    Notice = 1 << iota // a line on the readiness pipe
+	OnSocket                     // READY=1 on the notification socket
+	OnChannel                    // "ready" on a channel
 )
 
 // Probe asks once whether a worker is ready; nil is yes. It bounds its own time
