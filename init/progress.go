@@ -67,12 +67,9 @@ func (i *Init) progress(f *swap.Progress) {
 	i.clients.tell(f.ID, control.Event{Event: string(f.Stage), Generation: n, Pid: pid, Message: message, MS: since.Milliseconds(), Share: share})
 }
 
-// idleAfter is when a swap is over and another one is not to be expected.
-const idleAfter = 2 * time.Second
-
 // swapped notes how a swap ended.
 func (i *Init) swapped(f *swap.Swapped) {
-	time.AfterFunc(idleAfter, debug.FreeOSMemory) // what a swap has used lies idle until the next one
+	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
 	i.clients.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
 	i.hooks.after(f.Generation, f.Reason == "")
 	i.clients.tellFollowers(false)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -30,8 +29,6 @@ type Child struct {
 
 	spec   *Spec
 	report *os.File // the stage's pipe, closed by Exec; nil without a stage
-	once   sync.Once
-	err    error
 }
 
 // Fork starts s. Without PidVars and Ignore the child is its program when Fork
@@ -126,15 +123,10 @@ func (s *Spec) forkExec(path string, argv, env []string, files []uintptr) (pid, 
 }
 
 // Exec waits until the child runs its program; nil means that it does. It must
-// be called once a Fork went well, from any goroutine; it ends at the latest
+// be called once, when a Fork went well, from any goroutine; it ends at the latest
 // with the child. An error is an *Error, and the child then ends by itself: its
 // exit status is not the program's.
 func (c *Child) Exec() error {
-	c.once.Do(func() { c.err = c.await() })
-	return c.err
-}
-
-func (c *Child) await() error {
 	if c.report == nil {
 		return nil
 	}

@@ -45,7 +45,7 @@ func encodeRequest(s *Spec, pipe int) (argv, env []string) {
 
 	all := slices.Clip(s.Env)
 	for _, name := range s.PidVars {
-		if !defines(all, name) {
+		if !slices.ContainsFunc(all, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
 			all = append(all, name+"=")
 		}
 	}
@@ -58,10 +58,6 @@ func encodeRequest(s *Spec, pipe int) (argv, env []string) {
 		env = append(env, strconv.Itoa(i)+mark+entry)
 	}
 	return argv, env
-}
-
-func defines(environ []string, name string) bool {
-	return slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }
 
 var errRequest = errors.New(stageName + " is run by swapinit only, it is no command")
