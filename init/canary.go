@@ -29,13 +29,11 @@ func (c *check) begin(generation int, failed func(reason string)) {
 	go ready.Poll(c.stop, checkEvery, func(stop <-chan struct{}) error { // it succeeds when the check fails
 		failure = c.run(&helper{command: c.command, generation: generation, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
 		if failure == nil {
-			return errFine
+			return errors.New("the canary is fine")
 		}
 		return nil
 	}, func(error) {}, func() { failed("its canary check failed: " + failure.Error()) })
 }
-
-var errFine = errors.New("the canary is fine")
 
 func (c *check) end() {
 	if c.stop != nil {

@@ -124,8 +124,12 @@ func (i *Init) post(f func()) {
 func (i *Init) step(e swap.Event) {
 	now := i.clock()
 	effects := i.machine.Step(now, e)
-	if c, ok := e.(*swap.ContainerEvent); i.out.Enabled(logline.Debug) && (!ok || c.Kind != swap.Tick || len(effects) > 0) {
-		i.debug("machine.event", now.String()+" "+e.String(), 0, 0)
+	if i.out.Enabled(logline.Debug) {
+		if g, ok := e.(*swap.GenerationEvent); ok {
+			i.debug("machine.event", now.String()+" "+e.String(), g.Generation, 0)
+		} else if len(effects) > 0 || e.(*swap.ContainerEvent).Kind != swap.Tick {
+			i.debug("machine.event", now.String()+" "+e.String(), 0, 0)
+		}
 	}
 	for _, f := range effects {
 		i.perform(f)

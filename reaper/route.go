@@ -13,7 +13,7 @@ import (
 func (r *Reaper) routeAll(s goreaper.Status, more <-chan goreaper.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for n := 0; ; n++ {
+	for n, ok := 0, true; ok; n++ {
 		r.route(s)
 		if n == maxBatch {
 			return // others want the lock; go-reaper goes on by itself
@@ -21,9 +21,7 @@ func (r *Reaper) routeAll(s goreaper.Status, more <-chan goreaper.Status) {
 		select {
 		case s = <-more:
 		default:
-			if more == nil || !reapOne(&s) {
-				return
-			}
+			ok = more != nil && reapOne(&s)
 		}
 	}
 }
