@@ -48,6 +48,9 @@ func newLive(t *testing.T, script string, prepare func(*live)) *live {
 	go func() {
 		l.run()
 		l.server.Close()
+		for _, g := range l.gens.live {
+			g.unlink()
+		}
 		close(l.ended)
 	}()
 	eventually(t, "the first generation", func() bool { return len(l.status().Generations) == 1 && l.status().Ready })
@@ -177,6 +180,14 @@ func TestWorkers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l.inLoop(func() { l.set.Command = []string{"/no/such/program"} })
+	notifySockets := func() (list []string) {
+		for _, dir := range []string{"/run", "/tmp", "/dev/shm"} {
+			found, _ := filepath.Glob(dir + "/swapinit-" + itoa(os.Getpid()) + "-*.notify")
+			list = append(list, found...)
+		}
+		return list
+	}
+	before := notifySockets()
 	if err := syscall.Kill(s.Workers[1].Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +195,9 @@ func TestWorkers(t *testing.T) {
 		w := l.status().Generations[0].Workers[1]
 		return w.Ready && w.Restarts == 1 && w.Pid != s.Workers[1].Pid
 	})
+	if after := notifySockets(); len(after) != len(before) {
+		t.Errorf("notification sockets: %q, before the respawn %q", after, before)
+	}
 	if got := l.read("runs.1") + l.read("runs.0"); got != "x\nx\nx\n" {
 		t.Errorf("runs: %q", got)
 	}
