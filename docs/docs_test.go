@@ -15,6 +15,7 @@ import (
 
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/ready"
 )
 
 const (
@@ -155,6 +156,36 @@ func TestVariables(t *testing.T) {
 			if !slices.Contains(known, name) && !seen[name] {
 				seen[name] = true
 				t.Errorf("%s mentions %s, which does not exist", page, name)
+			}
+		}
+	}
+}
+
+// TestEverySourceIsDocumented looks for each readiness source in the pages that
+// are about them.
+func TestEverySourceIsDocumented(t *testing.T) {
+	rows, list := read(t, "swap.md"), read(t, environmentPage)
+	for _, name := range regexp.MustCompile(`(^|, )[a-z]+(:/*)?`).FindAllString(ready.Forms(), -1) {
+		name = strings.TrimPrefix(name, ", ")
+		if !strings.Contains(rows, "\n| `"+name) || !strings.Contains(list, name) {
+			t.Errorf("%q is not documented", name)
+		}
+	}
+}
+
+// TestDiffs holds the diffs of the pages to the files that they change: what
+// they leave as it is must be there.
+func TestDiffs(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, diff := range regexp.MustCompile("(?s)\n```diff\n(.*?)\n```\n").FindAllStringSubmatch(read(t, page), -1) {
+			file := ""
+			for _, line := range strings.Split(diff[1], "\n") {
+				if name, ok := strings.CutPrefix(line, "+++ b/"); ok {
+					file = read(t, "../"+name)
+				}
+				if text, ok := strings.CutPrefix(line, " "); ok && !strings.Contains(file, text+"\n") {
+					t.Errorf("%s: the file has no line %q", page, text)
+				}
 			}
 		}
 	}

@@ -1,18 +1,15 @@
 package pid1
 
 import (
-	"os"
 	"strconv"
-	"time"
 
+	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/swap"
 )
 
-// handle is called in the goroutine of a client; the answer comes from the loop.
-func (i *Init) handle(c control.Call) { i.post(func() { i.answer(c) }) }
-
+// answer does what a client asks for.
 func (i *Init) answer(c control.Call) {
 	switch c.Verb {
 	case control.VerbSwap, control.VerbRestart:
@@ -24,9 +21,9 @@ func (i *Init) answer(c control.Call) {
 	case control.VerbMessage:
 		i.deliver(c)
 	case control.VerbStatus:
-		i.report(c)
+		i.clients.report(c)
 	case control.VerbHealth:
-		reason := i.unhealthy()
+		reason := i.clients.unhealthy()
 		c.Done(control.Reply{OK: reason == "", Error: reason})
 	case control.VerbStop:
 		// The client may be among those that are stopped: it is answered first.
@@ -65,86 +62,18 @@ func (i *Init) askSwap(c control.Call) {
 
 // ask passes on what the machine answers.
 func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
-	i.lastCall++
-	r.ID = i.lastCall
 	if c.Swap.NoWait {
 		c.Done(control.Reply{OK: true})
-	} else {
-		i.calls[r.ID] = c
 	}
+	r.ID = i.clients.add(c, !c.Swap.NoWait)
 	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
 }
 
-// unhealthy is why the container is not healthy, "" if it is.
-func (i *Init) unhealthy() string {
-	if i.machine.Phase() != swap.Running {
-		return "the container is stopping"
+// deliver is the verb message.
+func (i *Init) deliver(c control.Call) {
+	n := 0
+	if g := i.gens.live[i.machine.Active()]; g != nil {
+		n = g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
 	}
-	why := "no generation is active: its successor is still starting"
-	g := i.gens[i.machine.Active()]
-	if g == nil {
-		return why
-	}
-	if !i.machine.Swapping() {
-		why = named(g.number) + " has ended, and is to be started again"
-	}
-	for _, w := range g.all() {
-		switch {
-		case w.ended.Load():
-		case w.leaving:
-			why = w.named() + " is stopping"
-		case g.readyAfter == 0:
-			return named(g.number) + " is not ready"
-		case w.readyAfter == 0:
-			why = w.named() + " is not ready"
-		default:
-			return "" // one is enough to serve
-		}
-	}
-	return why
-}
-
-// report answers status: the loop's part here, the rest, for which the process
-// table is read, in a goroutine.
-func (i *Init) report(c control.Call) {
-	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: i.unhealthy() == "", LastSwap: i.lastSwap}
-	var gens []*generation
-	for _, v := range i.machine.Views() {
-		g := i.gens[v.Number]
-		if g == nil {
-			continue
-		}
-		gens = append(gens, g)
-		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: time.Since(g.born).Milliseconds(),
-			Command: g.command, Dir: g.workDir, Status: g.statusText}
-		if g.readyAfter > 0 {
-			ms := g.readyAfter.Milliseconds()
-			r.ReadyMS = &ms
-		}
-		for k := range g.workers {
-			v := control.Worker{Worker: k}
-			if w := g.worker(k); w != nil {
-				v.Restarts = w.restarts
-				if !w.ended.Load() {
-					v.Pid, v.Ready = w.pid(), w.readyAfter > 0
-				}
-			}
-			r.Workers = append(r.Workers, v)
-		}
-		s.Generations = append(s.Generations, r)
-	}
-	go func() {
-		table := snapshot()
-		for n, g := range gens {
-			if g.pid() == 0 {
-				continue
-			}
-			for _, p := range i.members(g, table, map[life]mark{}) {
-				s.Generations[n].Pids = append(s.Generations[n].Pids, p.pid)
-			}
-		}
-		_ = i.probeSteering()
-		i.reportSteering(&s)
-		c.Done(control.Reply{OK: true, Status: &s})
-	}()
+	c.Done(control.Reply{OK: true, Delivered: &n})
 }

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"github.com/swapinit/swapinit/internal/channel"
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
@@ -28,12 +27,6 @@ func newChannels(ipc bool) (list []*channel.Channel, err error) {
 	return list, nil
 }
 
-func closeAll(list []*channel.Channel) {
-	for _, c := range list {
-		c.Close()
-	}
-}
-
 // said handles what a worker says on one of its channels.
 func (i *Init) said(w *worker, n int, m channel.Message) {
 	switch m.Kind {
@@ -50,7 +43,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 	w.joined[n] = true
 	switch m.Kind {
 	case channel.Ready:
-		if i.mode.Kind == ready.KindAuto {
+		if i.mode.Accepts&ready.OnChannel != 0 {
 			i.ready(w)
 		}
 	case channel.ReadyFor:
@@ -82,13 +75,4 @@ func (g *generation) tellAll(worker int, m channel.Message) (told int) {
 		}
 	}
 	return told
-}
-
-// deliver is the verb message.
-func (i *Init) deliver(c control.Call) {
-	n := 0
-	if g := i.gens[i.machine.Active()]; g != nil {
-		n = g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
-	}
-	c.Done(control.Reply{OK: true, Delivered: &n})
 }

@@ -92,15 +92,18 @@ func TestTell(t *testing.T) {
 func TestSaid(t *testing.T) {
 	i := testInit(t)
 	w := testWorker(7) // of which the machine knows nothing
-	for _, kind := range []ready.Kind{ready.KindFD, ready.KindNotify, ready.KindListen, ready.KindAuto} {
-		i.mode.Kind = kind
+	for _, source := range []string{"fd", "notify", "listen", "auto"} {
+		var err error
+		if i.mode, err = ready.Parse(source, nil); err != nil {
+			t.Fatal(err)
+		}
 		for _, k := range []channel.Kind{channel.Garbage, channel.ReadyFor, channel.Released, channel.Ready} {
 			i.said(w, lines, channel.Message{Kind: k, Resource: "r"})
-			if got, want := w.readyAfter > 0, kind == ready.KindAuto && k == channel.Ready; got != want {
-				t.Errorf("source %d, message %d: ready %v", kind, k, got)
+			if got, want := w.readyAfter > 0, source == "auto" && k == channel.Ready; got != want {
+				t.Errorf("source %s, message %d: ready %v", source, k, got)
 			}
-			if joined := w.joined[lines]; joined == (k == channel.Garbage && kind == ready.KindFD) || w.joined[node] {
-				t.Errorf("source %d, message %d: it is on the channels %v", kind, k, w.joined)
+			if joined := w.joined[lines]; joined == (k == channel.Garbage && source == "fd") || w.joined[node] {
+				t.Errorf("source %s, message %d: it is on the channels %v", source, k, w.joined)
 			}
 		}
 	}

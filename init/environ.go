@@ -12,16 +12,16 @@ import (
 
 // sharedEnviron is what the servers of a generation, its probes and the hooks of
 // its swap have in common. number is 0 when it is not known.
-func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err error) {
-	env = append(env, i.environ...)
-	if i.set.EnvFile != "" {
-		data, err := i.readFile("SWAPINIT_ENV_FILE", i.set.EnvFile)
+func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, err error) {
+	env = append(env, l.environ...)
+	if l.set.EnvFile != "" {
+		data, err := l.readFile("SWAPINIT_ENV_FILE", l.set.EnvFile)
 		if err != nil {
 			return nil, err
 		}
 		file, err := config.EnvFile(data)
 		if err != nil {
-			return nil, fmt.Errorf("cannot use SWAPINIT_ENV_FILE=%q: %w", i.set.EnvFile, err)
+			return nil, fmt.Errorf("cannot use SWAPINIT_ENV_FILE=%q: %w", l.set.EnvFile, err)
 		}
 		for _, kv := range file {
 			env = set(env, kv.Key, kv.Value)
@@ -45,20 +45,20 @@ func (i *Init) sharedEnviron(number int, given listen.Given) (env []string, err 
 	if number > 0 {
 		env = append(env, "SWAPINIT_GENERATION="+itoa(number))
 	}
-	if i.server != nil {
-		env = append(env, "SWAPINIT_CONTROL="+i.server.Address())
+	if l.procs.control != "" {
+		env = append(env, "SWAPINIT_CONTROL="+l.procs.control)
 	}
 	return env, nil
 }
 
 // serverEnviron makes the environment of a worker. pidVars are those of its
 // variables that must hold its own pid, which nobody knows before it is forked.
-func (i *Init) serverEnviron(w *worker, given listen.Given, notify string) (env, pidVars []string, err error) {
+func (l *launcher) serverEnviron(w *worker, given listen.Given, notify string) (env, pidVars []string, err error) {
 	number := w.g.number
-	if env, err = i.sharedEnviron(number, given); err != nil {
+	if env, err = l.sharedEnviron(number, given); err != nil {
 		return nil, nil, err
 	}
-	for _, kv := range given.Environ(i.set.Export, number, os.Getpid()) {
+	for _, kv := range given.Environ(l.set.Export, number, os.Getpid()) {
 		env = append(env, kv)
 		if strings.HasPrefix(kv, "LISTEN_PID=") {
 			pidVars = append(pidVars, "LISTEN_PID")
@@ -66,10 +66,10 @@ func (i *Init) serverEnviron(w *worker, given listen.Given, notify string) (env,
 	}
 	fd := 3 + len(given.Files)
 	env = append(env, w.variable(), "SWAPINIT_READY_FD="+itoa(fd), "SWAPINIT_CHANNEL_FD="+itoa(fd+1), "NOTIFY_SOCKET="+notify)
-	if i.set.NodeIPC {
+	if l.set.NodeIPC {
 		env = append(env, "NODE_CHANNEL_FD="+itoa(fd+2), "NODE_CHANNEL_SERIALIZATION_MODE=json")
 	}
-	if w := i.set.Watchdog; w > 0 {
+	if w := l.set.Watchdog; w > 0 {
 		env = append(env, "WATCHDOG_USEC="+strconv.FormatInt(w.Microseconds(), 10), "WATCHDOG_PID=0")
 		pidVars = append(pidVars, "WATCHDOG_PID")
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestServerEnviron(t *testing.T) {
 	i := testInit(t)
-	i.environ = []string{"A=old", "PATH=/bin", "WEB={fd.web};", "LOG=/log/{generation}", "odd{generation}", "JSON={\"a\":1}", "A=second"}
+	i.launcher.environ = []string{"A=old", "PATH=/bin", "WEB={fd.web};", "LOG=/log/{generation}", "odd{generation}", "JSON={\"a\":1}", "A=second"}
 	i.set.EnvFile = filepath.Join(t.TempDir(), "env")
 	i.set.Watchdog = 2 * time.Second
 	i.set.Export = []string{listen.Systemd}
@@ -21,7 +21,7 @@ func TestServerEnviron(t *testing.T) {
 		t.Fatal(err)
 	}
 	given := listen.Given{Stdin: listen.NoFile, Files: []uintptr{9}, Endpoints: []listen.Endpoint{{Spec: listen.Spec{Name: "web", Network: "tcp"}}}}
-	env, pidVars, err := i.serverEnviron(testWorker(4), given, "/run/n")
+	env, pidVars, err := i.launcher.serverEnviron(testWorker(4), given, "/run/n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +34,15 @@ func TestServerEnviron(t *testing.T) {
 	if want := []string{"LISTEN_PID", "WATCHDOG_PID"}; !slices.Equal(pidVars, want) {
 		t.Errorf("variables with the pid: %q, want %q", pidVars, want)
 	}
-	if i.environ[0] != "A=old" || i.environ[2] != "WEB={fd.web};" {
-		t.Errorf("the environment of later generations has changed: %q", i.environ)
+	if i.launcher.environ[0] != "A=old" || i.launcher.environ[2] != "WEB={fd.web};" {
+		t.Errorf("the environment of later generations has changed: %q", i.launcher.environ)
 	}
 }
 
 // Without endpoints and a watchdog nobody needs the exec stage.
 func TestServerEnvironPlain(t *testing.T) {
 	i := testInit(t)
-	env, pidVars, err := i.serverEnviron(testWorker(1), listen.Given{Stdin: listen.NoFile}, "@n")
+	env, pidVars, err := i.launcher.serverEnviron(testWorker(1), listen.Given{Stdin: listen.NoFile}, "@n")
 	if want := []string{"SWAPINIT_GENERATION=1", "SWAPINIT_WORKER=0", "SWAPINIT_READY_FD=3", "SWAPINIT_CHANNEL_FD=4", "NOTIFY_SOCKET=@n"}; err != nil || !slices.Equal(env, want) || pidVars != nil {
 		t.Errorf("%q, %q, %v, want %q", env, pidVars, err, want)
 	}
@@ -50,12 +50,12 @@ func TestServerEnvironPlain(t *testing.T) {
 
 func TestBadEnviron(t *testing.T) {
 	i := testInit(t)
-	i.environ = []string{"ARGS={fd.nope}"}
-	if _, err := i.sharedEnviron(1, listen.Given{}); err == nil || !strings.Contains(err.Error(), "ARGS") || !strings.Contains(err.Error(), "nope") {
+	i.launcher.environ = []string{"ARGS={fd.nope}"}
+	if _, err := i.launcher.sharedEnviron(1, listen.Given{}); err == nil || !strings.Contains(err.Error(), "ARGS") || !strings.Contains(err.Error(), "nope") {
 		t.Errorf("an unknown endpoint: %v", err)
 	}
-	i.environ, i.set.EnvFile = nil, filepath.Join(t.TempDir(), "missing")
-	if _, err := i.sharedEnviron(1, listen.Given{}); err == nil || !strings.Contains(err.Error(), "SWAPINIT_ENV_FILE") {
+	i.launcher.environ, i.set.EnvFile = nil, filepath.Join(t.TempDir(), "missing")
+	if _, err := i.launcher.sharedEnviron(1, listen.Given{}); err == nil || !strings.Contains(err.Error(), "SWAPINIT_ENV_FILE") {
 		t.Errorf("a missing environment file: %v", err)
 	}
 }

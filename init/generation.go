@@ -1,7 +1,7 @@
 package pid1
 
 import (
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,26 +28,6 @@ type generation struct {
 	killed   atomic.Bool              // whoever is left of it gets KILL
 }
 
-// source is a generation's command as it was given: the templates are still in
-// it. Whoever is started later, of this generation or of one that is to be the
-// same, gets these words too, whatever the default is by then.
-type source struct {
-	once    sync.Once
-	words   []string // nil: the default command, until resolved
-	current []string // the newest command that a swap has named
-	err     error
-}
-
-func (i *Init) resolve(g *generation) ([]string, error) {
-	s := g.source
-	s.once.Do(func() {
-		if s.words == nil {
-			s.words, s.err = i.defaultCommand(g.number, s.current)
-		}
-	})
-	return s.words, s.err
-}
-
 // forksMax bounds the threads that wait in forks of one generation's workers: the
 // runtime makes as many as there are.
 const forksMax = 4
@@ -56,30 +36,6 @@ const forksMax = 4
 func newGeneration(number, workers int) *generation {
 	return &generation{record: &record{number: number, source: &source{}}, born: time.Now(),
 		starting: make(chan struct{}, forksMax), workers: make([]atomic.Pointer[worker], workers)}
-}
-
-// start starts a worker, and with its first one the generation.
-func (i *Init) start(f *swap.Start) {
-	g := i.gens[f.Generation]
-	cautious := false
-	if g == nil {
-		g = newGeneration(f.Generation, i.workers)
-		g.canary = f.Canary
-		cautious = f.Sockets == swap.OwnSockets
-		g.together = f.Sockets == swap.SharedSockets
-		g.source.words, g.source.current = f.Command, i.current
-		if other := i.recordOf(f.Like); other != nil {
-			g.source = other.source
-		}
-		i.gens[f.Generation] = g
-	}
-	w := &worker{g: g, index: f.Worker, born: time.Now()}
-	if old := g.workers[f.Worker].Load(); old != nil {
-		old.close()
-		w.restarts, w.former = old.restarts+1, old.pid()
-	}
-	g.workers[f.Worker].Store(w)
-	go i.launch(w, cautious)
 }
 
 // all lists the workers that were started, in their order.
@@ -93,15 +49,16 @@ func (g *generation) all() []*worker {
 	return list
 }
 
-// worker is nil if it was not started yet.
+// worker is nil if it was not started yet, or there is no such generation (g is
+// nil).
 func (g *generation) worker(k int) *worker {
-	if k < 0 || k >= len(g.workers) {
+	if g == nil || k < 0 || k >= len(g.workers) {
 		return nil
 	}
 	return g.workers[k].Load()
 }
 
-// pid is that of its first worker, 0 if there is none yet.
+// pid is that of its first worker, 0 if there is none.
 func (g *generation) pid() int {
 	if w := g.worker(0); w != nil {
 		return w.pid()
@@ -111,21 +68,24 @@ func (g *generation) pid() int {
 
 // ended reports whether no worker lives.
 func (g *generation) ended() bool {
-	for _, w := range g.all() {
-		if !w.ended.Load() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(g.all(), func(w *worker) bool { return !w.ended.Load() })
 }
 
-// close gives back what belongs to the generation. It may be called again.
+// ready reports whether all workers are.
+func (g *generation) ready() bool {
+	all := g.all()
+	return len(all) == len(g.workers) && !slices.ContainsFunc(all, func(w *worker) bool { return w.readyAfter == 0 })
+}
+
+// close gives back what belongs to the generation, but for its paths. It may be
+// called again.
 func (g *generation) close() {
 	g.endDrain()
 	if g.sweeper != nil {
 		g.sweeper.stop()
 	}
 	for _, w := range g.all() {
+		w.endProbes()
 		w.close()
 	}
 }
@@ -137,15 +97,78 @@ func (g *generation) endDrain() {
 	}
 }
 
-// forget releases a generation of which nothing is left.
-func (i *Init) forget(g *generation) {
-	i.leaveSockets(g.number)
-	g.close()
-	delete(i.gens, g.number)
-	if i.past = append(i.past, g.record); len(i.past) > pastMax {
-		i.past = i.past[1:]
+// unlink closes what has a path in the file system. Not for the loop; it may be
+// called again.
+func (g *generation) unlink() {
+	for _, w := range g.all() {
+		w.unlink()
 	}
-	// A server on its way out may have shut down a socket, or removed a path,
-	// that its successor serves.
-	go i.endpoints.Check()
+}
+
+// generations are those of which something is left, and what is remembered of
+// others. It is the loop's.
+type generations struct {
+	workers int // of each
+	live    map[int]*generation
+	past    []*record // of those that went last
+	current []string  // the command that a swap without one starts, if an earlier swap named one
+}
+
+// record is what is remembered of a generation when it has gone.
+type record struct {
+	number int
+	source *source
+	over   bool        // no worker lives, nor will again
+	status swap.Status // of the worker that ended last
+	end    string      // the same in words
+}
+
+// pastMax is how many generations are remembered. One that had to go first comes
+// back by its command when its successor fails.
+const pastMax = 8
+
+// recordOf is nil for a generation that was forgotten too long ago.
+func (gs *generations) recordOf(n int) *record {
+	if g := gs.live[n]; g != nil {
+		return g.record
+	}
+	for _, r := range gs.past {
+		if r.number == n {
+			return r
+		}
+	}
+	return nil
+}
+
+// next makes the worker that f is to start, and with the first one of its
+// generation that as well. old is the one whose place it takes, or nil.
+func (gs *generations) next(f *swap.Start) (w, old *worker) {
+	g := gs.live[f.Generation]
+	if g == nil {
+		g = newGeneration(f.Generation, gs.workers)
+		g.canary = f.Canary
+		g.together = f.Sockets == swap.SharedSockets
+		g.source.words, g.source.current = f.Command, gs.current
+		if other := gs.recordOf(f.Like); other != nil {
+			g.source = other.source
+		}
+		gs.live[f.Generation] = g
+	}
+	w = &worker{g: g, index: f.Worker, born: time.Now()}
+	if old = g.workers[f.Worker].Load(); old != nil {
+		old.endProbes()
+		old.close()
+		w.restarts, w.former = old.restarts+1, old.pid()
+	}
+	g.workers[f.Worker].Store(w)
+	return w, old
+}
+
+// forget remembers the record of a generation of which nothing is left.
+func (gs *generations) forget(g *generation) {
+	g.close()
+	delete(gs.live, g.number)
+	if gs.past = append(gs.past, g.record); len(gs.past) > pastMax {
+		gs.past = gs.past[1:]
+	}
 }

@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.inodes(g); len(inodes) > 0 {
-		held, seen := holds(i.members(g, snapshot(), map[life]mark{}), inodes)
+	if inodes := i.launcher.sockets(g.number).Inodes; len(inodes) > 0 {
+		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
@@ -27,26 +28,15 @@ func (i *Init) verify(g *generation) {
 	i.post(func() { i.happened(kind, g.number, reason) })
 }
 
-// inodes are those of the sockets that g was given.
-func (i *Init) inodes(g *generation) map[uint64]bool {
-	given := map[uint64]bool{}
-	for _, inode := range i.endpoints.Generation(g.number).Inodes {
-		given[inode] = true
-	}
-	return given
-}
-
 // holds reports whether one of the processes has one of the sockets open; seen
 // is false when one of them did not let us look.
-func holds(processes []process, inodes map[uint64]bool) (held, seen bool) {
+func holds(processes []process, inodes []uint64) (held, seen bool) {
 	seen = len(processes) > 0
 	for _, p := range processes {
 		open, ok := sockets(p.pid)
 		seen = seen && ok
-		for _, inode := range open {
-			if inodes[inode] {
-				return true, true
-			}
+		if slices.ContainsFunc(open, func(inode uint64) bool { return slices.Contains(inodes, inode) }) {
+			return true, true
 		}
 	}
 	return false, seen

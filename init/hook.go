@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/config"
-	"github.com/swapinit/swapinit/swap"
 )
 
 const (
@@ -19,24 +18,28 @@ const (
 	commandLine = "command="
 )
 
-// prepare runs the hook before a swap to a generation and posts how it went.
-func (i *Init) prepare(number, generation int) {
-	command, err := i.preSwap(generation)
-	e := &swap.ContainerEvent{Kind: swap.Prepared, Swap: number, Command: command}
-	if err != nil {
-		e.Reason = err.Error()
-	}
-	i.post(func() { i.step(e) })
+// hooks runs the commands before and after a swap. Its fields are the loop's.
+type hooks struct {
+	set      *config.Settings
+	run      func(*helper) error
+	post     func(func())
+	warn     func(event, message string, generation, pid int)
+	stopping func() bool // the container stops: no more hooks
+
+	waiting []*helper
+	running bool // one of those after a swap
 }
 
-// preSwap returns the command that the hook named, nil if it named none.
-func (i *Init) preSwap(generation int) ([]string, error) {
+// before runs the hook before a swap to a generation, in the caller's goroutine,
+// which is not the loop's. It returns the command that the hook named, nil if it
+// named none.
+func (h *hooks) before(generation int) ([]string, error) {
 	const name = "the pre-swap hook"
 	out, err := newOutput()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	err = i.runAside(&aside{name: name, command: i.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: i.set.HookTimeout})
+	err = h.run(&helper{name: name, command: h.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: h.set.HookTimeout})
 	line := out.lastLine()
 	if err != nil {
 		return nil, err
@@ -53,6 +56,43 @@ func (i *Init) preSwap(generation int) ([]string, error) {
 		return nil, fmt.Errorf("cannot use the last line of %s, %.200q: %w", name, line, err)
 	}
 	return words, nil
+}
+
+// after runs the hook after a swap, in the background, one after the other.
+func (h *hooks) after(generation int, ok bool) {
+	if len(h.set.PostSwap) == 0 || h.stopping() {
+		return
+	}
+	if len(h.waiting) == hooksMax {
+		h.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", generation, 0)
+		return
+	}
+	result := "SWAPINIT_RESULT=failed"
+	if ok {
+		result = "SWAPINIT_RESULT=ok"
+	}
+	h.waiting = append(h.waiting, &helper{name: "the post-swap hook", command: h.set.PostSwap, generation: generation, env: []string{result}, stdout: 2, stderr: 2, limit: h.set.HookTimeout})
+	if !h.running {
+		h.next()
+	}
+}
+
+func (h *hooks) next() {
+	h.running = len(h.waiting) > 0 && !h.stopping()
+	if !h.running {
+		return
+	}
+	first := h.waiting[0]
+	h.waiting = h.waiting[1:]
+	go func() {
+		err := h.run(first)
+		h.post(func() {
+			if err != nil {
+				h.warn("hook", err.Error(), first.generation, 0)
+			}
+			h.next()
+		})
+	}()
 }
 
 // output is the end of what a hook writes. It owns both ends of a pipe.
@@ -116,47 +156,4 @@ func (o *output) lastLine() string {
 	o.read.Close()
 	text := bytes.TrimSpace(o.data)
 	return string(bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:]))
-}
-
-// hook is a swap after which the hook has still to run.
-type hook struct {
-	generation int
-	result     string // the variable
-}
-
-// postSwap runs the hook after a swap, in the background, one after the other.
-func (i *Init) postSwap(f *swap.Swapped) {
-	if len(i.set.PostSwap) == 0 || i.machine.Phase() != swap.Running {
-		return
-	}
-	if len(i.hooks) == hooksMax {
-		i.warn("hook", "the post-swap hook is not run for this swap: it still has to run for "+itoa(hooksMax)+" others", f.Generation, 0)
-		return
-	}
-	h := hook{f.Generation, "SWAPINIT_RESULT=failed"}
-	if f.Reason == "" {
-		h.result = "SWAPINIT_RESULT=ok"
-	}
-	i.hooks = append(i.hooks, h)
-	if !i.hooking {
-		i.nextHook()
-	}
-}
-
-func (i *Init) nextHook() {
-	i.hooking = len(i.hooks) > 0 && i.machine.Phase() == swap.Running
-	if !i.hooking {
-		return
-	}
-	h := i.hooks[0]
-	i.hooks = i.hooks[1:]
-	go func() {
-		err := i.runAside(&aside{name: "the post-swap hook", command: i.set.PostSwap, generation: h.generation, env: []string{h.result}, stdout: 2, stderr: 2, limit: i.set.HookTimeout})
-		i.post(func() {
-			if err != nil {
-				i.warn("hook", err.Error(), h.generation, 0)
-			}
-			i.nextHook()
-		})
-	}()
 }

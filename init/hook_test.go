@@ -18,7 +18,7 @@ func TestPreSwap(t *testing.T) {
 	}
 	i := reaping(t)
 	dir := t.TempDir()
-	i.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
+	i.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
 	for _, c := range []struct {
 		name, script string
 		limit        time.Duration
@@ -40,17 +40,17 @@ func TestPreSwap(t *testing.T) {
 		{"looks around", `test "$SWAPINIT_GENERATION" = 2 && test -z "$SWAPINIT_WORKER$SWAPINIT_READY_FD$SWAPINIT_CHANNEL_FD$NOTIFY_SOCKET"`, 0, nil, ""},
 	} {
 		i.set.PreSwap, i.set.HookTimeout = []string{"/bin/sh", "-c", c.script}, c.limit
-		got, err := i.preSwap(2)
+		got, err := i.hooks.before(2)
 		if !slices.Equal(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("it %s: %q, %v, want %q, %q", c.name, got, err, c.want, c.err)
 		}
 	}
 	i.set.PreSwap = []string{"/no/such/hook"}
-	if _, err := i.preSwap(2); err == nil || !strings.HasPrefix(err.Error(), "cannot start the pre-swap hook: cannot find command") {
+	if _, err := i.hooks.before(2); err == nil || !strings.HasPrefix(err.Error(), "cannot start the pre-swap hook: cannot find command") {
 		t.Errorf("a missing one: %v", err)
 	}
 	// All that is left is the daemon; its pipe has gone without it.
-	i.killing.Store(true)
+	i.sweepers.killing.Store(true)
 	i.sweepAll()
 	(<-i.posted)()
 	if !childless() {
@@ -94,16 +94,16 @@ func TestPostSwap(t *testing.T) {
 	}
 	i := reaping(t)
 	file := filepath.Join(t.TempDir(), "file")
-	i.environ = []string{"PATH=" + os.Getenv("PATH"), "FILE=" + file}
-	i.postSwap(&swap.Swapped{Generation: 2})
-	if i.hooking {
+	i.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "FILE=" + file}
+	i.hooks.after(2, true)
+	if i.hooks.running {
 		t.Error("a hook that is not set runs")
 	}
 	i.set.PostSwap = []string{"/bin/sh", "-c", `echo "$SWAPINIT_RESULT:$SWAPINIT_GENERATION" >> $FILE; sleep 0.0$SWAPINIT_GENERATION; echo end >> $FILE`}
-	i.postSwap(&swap.Swapped{Generation: 2})
-	i.postSwap(&swap.Swapped{Reason: "x"})
-	i.postSwap(&swap.Swapped{Reason: "x", Generation: 3})
-	for i.hooking {
+	i.hooks.after(2, true)
+	i.hooks.after(0, false)
+	i.hooks.after(3, false)
+	for i.hooks.running {
 		(<-i.posted)()
 	}
 	data, _ := os.ReadFile(file)
@@ -111,28 +111,28 @@ func TestPostSwap(t *testing.T) {
 		t.Errorf("%q, want %q", data, want)
 	}
 	// However many swaps there are, few wait.
-	i.hooking = true
+	i.hooks.running = true
 	for range 3 * hooksMax {
-		i.postSwap(&swap.Swapped{Generation: 2})
+		i.hooks.after(2, true)
 	}
-	if len(i.hooks) != hooksMax {
-		t.Errorf("%d wait, want %d", len(i.hooks), hooksMax)
+	if len(i.hooks.waiting) != hooksMax {
+		t.Errorf("%d wait, want %d", len(i.hooks.waiting), hooksMax)
 	}
 	// None when the container stops.
 	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Stop})
-	if i.nextHook(); i.hooking {
+	if i.hooks.next(); i.hooks.running {
 		t.Error("a hook is run although the container stops")
 	}
 }
 
 // A hook that hangs is ended with its group.
-func TestAsideKillsTheGroup(t *testing.T) {
+func TestHelperKillsTheGroup(t *testing.T) {
 	if !alone(t) {
 		return
 	}
 	i := reaping(t)
 	dir := t.TempDir()
-	i.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
+	i.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
 	stop := make(chan struct{})
 	go func() {
 		for {
@@ -143,14 +143,14 @@ func TestAsideKillsTheGroup(t *testing.T) {
 			<-time.After(time.Millisecond)
 		}
 	}()
-	err := i.runAside(&aside{name: "it", command: []string{"/bin/sh", "-c", `(trap "" TERM; echo > $DIR/child; sleep 1000) & wait`}, stdout: -1, stderr: -1, stop: stop})
+	err := i.launcher.run(&helper{name: "it", command: []string{"/bin/sh", "-c", `(trap "" TERM; echo > $DIR/child; sleep 1000) & wait`}, stdout: -1, stderr: -1, stop: stop})
 	if err == nil {
 		t.Error("it has succeeded")
 	}
 	eventually(t, "the end of its child", childless)
 	// A setting that cannot be used is an error like others.
-	i.environ = []string{"X={fd.nope}"}
-	if err := i.runAside(&aside{command: []string{"/bin/true"}, stdout: -1, stderr: -1}); err == nil {
+	i.launcher.environ = []string{"X={fd.nope}"}
+	if err := i.launcher.run(&helper{command: []string{"/bin/true"}, stdout: -1, stderr: -1}); err == nil {
 		t.Error("a bad environment is no error")
 	}
 	_ = syscall.Rmdir(dir)

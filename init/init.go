@@ -12,7 +12,6 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
-	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -26,84 +25,38 @@ type Options struct {
 	Version  string
 }
 
-// Init is the state of the init. Its fields belong to the loop, but for those
-// of the first group, which never change once run has begun.
+// Init is the loop and what it has. Its fields belong to the goroutine of run, but
+// for those of the first group, which never change once run has begun.
 type Init struct {
+	logger
 	set       *config.Settings
 	opt       Options
-	log       *logline.Logger
-	environ   []string // the children's, before the environment file and what is theirs alone
-	dir       string   // the working directory at the start, "" if it had no name
-	childDir  string   // what a child changes to without SWAPINIT_DIR, "" to stay where we are
 	mode      ready.Mode
-	workers   int // of a generation
 	policy    signals.Policy
 	endpoints *listen.Set
 	steering  steering
 	server    *control.Server // nil: off
-	reaper    *reaper.Reaper
-	terminal  *terminal
+	launcher  *launcher
+	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
 	began     time.Time
 
-	machine   *swap.Machine
-	serving   bool // the first child was forked: see afterFirstFork
-	gens      map[int]*generation
-	past      []*record // of the generations that went last
-	current   []string  // the command that a swap without one starts, if an earlier swap named one
-	calls     map[uint64]control.Call
-	lastCall  uint64
-	followers []follower
-	lastSwap  *control.LastSwap
-	aimed     aim           // where new connections go
-	retrying  bool          // a timer runs that steers again
-	retries   int           // in a row
-	astray    atomic.Bool   // the kernel has refused the latest move
-	unaimed   bool          // not everywhere yet: its target had no socket
-	check     func()        // stops the canary's check; nil: none runs
-	withheld  int           // target files being written
-	answers   []*swap.Reply // replies that wait for them
-	hooks     []hook        // swaps after which the hook has still to run
-	hooking   bool          // it runs
-	ran       bool          // a generation's own program has run
-	exiting   bool
-	status    int
-
-	bells    bells
-	target   sync.Mutex   // one writer of the target file at a time
-	forking  atomic.Int32 // forks going on
-	sweeping atomic.Bool  // everything is being ended: no more forks
-	killing  atomic.Bool  // whatever is left of the container gets KILL
-}
-
-// bells wake the sweepers whenever a process has been reaped.
-type bells struct {
-	mu sync.Mutex
-	of map[*sweeper]struct{}
-}
-
-func (b *bells) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for s := range b.of {
-		select {
-		case s.bell <- struct{}{}:
-		default: // it is awake already
-		}
-	}
-}
-
-func (b *bells) add(s *sweeper) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.of[s] = struct{}{}
-}
-
-func (b *bells) remove(s *sweeper) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.of, s)
+	machine  *swap.Machine
+	gens     generations
+	clients  clients
+	hooks    hooks
+	check    check // of the canary
+	serving  bool  // the first child was forked: see afterFirstFork
+	ran      bool  // a generation's own program has run
+	exiting  bool
+	status   int
+	aimed    aim         // where new connections go
+	retrying bool        // a timer runs that steers again
+	retries  int         // in a row
+	astray   atomic.Bool // the kernel has refused the latest move
+	unaimed  bool        // not everywhere yet: its target had no socket
+	target   sync.Mutex  // one writer of the target file at a time
 }
 
 // Run runs the command of the settings as the first generation and returns the
@@ -112,7 +65,7 @@ func Run(o Options) int {
 	i, err := newInit(o)
 	if err != nil {
 		// Nothing runs yet: this is the one kind of failure that ends swapinit.
-		i.log.Log(logline.Error, "start.failed", err.Error(), logline.Fields{})
+		i.fail("start.failed", err.Error(), 0)
 		i.close()
 		return exitOwn
 	}
@@ -123,7 +76,8 @@ func Run(o Options) int {
 
 const (
 	exitOwn   = 125                    // swapinit's own failure
-	flushTime = 200 * time.Millisecond // for the last log lines; a stderr that nobody reads costs no more
+	closeTime = 2 * time.Second        // for paths to be unlinked and clients to read their answer
+	flushTime = 200 * time.Millisecond // for the last log lines
 )
 
 // run is the loop.
@@ -165,9 +119,19 @@ func (i *Init) post(f func()) {
 }
 
 // step gives the machine an event and performs what comes out. No effect calls
-// it: an event that comes of one is posted.
+// it: an event that comes of one is posted. At debug the log has all events of
+// the machine, with its time, as swap/testdata has them.
 func (i *Init) step(e swap.Event) {
-	for _, f := range i.machine.Step(i.clock(), e) {
+	now := i.clock()
+	effects := i.machine.Step(now, e)
+	if i.out.Enabled(logline.Debug) {
+		if g, ok := e.(*swap.GenerationEvent); ok {
+			i.debug("machine.event", now.String()+" "+e.String(), g.Generation, 0)
+		} else if len(effects) > 0 || e.(*swap.ContainerEvent).Kind != swap.Tick {
+			i.debug("machine.event", now.String()+" "+e.String(), 0, 0)
+		}
+	}
+	for _, f := range effects {
 		i.perform(f)
 	}
 }
@@ -180,7 +144,7 @@ func (i *Init) happened(k swap.GenerationKind, generation int, reason string) {
 // signal decides what a signal to swapinit means.
 func (i *Init) signal(sig syscall.Signal) {
 	kind, forward := i.policy.Decide(sig)
-	if kind == signals.Swap && sig == syscall.SIGHUP && i.terminal.hungUp() {
+	if kind == signals.Swap && sig == syscall.SIGHUP && i.launcher.terminal.hungUp() {
 		kind, forward = signals.Forward, sig
 	}
 	i.debug("signal", "got "+signals.Name(sig)+": "+kind.String(), 0, 0)
@@ -196,17 +160,31 @@ func (i *Init) signal(sig syscall.Signal) {
 }
 
 // close gives everything back that outlives a process: paths in the file system.
+// One that hangs, or a stderr that nobody reads, holds up the exit for no longer
+// than the times above.
 func (i *Init) close() {
-	for _, g := range i.gens {
+	i.clients.writing = 1
+	i.clients.release() // the end of the container does not wait for a file
+	var all sync.WaitGroup
+	for _, g := range i.gens.live {
 		g.close()
+		all.Go(g.unlink)
 	}
-	i.withheld = 1
-	i.release() // the end of the container does not wait for a file
 	if i.server != nil {
-		i.server.Close()
+		all.Go(i.server.Close)
 	}
 	if i.endpoints != nil {
-		i.endpoints.Close()
+		all.Go(i.endpoints.Close)
 	}
-	i.log.Close(flushTime)
+	closed := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTime):
+		i.warn("close", "cannot remove what is left in the file system: it does not answer", 0, 0)
+	}
+	i.out.Close(flushTime)
 }

@@ -15,15 +15,15 @@ import (
 func TestDefaultCommand(t *testing.T) {
 	i := testInit(t)
 	dir := t.TempDir()
-	i.dir = dir
+	i.launcher.dir = dir
 	check := func(number int, current []string, want ...string) {
 		t.Helper()
-		got, err := i.defaultCommand(number, current)
+		got, err := i.launcher.defaultCommand(number, current)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("generation %d: %q, %v, want %q", number, got, err, want)
 		}
 	}
-	if _, err := i.defaultCommand(1, nil); err == nil {
+	if _, err := i.launcher.defaultCommand(1, nil); err == nil {
 		t.Error("no command at all, and no error")
 	}
 	i.set.Command = []string{"line"}
@@ -43,7 +43,7 @@ func TestDefaultCommand(t *testing.T) {
 	if err := os.WriteFile(dir+"/target", []byte("two\nlines\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := i.defaultCommand(3, []string{"named"}); err == nil || !strings.Contains(err.Error(), `SWAPINIT_TARGET_FILE="target"`) {
+	if _, err := i.launcher.defaultCommand(3, []string{"named"}); err == nil || !strings.Contains(err.Error(), `SWAPINIT_TARGET_FILE="target"`) {
 		t.Errorf("a malformed target file: %v", err)
 	}
 	// Whoever came first in a directory like /tmp must not name the command.
@@ -51,7 +51,7 @@ func TestDefaultCommand(t *testing.T) {
 		if err := errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Chown(dir+"/target", 65534, 65534)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := i.defaultCommand(4, nil); err == nil || !strings.Contains(err.Error(), `SWAPINIT_TARGET_FILE="target": `+dir+"/target belongs to uid 65534") {
+		if _, err := i.launcher.defaultCommand(4, nil); err == nil || !strings.Contains(err.Error(), `SWAPINIT_TARGET_FILE="target": `+dir+"/target belongs to uid 65534") {
 			t.Errorf("a stranger's target file: %v", err)
 		}
 	}
@@ -66,36 +66,36 @@ func TestReadFile(t *testing.T) {
 	}
 	for _, name := range []string{fifo, dir, "/dev/null", big, dir + "/missing"} {
 		// Of the fifo the test would hang.
-		if _, err := i.readFile("SWAPINIT_X", name); err == nil || !strings.HasPrefix(err.Error(), "cannot use SWAPINIT_X=") {
+		if _, err := i.launcher.readFile("SWAPINIT_X", name); err == nil || !strings.HasPrefix(err.Error(), "cannot use SWAPINIT_X=") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := i.readFile("SWAPINIT_X", dir+"/missing"); !errors.Is(err, syscall.ENOENT) {
+	if _, err := i.launcher.readFile("SWAPINIT_X", dir+"/missing"); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
 
 func TestResolveDir(t *testing.T) {
 	i := testInit(t)
-	i.dir = t.TempDir()
-	i.childDir = i.dir
-	if got, err := i.resolveDir(); got != i.dir || err != nil {
+	i.launcher.dir = t.TempDir()
+	i.launcher.childDir = i.launcher.dir
+	if got, err := i.launcher.resolveDir(); got != i.launcher.dir || err != nil {
 		t.Errorf("unset: %q, %v", got, err)
 	}
 	i.set.Dir = "current"
-	if _, err := i.resolveDir(); err == nil || !strings.Contains(err.Error(), `SWAPINIT_DIR="current"`) {
+	if _, err := i.launcher.resolveDir(); err == nil || !strings.Contains(err.Error(), `SWAPINIT_DIR="current"`) {
 		t.Errorf("missing: %v", err)
 	}
-	real, err := filepath.EvalSymlinks(i.dir)
+	real, err := filepath.EvalSymlinks(i.launcher.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, release := range []string{"r1", "r2"} {
-		_ = os.Remove(i.dir + "/current")
-		if err := errors.Join(os.Mkdir(i.dir+"/"+release, 0o700), os.Symlink(release, i.dir+"/current")); err != nil {
+		_ = os.Remove(i.launcher.dir + "/current")
+		if err := errors.Join(os.Mkdir(i.launcher.dir+"/"+release, 0o700), os.Symlink(release, i.launcher.dir+"/current")); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := i.resolveDir(); got != real+"/"+release || err != nil {
+		if got, err := i.launcher.resolveDir(); got != real+"/"+release || err != nil {
 			t.Errorf("%q, %v, want %s", got, err, release)
 		}
 	}

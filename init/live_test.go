@@ -32,20 +32,25 @@ func newLive(t *testing.T, script string, prepare func(*live)) *live {
 	l := &live{T: t, Init: reaping(t), dir: t.TempDir(), ended: make(chan struct{})}
 	l.opt.Signals = make(chan os.Signal, 1)
 	l.set.Command = []string{"/bin/sh", "-c", script}
-	l.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + l.dir}
+	l.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + l.dir}
 	l.set.MaxGenerations, l.set.ReadyTimeout, l.set.LeftoverTimeout = 3, time.Minute, time.Minute
 	if prepare != nil {
 		prepare(l)
 	}
-	l.machine = swap.New(l.machineConfig(), nil)
+	l.gens.workers = max(1, l.set.Workers)
+	*l.machine = *swap.New(l.machineConfig(), nil)
 	var err error
 	if l.server, err = control.Listen(filepath.Join(l.dir, "control"), os.Getpid(), os.Getuid()); err != nil {
 		t.Fatal(err)
 	}
 	l.addr = l.server.Address()
+	l.launcher.procs.control = l.addr
 	go func() {
 		l.run()
 		l.server.Close()
+		for _, g := range l.gens.live {
+			g.unlink()
+		}
 		close(l.ended)
 	}()
 	eventually(t, "the first generation", func() bool { return len(l.status().Generations) == 1 && l.status().Ready })
@@ -154,7 +159,7 @@ func TestWorkers(t *testing.T) {
 		echo x >> $DIR/runs.$SWAPINIT_WORKER
 		echo '{"swapinit":"ready"}' >&$SWAPINIT_CHANNEL_FD
 		exec sleep 1000`, func(l *live) {
-		l.workers = 3
+		l.set.Workers = 3
 		l.set.Respawn, l.set.NodeIPC = "auto", true
 	})
 	s := l.status().Generations[0]
@@ -175,6 +180,14 @@ func TestWorkers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l.inLoop(func() { l.set.Command = []string{"/no/such/program"} })
+	notifySockets := func() (list []string) {
+		for _, dir := range []string{"/run", "/tmp", "/dev/shm"} {
+			found, _ := filepath.Glob(dir + "/swapinit-" + itoa(os.Getpid()) + "-*.notify")
+			list = append(list, found...)
+		}
+		return list
+	}
+	before := notifySockets()
 	if err := syscall.Kill(s.Workers[1].Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +195,9 @@ func TestWorkers(t *testing.T) {
 		w := l.status().Generations[0].Workers[1]
 		return w.Ready && w.Restarts == 1 && w.Pid != s.Workers[1].Pid
 	})
+	if after := notifySockets(); len(after) != len(before) {
+		t.Errorf("notification sockets: %q, before the respawn %q", after, before)
+	}
 	if got := l.read("runs.1") + l.read("runs.0"); got != "x\nx\nx\n" {
 		t.Errorf("runs: %q", got)
 	}
@@ -239,8 +255,8 @@ func TestFollow(t *testing.T) {
 	eventually(t, "the end of those who have left", func() bool {
 		n := 0
 		l.inLoop(func() {
-			l.tellFollowers(false)
-			n = len(l.followers)
+			l.clients.tellFollowers(false)
+			n = len(l.clients.followers)
 		})
 		return n == 0
 	})
@@ -252,8 +268,8 @@ func TestFollow(t *testing.T) {
 	if r := <-ended; r.OK || r.Exit == nil || *r.Exit != 143 || r.Generation != sixth || r.Error != "generation "+itoa(sixth)+" was ended by TERM" {
 		t.Errorf("the container has stopped: %+v", r)
 	}
-	if len(l.followers) != 0 {
-		t.Errorf("still followed: %v", l.followers)
+	if len(l.clients.followers) != 0 {
+		t.Errorf("still followed: %v", l.clients.followers)
 	}
 }
 
@@ -294,7 +310,7 @@ func TestFollowReplaced(t *testing.T) {
 	if r := <-end; r.OK || r.Exit == nil || *r.Exit != 143 {
 		t.Errorf("its successor has failed: %+v", r)
 	}
-	// Its command was started anew.
+	// Its command was started again.
 	eventually(t, "the way back", func() bool { return l.status().Ready })
 	l.stop()
 }
@@ -325,7 +341,7 @@ func TestWatch(t *testing.T) {
 		return
 	}
 	l := newLive(t, justReady, nil)
-	l.Init.dir, l.set.Watch = l.dir, []string{"app"}
+	l.launcher.dir, l.set.Watch = l.dir, []string{"app"}
 	ended := make(chan struct{})
 	go func() {
 		l.watch(time.Millisecond)

@@ -7,37 +7,45 @@ import (
 	"github.com/swapinit/swapinit/signals"
 )
 
-// All messages of the init, from any goroutine, go through these. The rules:
-// stderr only, one line an event, lower case, no full stop; info speaks of
-// swaps and of nothing else, so that a container which only starts and stops is
-// silent.
+// logger writes all messages of the init, from any goroutine. The rules: stderr
+// only, one line an event, lower case, no full stop; info speaks of swaps and of
+// nothing else, so that a container which only starts and stops is silent.
+type logger struct{ out *logline.Logger }
 
-func (i *Init) say(level logline.Level, event, message string, generation, pid int) {
-	i.log.Log(level, event, message, logline.Fields{Generation: generation, Pid: pid})
+func (l logger) say(level logline.Level, event, message string, generation, pid int) {
+	l.out.Log(level, event, message, logline.Fields{Generation: generation, Pid: pid})
 }
 
-func (i *Init) debug(event, message string, generation, pid int) {
-	i.say(logline.Debug, event, message, generation, pid)
+func (l logger) debug(event, message string, generation, pid int) {
+	l.say(logline.Debug, event, message, generation, pid)
 }
 
-func (i *Init) info(event, message string, generation, pid int) {
-	i.say(logline.Info, event, message, generation, pid)
+func (l logger) info(event, message string, generation, pid int) {
+	l.say(logline.Info, event, message, generation, pid)
 }
 
-func (i *Init) warn(event, message string, generation, pid int) {
-	i.say(logline.Warn, event, message, generation, pid)
+func (l logger) warn(event, message string, generation, pid int) {
+	l.say(logline.Warn, event, message, generation, pid)
 }
 
-// orphan is called by the reaper for every process that nobody owns.
-func (i *Init) orphan(pid int, ws syscall.WaitStatus) {
-	i.say(i.orphanLevel(), "orphan", "reaped orphan "+itoa(pid)+", which "+describe(ws), 0, pid)
+func (l logger) fail(event, message string, generation int) {
+	l.say(logline.Error, event, message, generation, 0)
 }
 
-func (i *Init) orphanLevel() logline.Level {
-	if i.set.LogOrphans {
-		return logline.Info
+// about logs what concerns w.
+func (l logger) about(level logline.Level, event string, w *worker, text string) {
+	l.say(level, event, w.named()+text, w.g.number, w.pid())
+}
+
+// orphans returns what logs each process that nobody owns, nil if that is not
+// wanted: thousands may come at once.
+func (l logger) orphans(level logline.Level) func(pid int, ws syscall.WaitStatus) {
+	if !l.out.Enabled(level) {
+		return nil
 	}
-	return logline.Debug
+	return func(pid int, ws syscall.WaitStatus) {
+		l.say(level, "orphan", "reaped orphan "+itoa(pid)+", which "+describe(ws), 0, pid)
+	}
 }
 
 func describe(ws syscall.WaitStatus) string {

@@ -121,13 +121,18 @@ func TestMainPid(t *testing.T) {
 	if w.notify, err = ready.NewNotify(3, []string{t.TempDir()}, -1); err != nil {
 		t.Fatal(err)
 	}
-	defer w.close()
+	defer w.g.unlink()
 	for _, pid := range []int{stranger.pid(), os.Getpid(), 1, fake} { // not one of its own
-		if i.notified(w, ready.Message{MainPid: pid}); w.proc != first && pid != fake {
+		i.received(w, w.notify, ready.Message{MainPid: pid})
+		if (<-i.posted)(); w.proc != first {
 			t.Fatalf("it follows %d", pid)
 		}
 	}
-	i.notified(w, ready.Message{MainPid: child})
+	for range 2 { // it says so twice before the loop has heard of it
+		i.received(w, w.notify, ready.Message{MainPid: child})
+	}
+	(<-i.posted)()
+	(<-i.posted)()
 	if w.proc == first || w.pid() != child {
 		t.Fatalf("its main process is %d, want %d", w.pid(), child)
 	}
@@ -137,8 +142,9 @@ func TestMainPid(t *testing.T) {
 		t.Error("its main process has ended, it has not")
 	}
 	// Nothing more is followed, and what is late does no harm.
-	i.notified(w, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
-	w.close()
+	i.received(w, w.notify, ready.Message{MainPid: stranger.pid(), Ready: true, Watchdog: true, Stopping: true})
+	(<-i.posted)()
+	w.g.unlink()
 	for _, p := range []*reaper.Process{first, stranger.proc} {
 		_ = p.SignalGroup(syscall.SIGKILL)
 		<-p.Exited()
@@ -150,12 +156,12 @@ func TestHealth(t *testing.T) {
 	w := testWorker(1)
 	expect := func(want string) {
 		t.Helper()
-		if got := i.unhealthy(); !strings.Contains(got, want) || (want == "") != (got == "") {
+		if got := i.clients.unhealthy(); !strings.Contains(got, want) || (want == "") != (got == "") {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
 	expect("no generation is active")
-	i.gens[1] = w.g
+	i.gens.live[1] = w.g
 	expect("not ready")
 	w.readyAfter, w.g.readyAfter = time.Second, time.Second
 	expect("")

@@ -3,16 +3,14 @@ package pid1
 import (
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/config"
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/reaper"
-	"github.com/swapinit/swapinit/swap"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,18 +43,20 @@ func testInit(t *testing.T) *Init {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Init{set: &config.Settings{}, workers: 1, log: logline.New(logline.Options{Level: logline.Error}), endpoints: endpoints, terminal: &terminal{-1},
-		posted: make(chan func(), 16), over: make(chan struct{}), began: time.Now(), gens: map[int]*generation{}, calls: map[uint64]control.Call{},
-		bells: bells{of: map[*sweeper]struct{}{}}}
-	i.machine = swap.New(swap.Config{MaxGenerations: 3, Workers: 1, StopSignal: swap.Signal(syscall.SIGTERM)}, nil)
-	t.Cleanup(func() { i.log.Close(0) })
+	i := &Init{set: &config.Settings{MaxGenerations: 3, Workers: 1}, logger: logger{logline.New(logline.Options{Level: logline.Error})}, endpoints: endpoints}
+	if i.mode, err = ready.Parse("auto", config.Words); err != nil {
+		t.Fatal(err)
+	}
+	i.assemble()
+	i.launcher.terminal = &terminal{-1}
+	t.Cleanup(func() { i.out.Close(0) })
 	return i
 }
 
 // reaping is testInit with children.
 func reaping(t *testing.T) *Init {
 	i := testInit(t)
-	i.reaper = reaper.New(reaper.Options{Reaped: i.bells.ring})
+	i.launcher.reaper = reaper.New(reaper.Options{Reaped: i.sweepers.wake})
 	return i
 }
 

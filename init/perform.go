@@ -2,18 +2,16 @@ package pid1
 
 import (
 	"errors"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/swapinit/swapinit/internal/channel"
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
-	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
+	"golang.org/x/sys/unix"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -28,31 +26,33 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Prepare:
 		go i.prepare(f.Swap, f.Generation)
 	case *swap.Start:
-		i.start(f)
+		cautious := f.Sockets == swap.OwnSockets && i.gens.live[f.Generation] == nil
+		w, old := i.gens.next(f)
+		go i.launch(w, old, cautious)
 	case *swap.SignalWorker:
-		if w := i.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
 			i.send(w, syscall.Signal(f.Signal))
-			if f.Resume {
-				resume(w)
+			if f.Resume && w.proc != nil {
+				resume(w.proc)
 			}
 		}
 	case *swap.KillWorker:
-		if w := i.worker(f.Generation, f.Worker); w != nil {
+		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
 			i.killWorker(w)
 		}
 	case *swap.Aim:
-		i.stopCheck()
+		i.check.end()
 		i.steer(aim{f.Generation, f.Rest, f.Share})
-		if g := i.gens[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
-			i.startCheck(g)
+		if g := i.gens.live[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
+			i.check.begin(g.number, func(reason string) {
+				i.post(func() { i.happened(swap.CheckFailed, g.number, reason) })
+			})
 		}
 	case *swap.CutOver:
-		i.stopCheck()
+		i.check.end()
 		i.steer(aim{f.Generation, f.Predecessor, swap.Full})
-		if g := i.gens[f.Generation]; g != nil {
-			i.terminal.foreground(g.pid())
-		}
-		i.overtaken(f.Generation)
+		i.launcher.terminal.foreground(i.gens.live[f.Generation].pid())
+		i.clients.overtaken(f.Generation)
 	case *swap.Transition:
 		who := "rollout"
 		if f.Generation != 0 {
@@ -64,12 +64,14 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Swapped:
 		i.swapped(f)
 	case *swap.Reply:
-		i.reply(f)
+		i.clients.reply(f)
 	case *swap.SweepAll:
-		i.tellFollowers(true)
+		i.clients.tellFollowers(true)
 		i.sweepAll()
 	case *swap.KillAll:
-		i.killAll()
+		i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
+		i.sweepers.killing.Store(true)
+		i.sweepers.wake()
 	case *swap.Exit:
 		i.exiting = true
 		i.status = f.Status.ExitCode()
@@ -77,14 +79,6 @@ func (i *Init) perform(f swap.Effect) {
 		if to, ok := i.set.ExitMap[i.status]; ok && i.ran {
 			i.status = to
 		}
-	default:
-		i.performFor(f)
-	}
-}
-
-// performFor performs what is for a generation as a whole.
-func (i *Init) performFor(f swap.Effect) {
-	switch f := f.(type) {
 	case *swap.Kill:
 		i.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
 	case *swap.Takedown:
@@ -102,12 +96,7 @@ func (i *Init) performFor(f swap.Effect) {
 	case *swap.EndDrain:
 		i.with(f.Generation, (*generation).endDrain)
 	case *swap.Sweep:
-		i.with(f.Generation, func(g *generation) {
-			i.leaveSockets(g.number)
-			g.sweep(i)
-			g.over = true
-			i.tellFollowers(false)
-		})
+		i.with(f.Generation, i.sweep)
 	case *swap.Forget:
 		i.with(f.Generation, i.forget)
 	}
@@ -115,126 +104,19 @@ func (i *Init) performFor(f swap.Effect) {
 
 // with calls do with generation n, unless it is gone.
 func (i *Init) with(n int, do func(*generation)) {
-	if g := i.gens[n]; g != nil {
+	if g := i.gens.live[n]; g != nil {
 		do(g)
 	}
 }
 
-// worker is that of generation n with index k, nil if there is none.
-func (i *Init) worker(n, k int) *worker {
-	if g := i.gens[n]; g != nil {
-		return g.worker(k)
+// prepare does what comes before a swap and posts how it went.
+func (i *Init) prepare(number, generation int) {
+	command, err := i.hooks.before(generation)
+	e := &swap.ContainerEvent{Kind: swap.Prepared, Swap: number, Command: command}
+	if err != nil {
+		e.Reason = err.Error()
 	}
-	return nil
-}
-
-// reply answers a client of the control socket.
-func (i *Init) reply(f *swap.Reply) {
-	if i.withheld > 0 {
-		i.answers = append(i.answers, f)
-		return
-	}
-	call, ok := i.calls[f.ID]
-	if !ok {
-		return
-	}
-	delete(i.calls, f.ID)
-	if f.Reason == "" && call.Swap.Follow {
-		i.follow(call, f.Generation)
-		return
-	}
-	call.Done(control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
-}
-
-// progress logs a stage, or tells it to the client that waits for the swap.
-func (i *Init) progress(f *swap.Progress) {
-	pid, since, share := 0, time.Duration(0), 0
-	g := i.gens[f.Generation]
-	if g != nil {
-		pid, since = g.pid(), time.Since(g.born)
-		if f.Stage == swap.StageReady && g.readyAfter > 0 { // of the last batch, else
-			since = g.readyAfter
-		}
-	}
-	since = since.Round(time.Millisecond)
-	n, what := f.Generation, ""
-	switch f.Stage {
-	case swap.StageQueued:
-		what = "follows the swap that is running"
-	case swap.StageStarted:
-		what = "started, pid " + itoa(pid) + ": " + shown(g)
-	case swap.StageReady:
-		what = "ready after " + since.String()
-	case swap.StageSettled:
-		what = "settled"
-	case swap.StageCutOver:
-		what = "has the traffic"
-	case swap.StageCanary:
-		share = f.Share
-		what = "has " + shares.Percent(share) + "% of new connections " + f.Detail
-	case swap.StageStopping, swap.StageDraining, swap.StageKept:
-		n, what = f.Other, string(f.Stage)+": "+f.Detail
-		if old := i.gens[n]; old != nil {
-			pid = old.pid()
-		}
-	case swap.StageHook:
-		what = "waits for the pre-swap hook"
-	case swap.StageBatch:
-		what = "has replaced " + f.Detail
-	case swap.StageTakedown:
-		n, what = f.Other, "is to release "+f.Detail
-	case swap.StageGo:
-		what = "may use " + f.Detail
-	case swap.StageRespawn:
-		i.warn("respawn", named(n)+": "+f.Detail, n, 0)
-		return
-	case swap.StageBack:
-		what = "has the traffic again: " + f.Detail
-	case swap.StageFailed:
-		what = "failed: " + f.Detail
-	case swap.StageHung:
-		i.warn("watchdog", named(n)+" "+f.Detail+" and gets ABRT", n, pid)
-		return
-	}
-	message := named(n) + " " + what
-	if f.ID == 0 {
-		if f.Stage != swap.StageFailed { // swapped says it
-			i.info("swap."+string(f.Stage), message, n, pid)
-		}
-		return
-	}
-	if call, ok := i.calls[f.ID]; ok {
-		call.Event(control.Event{Event: string(f.Stage), Generation: n, Pid: pid, Message: message, MS: since.Milliseconds(), Share: share})
-	}
-}
-
-// swapped notes how a swap ended.
-func (i *Init) swapped(f *swap.Swapped) {
-	time.AfterFunc(trimAfter, func() {
-		debug.FreeOSMemory() // what a swap has used lies idle until the next one
-		trim()
-	})
-	i.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
-	i.postSwap(f)
-	i.tellFollowers(false)
-	if f.Reason != "" {
-		message := "swap failed: " + f.Reason
-		if f.Generation != 0 {
-			message = "swap to " + named(f.Generation) + " failed: " + f.Reason
-		}
-		if g := i.gens[i.machine.Active()]; i.machine.Phase() == swap.Running && g != nil && g.number != f.Generation && !g.ended() {
-			message += "; " + named(g.number) + " goes on"
-		}
-		i.say(logline.Error, "swap.failed", message, f.Generation, 0)
-		return
-	}
-	i.info("swap.done", "swap to "+named(f.Generation)+" done", f.Generation, 0)
-	if f.Command != nil {
-		i.current = f.Command
-		if i.set.TargetFile != "" {
-			i.writeTarget(f.Command)
-		}
-	}
+	i.post(func() { i.step(e) })
 }
 
 // send signals a worker's main process. A process that has not reached its own
@@ -262,10 +144,13 @@ func (i *Init) send(w *worker, sig syscall.Signal) {
 }
 
 // resume lets a stopped process run again, which has just been told to end: it
-// would not see that before.
-func resume(w *worker) {
-	if p, ok := readProcess(w.pid()); ok && p.state == 'T' && w.proc != nil {
-		_ = w.proc.Signal(syscall.SIGCONT)
+// would not see that before. Others get no CONT, for which they may have a
+// handler, unless only /proc could tell (a MAINPID= that is not our child).
+func resume(p *reaper.Process) {
+	var stopped unix.Siginfo // stays as it is if the process is not
+	err := unix.Waitid(unix.P_PID, p.Pid(), &stopped, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+	if err != nil || stopped.Signo != 0 {
+		_ = p.Signal(syscall.SIGCONT)
 	}
 }
 
@@ -280,9 +165,9 @@ func (i *Init) kill(g *generation, reason string) {
 			_ = w.proc.SignalGroup(syscall.SIGKILL)
 		}
 	}
-	i.bells.ring()
+	i.sweepers.wake()
 	go func() {
-		for _, p := range i.members(g, snapshot(), map[life]mark{}) {
+		for _, p := range i.launcher.procs.members(g, snapshot(), map[life]mark{}) {
 			p.signal(syscall.SIGKILL, 0)
 		}
 	}()
@@ -304,5 +189,42 @@ func (i *Init) killWorker(w *worker) {
 		for _, p := range found {
 			p.signal(syscall.SIGKILL, 0)
 		}
+	}()
+}
+
+// sweep ends what g's main processes have left behind.
+func (i *Init) sweep(g *generation) {
+	i.leaveSockets(g.number)
+	if g.sweeper == nil {
+		marks := map[life]mark{}
+		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.launcher.procs.members(g, snapshot(), marks), false },
+			func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
+	}
+	g.over = true
+	i.clients.tellFollowers(false)
+}
+
+// sweepAll ends everything that is left.
+func (i *Init) sweepAll() {
+	for _, g := range i.gens.live {
+		if g.sweeper != nil {
+			g.sweeper.stop() // one sweeper for all from here on
+		}
+	}
+	i.launcher.closed.Store(true)
+	i.sweepers.start(&i.sweepers.killing, i.launcher.leftovers, func() {
+		i.post(func() { i.step(&swap.ContainerEvent{Kind: swap.NothingLeft}) })
+	})
+}
+
+// forget releases a generation of which nothing is left.
+func (i *Init) forget(g *generation) {
+	i.leaveSockets(g.number)
+	i.gens.forget(g)
+	go func() {
+		g.unlink()
+		// A server on its way out may have shut down a socket, or removed a path,
+		// that its successor serves.
+		i.endpoints.Check()
 	}()
 }

@@ -46,52 +46,52 @@ func Parsers() config.Parsers {
 // is usable for logging and closing even when there is an error.
 func newInit(o Options) (*Init, error) {
 	s := o.Settings
-	i := &Init{set: s, opt: o, workers: s.Workers, began: time.Now(), posted: make(chan func(), 256), over: make(chan struct{}), gens: map[int]*generation{}, steering: steering{said: map[string]string{}}, calls: map[uint64]control.Call{},
-		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap},
-		bells:  bells{of: map[*sweeper]struct{}{}}}
-	if i.workers == 0 { // auto
-		i.workers = cpu.Allowed()
-	}
-	i.log = logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})
-
+	i := &Init{set: s, opt: o, steering: steering{said: map[string]string{}},
+		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})},
+		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap}}
 	var err error
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
 		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
 	}
+	i.assemble()
 	if err := i.open(); err != nil {
 		return i, err
 	}
-	i.environ = listen.Scrub(o.Environ)
-	i.leaveDir()
+	i.launcher.environ = listen.Scrub(o.Environ)
+	i.launcher.leaveDir()
 	if os.Getpid() != 1 {
 		// Orphans below us come to us, as they come to PID 1.
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			i.warn("subreaper", "cannot become a child subreaper, orphans will not be reaped: "+err.Error(), 0, 0)
 		}
 	}
-	i.terminal = openTerminal()
-	reap := reaper.Options{Reaped: i.bells.ring}
-	if i.log.Enabled(i.orphanLevel()) { // thousands may come at once: no work for nothing
-		reap.Orphan = i.orphan
+	i.launcher.terminal = openTerminal()
+	level := logline.Debug
+	if s.LogOrphans {
+		level = logline.Info
 	}
-	i.reaper = reaper.New(reap)
-	i.machine = swap.New(i.machineConfig(), nil)
+	i.launcher.reaper = reaper.New(reaper.Options{Reaped: i.sweepers.wake, Orphan: i.orphans(level)})
 	return i, nil
 }
 
-// leaveDir makes / the working directory, as an init must not pin a mount; the
-// children go back to where swapinit was started. Where they could not (it has
-// no name any more, we or SWAPINIT_USER may not search it), it is inherited as
-// without swapinit, and pinned.
-func (i *Init) leaveDir() {
-	var err error
-	if i.dir, err = unix.Getwd(); err != nil {
-		i.dir = ""
-		return
+// assemble makes the parts of the init, each with what it needs of the others.
+func (i *Init) assemble() {
+	i.posted, i.over, i.began = make(chan func(), 256), make(chan struct{}), time.Now()
+	if i.gens.workers = i.set.Workers; i.gens.workers == 0 { // auto
+		i.gens.workers = cpu.Allowed()
 	}
-	if i.set.User == "" && syscall.Access(i.dir, unix.X_OK) == nil && syscall.Chdir("/") == nil {
-		i.childDir = i.dir
-	}
+	i.machine = swap.New(i.machineConfig(), nil)
+	i.gens.live = map[int]*generation{}
+	i.sweepers = &sweepers{all: map[*sweeper]struct{}{}}
+	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, newSockets: i.give,
+		sockets: func(n int) listen.Given { return i.endpoints.Generation(n) }}
+	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
+		_ = i.probeSteering()
+		i.reportSteering(s)
+	}}
+	i.hooks = hooks{set: i.set, run: i.launcher.run, post: i.post, warn: i.warn,
+		stopping: func() bool { return i.machine.Phase() != swap.Running }}
+	i.check = check{command: i.set.CanaryCheck, run: i.launcher.run}
 }
 
 // open opens the endpoints and the control socket.
@@ -124,7 +124,7 @@ func (i *Init) open() error {
 	server, err := control.Listen(i.set.Control, os.Getpid(), os.Getuid())
 	switch {
 	case err == nil:
-		i.server = server
+		i.server, i.launcher.procs.control = server, server.Address()
 	case i.set.Control == "auto":
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)
@@ -143,7 +143,7 @@ func (i *Init) checkProbe() error {
 		return nil
 	}
 	why := "so a connection there says nothing about the server"
-	if i.mode.Kind == ready.KindHTTP {
+	if i.mode.Aims {
 		if e.tcp != nil {
 			_ = i.probeSteering()
 		}
@@ -168,12 +168,10 @@ func closeInherited() {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
-		fd, err := strconv.Atoi(name)
-		if err != nil || fd < 3 {
-			continue
-		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-			_ = unix.Close(fd)
+		if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+				_ = unix.Close(fd)
+			}
 		}
 	}
 }
@@ -183,21 +181,14 @@ func (i *Init) machineConfig() swap.Config {
 	c := swap.Config{ReadyTimeout: s.ReadyTimeout, Settle: s.Settle, RetireTimeout: s.RetireTimeout, StopDelay: s.StopDelay, StopTimeout: s.StopTimeout,
 		LeftoverTimeout: s.LeftoverTimeout, Watchdog: s.Watchdog, MaxGenerations: s.MaxGenerations,
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
-		Workers: i.workers, Batch: s.Batch.Of(i.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0, PrepareTimeout: hookLimit(s.HookTimeout),
-		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT)}
+		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0, PrepareTimeout: hookLimit(s.HookTimeout),
+		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
+		ReadyHint: i.mode.Hint}
 	switch {
 	case s.Respawn == "always":
 		c.Respawn = swap.RespawnAlways
-	case s.Respawn == "on-failure", s.Respawn == "auto" && i.workers > 1:
+	case s.Respawn == "on-failure", s.Respawn == "auto" && i.gens.workers > 1:
 		c.Respawn = swap.RespawnOnFailure
-	}
-	switch i.mode.Kind {
-	case ready.KindAuto:
-		c.ReadyHint = "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"
-	case ready.KindFD:
-		c.ReadyHint = "; the server must write a line to the fd in SWAPINIT_READY_FD"
-	case ready.KindNotify:
-		c.ReadyHint = "; the server must send READY=1 to NOTIFY_SOCKET"
 	}
 	return c
 }
@@ -222,26 +213,20 @@ const lateAfter = 5 * time.Millisecond
 // milliseconds, most of them in the runtime, for registering signals and making
 // threads, and would compete with the child's own start.
 func (i *Init) afterFirstFork() {
-	time.AfterFunc(trimAfter, trim)
 	time.AfterFunc(lateAfter, func() {
-		i.post(i.serve)
+		if i.server != nil {
+			handle := func(c control.Call) { i.post(func() { i.answer(c) }) }
+			i.server.Serve(handle, func(line string) { i.warn("control", line, 0, 0) })
+		}
 		signal.Notify(i.opt.Signals, signals.Late()...)
 		spareThreads()
-	})
-}
-
-// serve begins to watch over the endpoints and to answer clients.
-func (i *Init) serve() {
-	go func() {
 		_ = i.probeSteering()
 		i.post(i.sayShared)
-	}()
-	if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
-		i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
-	}
-	if i.server != nil {
-		i.server.Serve(i.handle, func(line string) { i.warn("control", line, 0, 0) })
-	}
+		// Last, as it looks at paths.
+		if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
+			i.post(func() { i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0) })
+		}
+	})
 }
 
 // threads is how many threads of ours may be in the kernel at a time: waiting for
@@ -255,15 +240,13 @@ const threads = 8
 func spareThreads() {
 	var all, done sync.WaitGroup
 	all.Add(threads)
-	done.Add(threads)
 	for range threads {
-		go func() {
+		done.Go(func() {
 			runtime.LockOSThread() // one thread each, all at the same time
 			all.Done()
 			all.Wait()
 			runtime.UnlockOSThread()
-			done.Done()
-		}()
+		})
 	}
 	done.Wait()
 }

@@ -27,9 +27,9 @@ func request(t *testing.T, r control.Request, answer func(control.Call)) (events
 // it says.
 func TestStagesAreTold(t *testing.T) {
 	i := testInit(t)
-	i.gens[1], i.gens[2] = testWorker(1).g, testWorker(2).g
+	i.gens.live[1], i.gens.live[2] = testWorker(1).g, testWorker(2).g
 	events, _ := request(t, control.Request{Verb: control.VerbSwap}, func(c control.Call) {
-		i.calls[7] = c
+		i.clients.calls[7] = c
 		for _, s := range swap.Stages {
 			// Followers' part says done, and the machine tells nobody of back.
 			if s.Stage != swap.StageDone && s.Stage != swap.StageBack {

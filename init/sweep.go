@@ -2,11 +2,11 @@ package pid1
 
 import (
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/swapinit/swapinit/swap"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,35 +17,55 @@ const (
 	sweepLast  = 160 * time.Millisecond
 )
 
+// sweepers are those that run. killing: whatever is left of the container gets
+// KILL.
+type sweepers struct {
+	killing atomic.Bool
+	mu      sync.Mutex
+	all     map[*sweeper]struct{}
+}
+
+// wake lets them all look: a process has been reaped.
+func (s *sweepers) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for one := range s.all {
+		select {
+		case one.woken <- struct{}{}:
+		default: // it is awake already
+		}
+	}
+}
+
+// start makes a sweeper of what find finds; more: others may come, although none
+// is left. gone is called when nothing is left, never after its stop.
+func (s *sweepers) start(kill *atomic.Bool, find func() (left []process, more bool), gone func()) *sweeper {
+	one := &sweeper{find: find, kill: kill, woken: make(chan struct{}, 1), end: make(chan struct{})}
+	one.stop = sync.OnceFunc(func() { close(one.end) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[one] = struct{}{}
+	go func() {
+		empty := one.run()
+		s.mu.Lock()
+		delete(s.all, one)
+		s.mu.Unlock()
+		if empty {
+			gone()
+		}
+	}()
+	return one
+}
+
 // sweeper ends processes that nobody waits for: TERM to each as it is found,
 // KILL to each once it is told so, until none is left. It is one goroutine,
 // woken by every process that is reaped.
 type sweeper struct {
-	find func() (left []process, more bool) // more: others may come, although none is left
-	kill *atomic.Bool
-	bell chan struct{}
-	end  chan struct{}
-}
-
-func (i *Init) newSweeper(kill *atomic.Bool, find func() ([]process, bool), gone func()) *sweeper {
-	s := &sweeper{find: find, kill: kill, bell: make(chan struct{}, 1), end: make(chan struct{})}
-	i.bells.add(s)
-	go func() {
-		defer i.bells.remove(s)
-		if s.run() {
-			i.post(gone)
-		}
-	}()
-	return s
-}
-
-// stop ends the sweeper; it is the loop's to call, once or more.
-func (s *sweeper) stop() {
-	select {
-	case <-s.end:
-	default:
-		close(s.end)
-	}
+	find  func() (left []process, more bool)
+	kill  *atomic.Bool
+	woken chan struct{}
+	end   chan struct{}
+	stop  func() // ends it; may be called again
 }
 
 // run returns true when nothing is left, false when it was stopped.
@@ -83,7 +103,7 @@ func (s *sweeper) run() bool {
 }
 
 // wait returns when it is time for another look; false when the sweeper was
-// stopped. A bell is no reason as long as one is there of those that were left:
+// stopped. Being woken is no reason as long as one is there of those that were left:
 // a storm of deaths in a large table must not be a storm of looks.
 func (s *sweeper) wait(left []process, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
@@ -94,7 +114,7 @@ func (s *sweeper) wait(left []process, pause time.Duration) bool {
 			return false
 		case <-timer.C:
 			return true
-		case <-s.bell:
+		case <-s.woken:
 		}
 		for len(left) > 0 && left[0].gone() {
 			left = left[1:]
@@ -105,34 +125,13 @@ func (s *sweeper) wait(left []process, pause time.Duration) bool {
 	}
 }
 
-// sweep ends what g's main processes have left behind.
-func (g *generation) sweep(i *Init) {
-	if g.sweeper != nil {
-		return
-	}
-	marks := map[life]mark{}
-	g.sweeper = i.newSweeper(&g.killed, func() ([]process, bool) { return i.members(g, snapshot(), marks), false },
-		func() { i.happened(swap.Swept, g.number, "") })
-}
-
-// sweepAll ends everything that is left: as PID 1 the whole pid namespace, and
-// else all that descends from us.
-func (i *Init) sweepAll() {
-	for _, g := range i.gens {
-		if g.sweeper != nil {
-			g.sweeper.stop() // one sweeper for all from here on
-		}
-	}
-	i.sweeping.Store(true)
-	i.newSweeper(&i.killing, i.leftovers, func() { i.step(&swap.ContainerEvent{Kind: swap.NothingLeft}) })
-}
-
-// leftovers finds all that is left of the container.
-func (i *Init) leftovers() (left []process, more bool) {
+// leftovers finds all that is left of the container: as PID 1 the whole pid
+// namespace, and else all that descends from us.
+func (l *launcher) leftovers() (left []process, more bool) {
 	own := os.Getpid()
 	// Asked before the look: a fork that is over by now is seen, and after it
 	// there is none, see spawn.
-	more = i.forking.Load() > 0
+	more = l.forking.Load() > 0
 	if own != 1 && childless() {
 		return nil, more // whatever descends from us does so through a child
 	}
@@ -159,10 +158,4 @@ func (i *Init) leftovers() (left []process, more bool) {
 // which reaps nothing here.
 func childless() bool {
 	return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == unix.ECHILD
-}
-
-func (i *Init) killAll() {
-	i.info("killed", "what is left has not ended in time and gets KILL", 0, 0)
-	i.killing.Store(true)
-	i.bells.ring()
 }

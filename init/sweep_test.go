@@ -17,7 +17,7 @@ import (
 func start(t *testing.T, i *Init, env []string, script string) *worker {
 	t.Helper()
 	spec := spawn.Spec{Argv: []string{"/bin/sh", "-c", script}, Env: env, Files: []uintptr{0, 1, 2}, Tty: -1}
-	_, p, err := i.spawn(&spec, 3, listen.Given{})
+	_, p, err := i.launcher.spawn(&spec, 3, listen.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,43 +27,43 @@ func start(t *testing.T, i *Init, env []string, script string) *worker {
 	return w
 }
 
-// noBells waits until every sweeper has ended.
-func noBells(t *testing.T, i *Init) {
+// noSweepers waits until every sweeper has ended.
+func noSweepers(t *testing.T, i *Init) {
 	t.Helper()
 	eventually(t, "the sweeper's end", func() bool {
-		i.bells.mu.Lock()
-		defer i.bells.mu.Unlock()
-		return len(i.bells.of) == 0
+		i.sweepers.mu.Lock()
+		defer i.sweepers.mu.Unlock()
+		return len(i.sweepers.all) == 0
 	})
 }
 
 // One look that finds nobody is no proof, and whoever comes in between starts
-// the count anew.
+// the count again.
 func TestSweepLooksTwice(t *testing.T) {
 	i := testInit(t)
 	looks := [][]process{nil, {{life: life{pid: fake}}}, nil, {{life: life{pid: fake + 1}}}, nil, nil}
 	n := 0
-	i.newSweeper(new(atomic.Bool), func() ([]process, bool) {
+	i.sweepers.start(new(atomic.Bool), func() ([]process, bool) {
 		n++
 		return looks[n-1], false
-	}, func() {})
+	}, func() { i.post(func() {}) })
 	(<-i.posted)()
 	if n != len(looks) {
 		t.Errorf("it ended after %d looks, want %d", n, len(looks))
 	}
-	noBells(t, i)
+	noSweepers(t, i)
 }
 
 // As long as a fork goes on, nobody left does not mean nobody coming.
 func TestSweepWaitsForForks(t *testing.T) {
 	i := testInit(t)
-	i.forking.Add(1)
+	i.launcher.forking.Add(1)
 	looks := make(chan bool)
-	i.newSweeper(new(atomic.Bool), func() ([]process, bool) {
-		more := i.forking.Load() > 0
+	i.sweepers.start(new(atomic.Bool), func() ([]process, bool) {
+		more := i.launcher.forking.Load() > 0
 		looks <- more
 		return nil, more
-	}, func() {})
+	}, func() { i.post(func() {}) })
 	for range 3 {
 		<-looks
 	}
@@ -72,7 +72,7 @@ func TestSweepWaitsForForks(t *testing.T) {
 		t.Fatal("it has ended while a fork goes on")
 	default:
 	}
-	i.forking.Add(-1)
+	i.launcher.forking.Add(-1)
 	go func() {
 		for range looks {
 		}
@@ -86,12 +86,12 @@ func TestNoForkDuringTheLastSweep(t *testing.T) {
 		return
 	}
 	i := reaping(t)
-	i.sweeping.Store(true)
+	i.launcher.closed.Store(true)
 	spec := spawn.Spec{Argv: []string{"/bin/sh", "-c", "exit 3"}, Files: []uintptr{0, 1, 2}, Tty: -1}
-	if _, _, err := i.spawn(&spec, 1, listen.Given{}); err == nil {
+	if _, _, err := i.launcher.spawn(&spec, 1, listen.Given{}); err == nil {
 		t.Error("a process was started")
 	}
-	if n := i.forking.Load(); n != 0 {
+	if n := i.launcher.forking.Load(); n != 0 {
 		t.Errorf("%d forks are still counted", n)
 	}
 	if !childless() {
@@ -101,10 +101,10 @@ func TestNoForkDuringTheLastSweep(t *testing.T) {
 
 func TestSweeperStops(t *testing.T) {
 	i := testInit(t)
-	s := i.newSweeper(new(atomic.Bool), func() ([]process, bool) { return []process{{life: life{pid: fake}}}, false }, func() {})
+	s := i.sweepers.start(new(atomic.Bool), func() ([]process, bool) { return []process{{life: life{pid: fake}}}, false }, func() { i.post(func() {}) })
 	s.stop()
 	s.stop()
-	noBells(t, i)
+	noSweepers(t, i)
 	if len(i.posted) != 0 {
 		t.Error("it says that nothing is left")
 	}
@@ -142,7 +142,7 @@ func TestSweepOfStrays(t *testing.T) {
 	_ = w.proc.Signal(syscall.SIGKILL)
 	<-w.proc.Exited()
 	w.ended.Store(true)
-	w.g.sweep(i)
+	i.sweep(w.g)
 	eventually(t, "the end of those that TERM ends", func() bool { return !alive(1) && !alive(5) })
 	if _, err := os.Stat(filepath.Join(dir, "polite")); err != nil {
 		t.Error("the stray that handles TERM could not:", err)
@@ -153,13 +153,13 @@ func TestSweepOfStrays(t *testing.T) {
 		}
 	}
 	w.g.killed.Store(true)
-	i.bells.ring()
+	i.sweepers.wake()
 	<-i.posted // Swept
 	if alive(2) || !alive(3) || !alive(4) {
 		t.Errorf("alive after KILL: %v %v %v", alive(2), alive(3), alive(4))
 	}
 	// The end of the container is for all.
-	i.killing.Store(true)
+	i.sweepers.killing.Store(true)
 	i.sweepAll()
 	<-i.posted // NothingLeft
 	if alive(3) || alive(4) || !childless() {

@@ -96,7 +96,7 @@ func TestMembers(t *testing.T) {
 	check := func(when string, want ...int) {
 		t.Helper()
 		var got []int
-		for _, p := range i.members(g, table, marks) {
+		for _, p := range i.launcher.procs.members(g, table, marks) {
 			got = append(got, p.pid-fake)
 		}
 		if !slices.Equal(got, want) {
@@ -132,12 +132,12 @@ func TestMark(t *testing.T) {
 	} {
 		w := start(t, i, c.env, "sleep 1000")
 		eventually(t, strings.Join(c.env, " "), func() bool { // it may be in the middle of its exec
-			m, seen := i.mark(w.pid(), 3)
+			m, seen := i.launcher.procs.mark(w.pid(), 3)
 			return m == c.want && seen == c.seen
 		})
 		_ = w.proc.SignalGroup(syscall.SIGKILL)
 		<-w.proc.Exited()
-		if _, seen := i.mark(w.pid(), 3); seen {
+		if _, seen := i.launcher.procs.mark(w.pid(), 3); seen {
 			t.Error("a mark of a process that is gone")
 		}
 	}

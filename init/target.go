@@ -15,8 +15,8 @@ const writeTime = 10 * time.Second
 // then lets those be answered who asked for the swap: whoever restarts the
 // container next shall find the file written.
 func (i *Init) writeTarget(command []string) {
-	name := i.absolute(i.set.TargetFile)
-	i.withheld++
+	name := i.launcher.absolute(i.set.TargetFile)
+	i.clients.writing++
 	written := make(chan error, 1)
 	go func() {
 		i.target.Lock()
@@ -36,17 +36,6 @@ func (i *Init) writeTarget(command []string) {
 		if err != nil {
 			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", name, err), 0, 0)
 		}
-		i.post(i.release)
+		i.post(i.clients.release)
 	}()
-}
-
-// release gives the answers that have waited for the target file.
-func (i *Init) release() {
-	if i.withheld--; i.withheld > 0 {
-		return
-	}
-	for _, f := range i.answers {
-		i.reply(f)
-	}
-	i.answers = nil
 }

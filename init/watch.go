@@ -15,7 +15,7 @@ const watchEvery = 2 * time.Second
 func (i *Init) watch(every time.Duration) {
 	var paths []string
 	for _, name := range i.set.Watch {
-		paths = append(paths, i.absolute(name))
+		paths = append(paths, i.launcher.absolute(name))
 	}
 	w := watch.New(paths)
 	ticker := time.NewTicker(every)

@@ -5,7 +5,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/reaper"
@@ -16,27 +15,26 @@ import (
 // started again, that is another worker with the same index. Its fields are the
 // loop's, but for those of the last group.
 type worker struct {
+	ipc
 	index      int
 	born       time.Time
 	restarts   int
 	proc       *reaper.Process // nil until forked; MAINPID= may replace it
 	running    bool            // its own program runs
 	held       []syscall.Signal
-	pipe       *ready.Pipe
-	notify     *ready.Notify
-	channels   []*channel.Channel // one or two, see lines and node
-	joined     [2]bool            // it speaks there
-	hungUp     [2]bool            // the same: every copy of its end is closed
-	stopProbes func()             // nil: none run; may be called again
-	readyAfter time.Duration      // 0: not ready
-	leaving    bool               // it said STOPPING=1
+	joined     [2]bool       // it speaks on its channels
+	hungUp     [2]bool       // the same: every copy of its end is closed
+	stopProbes func()        // nil: none run; may be called again
+	readyAfter time.Duration // 0: not ready
+	leaving    bool          // it said STOPPING=1
 
 	// For the goroutines that wait for it or ask who belongs to it.
 	g       *generation
-	former  int // the main process of the worker that it replaces has ended, its number may be another's; 0: none
+	former  int // the main process of the worker that it replaces, which has ended; 0: none
 	mainPid atomic.Int32
 	ended   atomic.Bool // its main process has ended, the number may be another's
 	killed  atomic.Bool // it alone gets KILL
+	claimed int         // the last MAINPID= that was followed; received's own
 }
 
 func (w *worker) pid() int { return int(w.mainPid.Load()) }
@@ -49,18 +47,11 @@ func (w *worker) named() string {
 	return named(w.g.number) + " worker " + itoa(w.index)
 }
 
-// close gives back what belongs to the worker. It may be called again.
-func (w *worker) close() {
+// endProbes ends those that ask whether it is ready, if there are any.
+func (w *worker) endProbes() {
 	if w.stopProbes != nil {
 		w.stopProbes()
 	}
-	if w.pipe != nil {
-		w.pipe.Close()
-	}
-	if w.notify != nil {
-		w.notify.Close()
-	}
-	closeAll(w.channels)
 }
 
 // from passes on what w has caused; text is the Reason or the Resource. Once
@@ -71,18 +62,13 @@ func (i *Init) from(w *worker, k swap.GenerationKind, text string, d time.Durati
 	}
 }
 
-// about logs what concerns w.
-func (i *Init) about(level logline.Level, event string, w *worker, text string) {
-	i.say(level, event, w.named()+text, w.g.number, w.pid())
-}
-
 // forked takes over what launch has made, before the program runs.
 func (i *Init) forked(w *worker, l *launched) {
 	if !i.serving { // not by its number: generation 1 may have failed before
 		i.serving = true
 		i.afterFirstFork()
 	}
-	w.proc, w.pipe, w.notify, w.channels = l.proc, l.pipe, l.notify, l.channels
+	w.proc, w.ipc = l.proc, l.ipc
 	w.g.command, w.g.workDir = l.shown, l.dir
 	if i.unaimed {
 		i.steer(i.aimed)
@@ -120,14 +106,12 @@ func (i *Init) started(w *worker) {
 
 // exited is called when the process p, once started for w, has ended.
 func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
-	i.bells.ring()
+	i.sweepers.wake()
 	if p != w.proc {
 		return // it has named another main process (MAINPID=) before
 	}
 	w.ended.Store(true)
-	if w.stopProbes != nil {
-		w.stopProbes()
-	}
+	w.endProbes()
 	st := swap.Status{Code: e.Status.ExitStatus()}
 	what := describe(e.Status)
 	if e.Status.Signaled() {
@@ -148,9 +132,7 @@ func (i *Init) ready(w *worker) {
 	g := w.g
 	if w.readyAfter == 0 {
 		w.readyAfter = max(1, time.Since(w.born))
-		if w.stopProbes != nil {
-			w.stopProbes()
-		}
+		w.endProbes()
 		if g.readyAfter == 0 && g.ready() {
 			g.readyAfter = max(1, time.Since(g.born))
 			go i.lookForStrangers(g)
@@ -160,35 +142,28 @@ func (i *Init) ready(w *worker) {
 	i.from(w, swap.Ready, "", 0)
 }
 
-// ready reports whether all workers are.
-func (g *generation) ready() bool {
-	for k := range g.workers {
-		if w := g.workers[k].Load(); w == nil || w.readyAfter == 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func (i *Init) piped(w *worker, e ready.PipeEvent) {
-	switch k := i.mode.Kind; {
-	case e == ready.Ready && (k == ready.KindAuto || k == ready.KindFD):
+	switch {
+	case e == ready.Ready && i.mode.Accepts&ready.OnPipe != 0:
 		i.ready(w)
-	case e == ready.Never && k == ready.KindFD:
+	case e == ready.Never && i.mode.Accepts == ready.OnPipe:
 		i.from(w, swap.Never, "closed the readiness pipe without having written a line", 0)
 	}
-	// Never in auto: the other source may still report, or the end is near.
+	// Never in auto: another source may still report, or the end is near.
 }
 
 // notified handles a message of sd_notify(3), in the order of its meaning:
-// who it is, what it asks for, what it says.
-func (i *Init) notified(w *worker, m ready.Message) {
+// who it is (main: another main process, see received), what it asks for, what it
+// says.
+func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Barrier != nil {
 		// Everything before has been handled: that is what the sender waits for.
-		defer m.Barrier()
+		// Whatever it is that it has sent to be closed, the loop does not wait.
+		defer func() { go m.Barrier() }()
 	}
-	if m.MainPid > 0 {
-		i.followMain(w, m.MainPid)
+	if main != nil && !w.ended.Load() {
+		w.proc = main
+		w.mainPid.Store(int32(main.Pid()))
 	}
 	if m.Status != nil {
 		w.g.statusText = *m.Status
@@ -215,38 +190,10 @@ func (i *Init) notified(w *worker, m ready.Message) {
 	if m.Watchdog {
 		i.from(w, swap.Ping, "", 0)
 	}
-	if m.Ready && (i.mode.Kind == ready.KindAuto || i.mode.Kind == ready.KindNotify) {
+	if m.Ready && i.mode.Accepts&ready.OnSocket != 0 {
 		i.ready(w)
 	}
 	if m.WatchdogTrigger {
 		i.from(w, swap.Hung, "", 0)
 	}
-}
-
-// followMain makes another process of the generation the worker's main one: a
-// server that has forked itself into the background says so.
-func (i *Init) followMain(w *worker, pid int) {
-	if w.proc == nil || pid == w.proc.Pid() || w.ended.Load() {
-		return
-	}
-	if pid == 1 || !i.belongs(w.g, pid) {
-		i.warn("mainpid", w.named()+" names pid "+itoa(pid)+" as its main process, which is none of its own", w.g.number, pid)
-		return
-	}
-	p, err := i.reaper.Adopt(pid) // not another worker's: that is watched already
-	if err != nil {
-		i.warn("mainpid", "cannot follow MAINPID="+itoa(pid)+": "+err.Error(), w.g.number, pid)
-		return
-	}
-	w.proc = p
-	w.mainPid.Store(int32(pid))
-	go i.await(w, p, w.notify)
-}
-
-// await posts the end of p. It reads what the process has still said first: the
-// message that names its successor may have come just before.
-func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
-	e := <-p.Exited()
-	said.Drain()
-	i.post(func() { i.exited(w, p, e) })
 }

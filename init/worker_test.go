@@ -62,13 +62,13 @@ func TestMembersOfWorkers(t *testing.T) {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
-	check("all", i.members(g, table, marks), 1, 2, 3, 4, 5, 6, 7, 10, 11)
+	check("all", i.launcher.procs.members(g, table, marks), 1, 2, 3, 4, 5, 6, 7, 10, 11)
 	check("worker 0", w[0].tree(table), 1, 3, 5)
 	check("worker 1", w[1].tree(table), 2, 4, 6, 10, 11)
 	w[1].ended.Store(true)
-	check("the number of worker 1 has a new bearer", i.members(g, table, marks), 1, 3, 5, 7, 10)
+	check("the number of worker 1 has a new bearer", i.launcher.procs.members(g, table, marks), 1, 3, 5, 7, 10)
 	table = slices.Delete(table, 1, 2)
-	check("worker 1 has ended", i.members(g, table, marks), 1, 3, 5, 6, 7, 10)
+	check("worker 1 has ended", i.launcher.procs.members(g, table, marks), 1, 3, 5, 6, 7, 10)
 	table = append(table, line(50, own, 50, 50))
 	check("its forerunner's number has a new bearer", w[1].tree(table), 6)
 	if g.ended() {
@@ -84,13 +84,13 @@ func TestMembersOfWorkers(t *testing.T) {
 func TestStaleWorker(t *testing.T) {
 	i := testInit(t)
 	old := testWorker(1)
-	i.gens[1] = old.g
+	i.gens.live[1] = old.g
 	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick})
 	now := &worker{g: old.g}
 	old.g.workers[0].Store(now)
 	i.said(old, lines, channel.Message{Kind: channel.Ready})
 	i.piped(old, ready.Ready)
-	i.notified(old, ready.Message{Ready: true})
+	i.notified(old, ready.Message{Ready: true}, nil)
 	i.launchFailed(old, errors.New("late"), 125)
 	if v := i.machine.Views()[0]; v.Ready || v.Ended || i.machine.Phase() != swap.Running || old.g.readyAfter != 0 {
 		t.Errorf("%+v, phase %v", v, i.machine.Phase())
@@ -105,10 +105,10 @@ func TestHealthOfWorkers(t *testing.T) {
 	i := testInit(t)
 	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick}) // what it wants to be started is not
 	g, w := twoWorkers()
-	i.gens[1] = g
+	i.gens.live[1] = g
 	expect := func(want string) {
 		t.Helper()
-		if got := i.unhealthy(); got != want {
+		if got := i.clients.unhealthy(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -192,16 +192,16 @@ func TestPast(t *testing.T) {
 	for n := 1; n <= 3*pastMax; n++ {
 		g := newGeneration(n, 1)
 		g.source.words = []string{itoa(n)}
-		i.gens[n] = g
+		i.gens.live[n] = g
 		i.forget(g)
 	}
-	if len(i.past) != pastMax || len(i.gens) != 0 {
-		t.Fatalf("%d records, %d generations", len(i.past), len(i.gens))
+	if len(i.gens.past) != pastMax || len(i.gens.live) != 0 {
+		t.Fatalf("%d records, %d generations", len(i.gens.past), len(i.gens.live))
 	}
-	if r := i.recordOf(3 * pastMax); r == nil || r.source.words[0] != itoa(3*pastMax) {
+	if r := i.gens.recordOf(3 * pastMax); r == nil || r.source.words[0] != itoa(3*pastMax) {
 		t.Errorf("the last one: %+v", r)
 	}
-	if r := i.recordOf(1); r != nil {
+	if r := i.gens.recordOf(1); r != nil {
 		t.Errorf("the first one: %+v", r)
 	}
 }
@@ -212,14 +212,14 @@ func TestResolve(t *testing.T) {
 	i.set.Command = []string{"first"}
 	g := newGeneration(1, 1)
 	for range 2 {
-		if got, err := i.resolve(g); err != nil || !slices.Equal(got, []string{"first"}) {
+		if got, err := i.launcher.resolve(g); err != nil || !slices.Equal(got, []string{"first"}) {
 			t.Errorf("%q, %v", got, err)
 		}
 		i.set.Command = []string{"second"}
 	}
 	given := newGeneration(2, 1)
 	given.source.words = []string{"given"}
-	if got, err := i.resolve(given); err != nil || !slices.Equal(got, []string{"given"}) {
+	if got, err := i.launcher.resolve(given); err != nil || !slices.Equal(got, []string{"given"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 }

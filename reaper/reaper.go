@@ -21,6 +21,7 @@ const (
 	maxEarly   = 16384
 	maxLate    = 4096
 	maxOrphans = 4096
+	maxBatch   = 1024 // statuses routed in one go
 )
 
 // Options configure New.

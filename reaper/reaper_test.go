@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	goreaper "github.com/ramr/go-reaper"
 	"golang.org/x/sys/unix"
 )
 
@@ -307,5 +308,24 @@ func dropSome(t *testing.T) {
 			said, _ := os.ReadFile("/proc/self/fd/2")
 			return bytes.Contains(said, []byte(lostPid))
 		})
+	}
+}
+
+// However many statuses are there, others get their turn with the lock.
+func TestRouteInBatches(t *testing.T) {
+	const all = 2 * (maxBatch + 1)
+	statuses := make(chan goreaper.Status, all)
+	for range all {
+		statuses <- goreaper.Status{Pid: 1 << 23}
+	}
+	r := &Reaper{owned: map[int]*Process{}, late: map[int]struct{}{}}
+	for left := all; left > 0; left -= maxBatch + 1 {
+		if len(statuses) != left {
+			t.Fatalf("%d are left, want %d", len(statuses), left)
+		}
+		r.routeAll(<-statuses, statuses)
+	}
+	if s := r.Stats(); len(statuses) != 0 || s.Received != all || s.Orphans != all {
+		t.Errorf("%d are left, %+v", len(statuses), s)
 	}
 }

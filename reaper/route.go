@@ -13,8 +13,11 @@ import (
 func (r *Reaper) routeAll(s goreaper.Status, more <-chan goreaper.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for ok := true; ok; {
+	for n, ok := 0, true; ok; n++ {
 		r.route(s)
+		if n == maxBatch {
+			return // others want the lock; go-reaper goes on by itself
+		}
 		select {
 		case s = <-more:
 		default:
@@ -59,7 +62,7 @@ func (r *Reaper) route(s goreaper.Status) {
 }
 
 // deliver gives a status that bears p's pid to p. While p has not been reaped
-// the status cannot be its own: it was on its way while the pid was given to p.
+// the status cannot be its own: it was on its way while the pid was given again.
 func (r *Reaper) deliver(p *Process, ws syscall.WaitStatus, how *int) {
 	if !p.reaped() {
 		r.stats.Stale++

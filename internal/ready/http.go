@@ -5,24 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"strings"
 )
 
 // statusLineMax bounds what is read of an answer, in bytes.
 const statusLineMax = 4 << 10
 
-// HTTP returns a probe for Poll that succeeds when the address of m answers a
-// GET of its path with any 2xx. Of the answer only the status line is read.
-// Each try takes at most a second and has a connection of its own, which prepare,
-// if it is not nil, can steer.
-func HTTP(m Mode, prepare Prepare) func(stop <-chan struct{}) error {
-	addr, text := m.Addr, m.Addr.String()
-	request := []byte("GET " + m.Path + " HTTP/1.1\r\n" +
-		"Host: " + m.Host + "\r\n" +
+// parseHTTP makes a probe that succeeds when the address answers a GET of the
+// path with any 2xx. Of the answer only the status line is read.
+func parseHTTP(m *Mode, rest string, _ func(string) ([]string, error)) error {
+	addr, host, path, err := parseURL(rest)
+	if err != nil {
+		return err
+	}
+	text := addr.String()
+	request := []byte("GET " + path + " HTTP/1.1\r\n" +
+		"Host: " + host + "\r\n" +
 		"User-Agent: swapinit\r\n" +
 		"Accept: */*\r\n" +
 		"Connection: close\r\n\r\n")
-	ask := func(conn *os.File) error {
+	m.Addr = addr
+	m.Probe = answers(addr, func(conn *os.File) error {
 		if _, err := conn.Write(request); err != nil {
 			return fmt.Errorf("cannot send request to %s: %w", text, err)
 		}
@@ -34,8 +39,37 @@ func HTTP(m Mode, prepare Prepare) func(stop <-chan struct{}) error {
 			return errors.New(text + " answered " + quote(string(line)) + " instead of 2xx")
 		}
 		return nil
+	})
+	return nil
+}
+
+// parseURL reads what follows http://: the address, the value of the Host header
+// and the request target, which begins with /.
+func parseURL(s string) (addr netip.AddrPort, host, path string, err error) {
+	host, path = s, "/"
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		host, path = s[:i], s[i:]
 	}
-	return func(stop <-chan struct{}) error { return connect(stop, addr, prepare, ask) }
+	if host == "" {
+		return addr, "", "", errors.New("the address is missing, write http://host:port/path")
+	}
+	if addr, err = parseHost(host, 80); err != nil {
+		return addr, "", "", err
+	}
+	if path[0] != '/' {
+		return addr, "", "", errors.New("the path must begin with /, as in http://localhost:9000/health")
+	}
+	for _, c := range []byte(path) {
+		// The path goes into the request line as it is, so nothing may end
+		// that line or split it. A fragment is never sent.
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			return addr, "", "", errors.New("the path may hold printable ASCII only, without blanks and #; percent-encode the rest")
+		}
+	}
+	if host[0] == ':' {
+		host = "127.0.0.1" + host
+	}
+	return addr, host, path, nil
 }
 
 // readStatusLine returns the first line without its end.

@@ -24,13 +24,12 @@ type Message struct {
 	Uid             uint32        // the sender's uid
 	Ready           bool          // READY=1
 	Stopping        bool          // STOPPING=1
-	Reloading       bool          // RELOADING=1
-	Status          *string       // STATUS=, at most 512 bytes of printable UTF-8; nil when absent, empty clears it
+	Status          *string       // STATUS=, printable, at most 512 bytes; nil when absent, empty clears it
 	MainPid         int           // MAINPID=, 0 when absent
 	Extend          time.Duration // EXTEND_TIMEOUT_USEC=, from now on, at most 24 hours; 0 when absent
 	Watchdog        bool          // WATCHDOG=1
 	WatchdogTrigger bool          // WATCHDOG=trigger
-	WatchdogUsec    time.Duration // WATCHDOG_USEC=, the new interval; 0 when absent, negative: switched off
+	WatchdogUsec    time.Duration // WATCHDOG_USEC=, the new interval; 0 when absent, < 0: off
 	Errno           int           // ERRNO=, 0 when absent
 
 	// Barrier, when not nil, closes the fd by which the sender waits until
@@ -82,9 +81,6 @@ func (m *Message) set(line string) bool {
 		return true
 	case "STOPPING=1":
 		m.Stopping = true
-		return true
-	case "RELOADING=1":
-		m.Reloading = true
 		return true
 	case "WATCHDOG=1":
 		m.Watchdog = true

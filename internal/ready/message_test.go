@@ -23,7 +23,6 @@ func TestParseMessage(t *testing.T) {
 		{"X=1\nREADY=1\nFDSTORE=1\nFDNAME=a", Message{Ready: true}},
 		{"READY=1\nMONOTONIC_USEC=123", Message{Ready: true}},
 		{"STOPPING=1", Message{Stopping: true}},
-		{"RELOADING=1\nMONOTONIC_USEC=5\n", Message{Reloading: true}},
 		{"STATUS=", Message{Status: notice("")}},
 		{"STATUS=a=b", Message{Status: notice("a=b")}},
 		{"STATUS=one\nSTATUS=two", Message{Status: notice("one")}},
@@ -57,7 +56,7 @@ func TestParseMessageIgnores(t *testing.T) {
 		" READY=1", "READY=1 ", "ready=1", "XREADY=1", "=1", "=", "\xff\xfe", "STOPPING=0", "WATCHDOG=2", "WATCHDOG=Trigger",
 		"MAINPID=0", "MAINPID=1", "MAINPID=-2", "MAINPID=+5", "MAINPID=4194305", "MAINPID=99999999999999999999", "MAINPID=5x", "MAINPID=",
 		"EXTEND_TIMEOUT_USEC=0", "EXTEND_TIMEOUT_USEC=-1", "EXTEND_TIMEOUT_USEC=1s", "EXTEND_TIMEOUT_USEC=",
-		"WATCHDOG_USEC=x", "ERRNO=0", "ERRNO=ENOENT", "ERRNO=4096", "FDSTORE=1", "X_APP=1", "MAINPIDFD=1",
+		"WATCHDOG_USEC=x", "ERRNO=0", "ERRNO=ENOENT", "ERRNO=4096", "FDSTORE=1", "RELOADING=1\nMONOTONIC_USEC=5\n", "X_APP=1", "MAINPIDFD=1",
 		"BARRIER=1\nREADY=1", "READY=1\nBARRIER=1", "BARRIER=1\nBARRIER=1", "BARRIER=1\nX=1", "BARRIER=0", "BARRIER=1\nx",
 		"MAINPID=" + strings.Repeat("1", 1<<10),
 	} {

@@ -3,45 +3,63 @@ package ready
 import (
 	"errors"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
+func words(s string) ([]string, error) { return strings.Fields(s), nil }
+
+// What comes out of a value: what it accepts of the worker itself, where a probe connects to.
 func TestParse(t *testing.T) {
-	at := netip.MustParseAddrPort
+	all := OnPipe | OnSocket | OnChannel
 	for _, c := range []struct {
-		in   string
-		want Mode
+		in      string
+		accepts Notice
+		addr    string
 	}{
-		{"", Mode{Kind: KindAuto}},
-		{"auto", Mode{Kind: KindAuto}},
-		{"fd", Mode{Kind: KindFD}},
-		{"notify", Mode{Kind: KindNotify}},
-		{"listen", Mode{Kind: KindListen}},
-		{"none", Mode{Kind: KindNone}},
-		{"delay:5s", Mode{Kind: KindDelay, Delay: 5 * time.Second}},
-		{"delay:1m30s", Mode{Kind: KindDelay, Delay: 90 * time.Second}},
-		{"delay:0", Mode{Kind: KindDelay}},
-		{"exec:/app/check --port 80", Mode{Kind: KindExec, Command: []string{"/app/check", "--port", "80"}}},
-		{"tcp://127.0.0.1:9000", Mode{Kind: KindTCP, Addr: at("127.0.0.1:9000")}},
-		{"tcp://:9000", Mode{Kind: KindTCP, Addr: at("127.0.0.1:9000")}},
-		{"tcp://localhost:9000", Mode{Kind: KindTCP, Addr: at("127.0.0.1:9000")}},
-		{"tcp://0.0.0.0:9000", Mode{Kind: KindTCP, Addr: at("127.0.0.1:9000")}},
-		{"tcp://[::]:9000", Mode{Kind: KindTCP, Addr: at("[::1]:9000")}},
-		{"tcp://[::ffff:10.0.0.1]:9000", Mode{Kind: KindTCP, Addr: at("10.0.0.1:9000")}},
-		{"tcp://[2001:db8::1]:65535", Mode{Kind: KindTCP, Addr: at("[2001:db8::1]:65535")}},
-		{"http://localhost", Mode{Kind: KindHTTP, Addr: at("127.0.0.1:80"), Host: "localhost", Path: "/"}},
-		{"http://:9000/health?full=1", Mode{Kind: KindHTTP, Addr: at("127.0.0.1:9000"), Host: "127.0.0.1:9000", Path: "/health?full=1"}},
-		{"http://[::1]/a:b", Mode{Kind: KindHTTP, Addr: at("[::1]:80"), Host: "[::1]", Path: "/a:b"}},
-		{"http://[::1]:81/", Mode{Kind: KindHTTP, Addr: at("[::1]:81"), Host: "[::1]:81", Path: "/"}},
+		{"", all, ""},
+		{"auto", all, ""},
+		{"fd", OnPipe, ""},
+		{"notify", OnSocket, ""},
+		{"listen", 0, ""},
+		{"none", 0, ""},
+		{"delay:5s", 0, ""},
+		{"delay:0", 0, ""},
+		{"exec:/app/check --port 80", 0, ""},
+		{"tcp://127.0.0.1:9000", 0, "127.0.0.1:9000"},
+		{"tcp://:9000", 0, "127.0.0.1:9000"},
+		{"tcp://localhost:9000", 0, "127.0.0.1:9000"},
+		{"tcp://0.0.0.0:9000", 0, "127.0.0.1:9000"},
+		{"tcp://[::]:9000", 0, "[::1]:9000"},
+		{"tcp://[::ffff:10.0.0.1]:9000", 0, "10.0.0.1:9000"},
+		{"tcp://[2001:db8::1]:65535", 0, "[2001:db8::1]:65535"},
+		{"http://localhost", 0, "127.0.0.1:80"},
+		{"http://:9000/health?full=1", 0, "127.0.0.1:9000"},
 	} {
-		c.want.Text = c.in
-		got, err := Parse(c.in, nil)
-		if err != nil || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.in, got, err, c.want)
+		m, err := Parse(c.in, words)
+		if err != nil || m.Text != c.in || m.Accepts != c.accepts || m.Addr.IsValid() != (c.addr != "") || c.addr != "" && m.Addr.String() != c.addr {
+			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.in, m, err, c)
+		}
+		if asks := m.Probe != nil; asks != (c.accepts == 0 && c.in != "none") {
+			t.Errorf("%q asks: %v", c.in, asks)
+		}
+		if (m.Hint != "") != (c.accepts != 0) || m.Aims != strings.HasPrefix(c.in, "http:") {
+			t.Errorf("%q: %+v", c.in, *m.Source)
+		}
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for _, c := range []struct{ in, addr, host, path string }{
+		{"localhost", "127.0.0.1:80", "localhost", "/"},
+		{":9000/health?full=1", "127.0.0.1:9000", "127.0.0.1:9000", "/health?full=1"},
+		{"[::1]/a:b", "[::1]:80", "[::1]", "/a:b"},
+		{"[::1]:81/", "[::1]:81", "[::1]:81", "/"},
+	} {
+		addr, host, path, err := parseURL(c.in)
+		if err != nil || addr.String() != c.addr || host != c.host || path != c.path {
+			t.Errorf("%q: %v, %q, %q, %v; want %+v", c.in, addr, host, path, err, c)
 		}
 	}
 }
@@ -78,7 +96,7 @@ func TestParseErrors(t *testing.T) {
 		{"http://localhost/#top", "percent-encode"},
 		{"https://localhost/", "does not speak TLS"},
 	} {
-		_, err := Parse(c.in, nil)
+		_, err := Parse(c.in, words)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "cannot use readiness ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("Parse(%q): error %v, want one line with %q", c.in, err, c.want)
 		}
@@ -96,8 +114,9 @@ func TestParseWords(t *testing.T) {
 		return []string{"one", "two words"}, nil
 	}
 	m, err := Parse("exec:one 'two words'", words)
-	if err != nil || asked != "one 'two words'" || !slices.Equal(m.Command, []string{"one", "two words"}) {
-		t.Errorf("got %+v, %v; asked for %q", m, err, asked)
+	w := &fakeWorker{}
+	if err != nil || asked != "one 'two words'" || m.Probe(w, t.Context().Done()) != nil || !slices.Equal(w.ran, []string{"one", "two words"}) {
+		t.Errorf("%v; asked for %q, ran %q", err, asked, w.ran)
 	}
 	if _, err = Parse("exec:'", words); !errors.Is(err, failure) {
 		t.Errorf("error %v does not wrap the splitter's", err)
@@ -123,16 +142,13 @@ func TestModeOn(t *testing.T) {
 		{"tcp://localhost:80", "[::1]:80", false},
 		{"auto", "0.0.0.0:0", false},
 	} {
-		m, err := Parse(c.mode, nil)
+		m, err := Parse(c.mode, words)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := m.On(netip.MustParseAddrPort(c.endpoint)); got != c.want {
 			t.Errorf("%s on %s = %v", c.mode, c.endpoint, got)
 		}
-	}
-	if addr, ok := (Mode{}).Address(); ok || addr.IsValid() {
-		t.Errorf("auto has an address: %v", addr)
 	}
 }
 
@@ -141,7 +157,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		m, err := Parse(s, nil)
+		m, err := Parse(s, words)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n\r\x00\x1b") || len(err.Error()) > 1000 {
 				t.Errorf("Parse(%q): unprintable error %q", s, err)
@@ -151,14 +167,13 @@ func FuzzParse(f *testing.F) {
 		if m.Text != s {
 			t.Errorf("text %q of %q", m.Text, s)
 		}
-		if addr, ok := m.Address(); ok && (!addr.IsValid() || addr.Port() == 0 || addr.Addr().IsUnspecified() || addr.Addr().Is4In6()) {
+		if addr := m.Addr; addr.IsValid() && (addr.Port() == 0 || addr.Addr().IsUnspecified() || addr.Addr().Is4In6()) {
 			t.Errorf("Parse(%q): address %v", s, addr)
 		}
-		if m.Kind == KindHTTP && (m.Path[0] != '/' || m.Host == "" || strings.ContainsAny(m.Path+m.Host, " \r\n")) {
-			t.Errorf("Parse(%q): host %q path %q", s, m.Host, m.Path)
-		}
-		if m.Kind == KindExec && len(m.Command) == 0 || m.Delay < 0 {
-			t.Errorf("Parse(%q) = %+v", s, m)
+		if rest, ok := strings.CutPrefix(s, "http://"); ok {
+			if _, host, path, _ := parseURL(rest); path[0] != '/' || host == "" || strings.ContainsAny(path+host, " \r\n") {
+				t.Errorf("Parse(%q): host %q path %q", s, host, path)
+			}
 		}
 	})
 }

@@ -166,7 +166,8 @@ func (n *Notify) handle(data, control []byte, flags int) {
 		if len(fds) != 1 || flags&unix.MSG_CTRUNC != 0 {
 			return
 		}
-		m.Barrier = closeOnce(fds[0])
+		fd := int(fds[0])
+		m.Barrier = sync.OnceFunc(func() { syscall.Close(fd) })
 		fds = nil
 	}
 	if m.MainPid == os.Getpid() {
@@ -198,10 +199,6 @@ func ancillary(control []byte) (cred *unix.Ucred, fds []int32) {
 		control = control[min(unix.CmsgSpace(size-unix.SizeofCmsghdr), len(control)):]
 	}
 	return cred, fds
-}
-
-func closeOnce(fd int32) func() {
-	return sync.OnceFunc(func() { syscall.Close(int(fd)) })
 }
 
 // Close closes the socket, ends the reader and unlinks the path if it is still

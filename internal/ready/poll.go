@@ -7,14 +7,11 @@ const Every = 200 * time.Millisecond
 
 // Poll runs probe at once and then every so often until it succeeds or stop is
 // closed. It returns only then; the caller gives it a goroutine. done is called
-// once, on success, never after stop was closed. onError, which may be nil, gets
-// each failure: the last one is what a timeout has to report.
-//
-// A probe bounds its own time, and should give up when stop is closed.
+// once, on success, never after stop was closed. onError gets each
+// failure that is another one than that before: the last one is what a timeout
+// has to report.
 func Poll(stop <-chan struct{}, every time.Duration, probe func(stop <-chan struct{}) error, onError func(error), done func()) {
-	if every <= 0 {
-		every = Every
-	}
+	last := ""
 	for !stopped(stop) {
 		next := time.After(every)
 		err := probe(stop)
@@ -24,7 +21,8 @@ func Poll(stop <-chan struct{}, every time.Duration, probe func(stop <-chan stru
 		case err == nil:
 			done()
 			return
-		case onError != nil:
+		case err.Error() != last:
+			last = err.Error()
 			onError(err)
 		}
 		select {

@@ -1,16 +1,11 @@
 package ready
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,11 +19,11 @@ func TestPoll(t *testing.T) {
 	tries, dones := 0, 0
 	Poll(t.Context().Done(), time.Millisecond, func(<-chan struct{}) error {
 		if tries++; tries < 4 {
-			return fmt.Errorf("try %d", tries)
+			return fmt.Errorf("try %d", tries/2)
 		}
 		return nil
 	}, func(err error) { failures = append(failures, err) }, func() { dones++ })
-	if tries != 4 || dones != 1 || len(failures) != 3 || failures[2].Error() != "try 3" {
+	if tries != 4 || dones != 1 || len(failures) != 2 || failures[1].Error() != "try 1" { // the second and the third were the same
 		t.Errorf("%d tries, %d dones, failures %v", tries, dones, failures)
 	}
 }
@@ -60,13 +55,80 @@ func TestPollCancel(t *testing.T) {
 	Poll(ctx.Done(), 0, func(<-chan struct{}) error { t.Error("probed"); return nil }, nil, nil)
 }
 
-func mode(t *testing.T, s string) Mode {
+// fakeWorker is a Worker that listens nowhere, which nobody can see.
+type fakeWorker struct {
+	listens, sure bool
+	port          uint16 // that was asked for last
+	ran           []string
+	err           error // of what is run
+	aim           Aim
+}
+
+func (w *fakeWorker) Listens(port uint16) (yes, sure bool) {
+	w.port = port
+	return w.listens, w.sure
+}
+
+func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
+	w.ran = command
+	return w.err
+}
+
+func (w *fakeWorker) Aim() Aim { return w.aim }
+
+// probe is the one that the setting asks for, of a worker without more to it.
+func probe(t *testing.T, s string) func(stop <-chan struct{}) error {
+	return probeOf(t, s, &fakeWorker{})
+}
+
+func probeOf(t *testing.T, s string, w Worker) func(stop <-chan struct{}) error {
 	t.Helper()
-	m, err := Parse(s, nil)
+	m, err := Parse(s, words)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return func(stop <-chan struct{}) error { return m.Probe(w, stop) }
+}
+
+// It is the worker itself that is to listen.
+func TestListens(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	aim := func(netip.AddrPort) (func(), error) { return func() {}, nil }
+	for _, c := range []struct {
+		setting string
+		w       fakeWorker
+		want    string
+	}{
+		{"listen", fakeWorker{listens: true, sure: true}, ""},
+		{"listen", fakeWorker{sure: true}, "no listening socket of its own"},
+		{"listen", fakeWorker{}, "not swapinit's to read"},
+		{"tcp://" + l.Addr().String(), fakeWorker{listens: true, sure: true}, ""},
+		{"tcp://" + l.Addr().String(), fakeWorker{sure: true}, "not this generation that listens there"},
+		{"tcp://" + l.Addr().String(), fakeWorker{}, ""},
+		{"tcp://" + l.Addr().String(), fakeWorker{sure: true, aim: aim}, ""},
+		{"tcp://127.0.0.1:1", fakeWorker{listens: true, sure: true}, "connection refused"},
+		{"exec:false", fakeWorker{err: errors.New("status 1")}, "status 1"},
+	} {
+		err := probeOf(t, c.setting, &c.w)(t.Context().Done())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, %+v: %v, want %q", c.setting, c.w, err, c.want)
+		}
+		if c.w.port != 0 && c.w.port != port {
+			t.Errorf("%s: asked about port %d", c.setting, c.w.port)
+		}
+	}
+}
+
+func TestDelay(t *testing.T) {
+	if err := probe(t, "delay:1ms")(t.Context().Done()); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := probe(t, "delay:24h")(ctx.Done()); !errors.Is(err, errStopped) {
+		t.Errorf("cancelled: %v", err)
+	}
 }
 
 func listen(t *testing.T, address string) net.Listener {
@@ -86,7 +148,7 @@ func TestTCP(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address, func(t *testing.T) {
 			l := listen(t, address)
-			probe := TCP(mode(t, "tcp://"+l.Addr().String()))
+			probe := probe(t, "tcp://"+l.Addr().String())
 			if err := probe(t.Context().Done()); err != nil {
 				t.Errorf("with a listener: %v", err)
 			}
@@ -133,7 +195,7 @@ func deaf(t *testing.T) string {
 }
 
 func TestTCPTimeout(t *testing.T) {
-	probe := TCP(mode(t, "tcp://"+deaf(t)))
+	probe := probe(t, "tcp://"+deaf(t))
 	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
 		t.Errorf("error %v", err)
 	}
@@ -179,133 +241,11 @@ func TestConnectedToItself(t *testing.T) {
 	}
 }
 
-// A probe can be told apart before it connects, and is let go of when it is over.
-func TestHTTPPrepared(t *testing.T) {
-	var events []string
-	prepare := func(fd int) (func(), error) {
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-			t.Errorf("the socket is not fresh: %v", err)
-		}
-		events = append(events, "prepared")
-		return func() { events = append(events, "over") }, nil
-	}
-	for _, address := range []string{raw(t, "HTTP/1.1 204 fine\r\n\r\n"), "127.0.0.1:1"} {
-		err := HTTP(mode(t, "http://"+address), prepare)(t.Context().Done())
-		if (err == nil) != (address != "127.0.0.1:1") {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-	if want := []string{"prepared", "over", "prepared", "over"}; !slices.Equal(events, want) {
-		t.Errorf("%q, want %q", events, want)
-	}
-	refuse := func(int) (func(), error) { return nil, errors.New("not now") }
-	if err := HTTP(mode(t, "http://127.0.0.1:1"), refuse)(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
-		t.Errorf("a refused probe: %v", err)
-	}
-}
-
-func TestHTTP(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		t.Run(address, func(t *testing.T) {
-			var code int
-			requests := make(chan *http.Request, 10)
-			server := &httptest.Server{Listener: listen(t, address), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				requests <- r
-				w.WriteHeader(code)
-			})}}
-			server.Start()
-			defer server.Close()
-			host := server.Listener.Addr().String()
-			probe := HTTP(mode(t, "http://"+host+"/health?full=1"), nil)
-			for _, code = range []int{200, 204, 299} {
-				if err := probe(t.Context().Done()); err != nil {
-					t.Errorf("%d: %v", code, err)
-				}
-				r := <-requests
-				if r.Method != "GET" || r.RequestURI != "/health?full=1" || r.Host != host || r.Proto != "HTTP/1.1" || !r.Close {
-					t.Errorf("request %s %s %s, host %s, close %v", r.Method, r.RequestURI, r.Proto, r.Host, r.Close)
-				}
-			}
-			for _, code = range []int{301, 404, 503} {
-				err := probe(t.Context().Done())
-				if want := fmt.Sprintf(`%s answered "HTTP/1.1 %d %s" instead of 2xx`, host, code, http.StatusText(code)); err == nil || err.Error() != want {
-					t.Errorf("error %v, want %s", err, want)
-				}
-				<-requests
-			}
-		})
-	}
-}
-
-// raw serves each connection with answer, in two pieces, after the request.
-func raw(t *testing.T, answer string) string {
-	t.Helper()
-	l := listen(t, "127.0.0.1:0")
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			in := bufio.NewReader(c)
-			for line := "x"; strings.TrimSpace(line) != "" && err == nil; {
-				line, err = in.ReadString('\n')
-			}
-			io.WriteString(c, answer[:len(answer)/2])
-			io.WriteString(c, answer[len(answer)/2:])
-			c.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, c)
-			c.Close()
-		}
-	}()
-	return l.Addr().String()
-}
-
-func TestHTTPAnswers(t *testing.T) {
-	for _, c := range []struct{ answer, want string }{
-		{"HTTP/1.0 200 OK\r\n", ""},
-		{"HTTP/1.1 200\n", ""},
-		{"HTTP/1.1 200 \r\nX: y\r\n\r\nbody", ""},
-		{"HTTP/1.1 200 " + strings.Repeat("x", statusLineMax-15) + "\r\n", ""},
-		{"HTTP/1.1 200 " + strings.Repeat("x", statusLineMax) + "\r\n", "no end of line in 4096 bytes"},
-		{"HTTP/1.1 2000 OK\r\n", `answered "HTTP/1.1 2000 OK"`},
-		{"HTTP/1.1 200OK\r\n", `answered "HTTP/1.1 200OK"`},
-		{"HTTP/1.1 200 OK", "ended after \"HTTP/1.1 200 OK\""},
-		{"", "ended after \"\""},
-		{"SSH-2.0-x\x1b[31m\r\n", `answered "SSH-2.0-x\x1b[31m" instead of 2xx`},
-		{"HTTP/1.1 500 " + strings.Repeat("y", 300) + "\r\n", `y"… instead of 2xx`},
-		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", `answered "HTTP/1.1 100 Continue"`},
-	} {
-		err := HTTP(mode(t, "http://"+raw(t, c.answer)), nil)(t.Context().Done())
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%.40q: error %v, want %q", c.answer, err, c.want)
-		}
-		if err != nil && (len(err.Error()) > 250 || strings.ContainsAny(err.Error(), "\r\n\x1b")) {
-			t.Errorf("%.40q: error %q is not one short line", c.answer, err)
-		}
-	}
-}
-
-func TestHTTPTimeout(t *testing.T) {
-	// Accepted by the kernel, answered by nobody.
-	probe := HTTP(mode(t, "http://"+listen(t, "127.0.0.1:0").Addr().String()+"/"), nil)
-	if err := probe(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "no answer from 127.0.0.1:") {
-		t.Errorf("error %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	outcome := make(chan error, 1)
-	go func() { outcome <- probe(ctx.Done()) }()
-	cancel()
-	if err := receive(t, outcome, "end of the probe"); !errors.Is(err, errStopped) {
-		t.Errorf("cancelled: %v", err)
-	}
-}
-
 func TestProbeLeaks(t *testing.T) {
-	live := TCP(mode(t, "tcp://"+listen(t, "127.0.0.1:0").Addr().String()))
+	live := probe(t, "tcp://"+listen(t, "127.0.0.1:0").Addr().String())
 	gone := listen(t, "127.0.0.1:0")
 	gone.Close()
-	dead := TCP(mode(t, "tcp://"+gone.Addr().String()))
+	dead := probe(t, "tcp://"+gone.Addr().String())
 	before := openFDs(t)
 	for range 50 {
 		if err := live(t.Context().Done()); err != nil {
@@ -318,28 +258,4 @@ func TestProbeLeaks(t *testing.T) {
 	if after := openFDs(t); len(after) != len(before) {
 		t.Errorf("fds before: %v\nafter: %v", before, after)
 	}
-}
-
-func FuzzStatusLine(f *testing.F) {
-	for _, s := range []string{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 503\n", "HTTP/1.1 2000\r\n", "HTTP/1.1 200", "HTTP/1.1 20\n", "x"} {
-		f.Add([]byte(s), []byte{3, 0, 7})
-	}
-	f.Fuzz(func(t *testing.T, data, sizes []byte) {
-		line, err := readStatusLine(&pieces{data, sizes})
-		want, _, found := strings.Cut(string(data), "\n")
-		found = found && len(want) < statusLineMax
-		if (err == nil) != found {
-			t.Fatalf("%q: error %v", data, err)
-		}
-		if err != nil {
-			return
-		}
-		if string(line) != strings.TrimSuffix(want, "\r") {
-			t.Errorf("%q: line %q", data, line)
-		}
-		code, ok := statusCode(line)
-		if ok && (code < 100 || code > 999 || !strings.HasPrefix(string(line), "HTTP/") || string(line[9:12]) != fmt.Sprint(code)) {
-			t.Errorf("%q: code %d", line, code)
-		}
-	})
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,24 +19,39 @@ const tryTimeout = time.Second
 
 var errStopped = errors.New("the probe was stopped")
 
-// TCP returns a probe for Poll that succeeds when the address of m accepts a
-// connection. Each try takes at most a second.
-func TCP(m Mode) func(stop <-chan struct{}) error {
-	addr := m.Addr
-	return func(stop <-chan struct{}) error {
-		return connect(stop, addr, nil, func(*os.File) error { return nil })
+func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error) {
+	m.Addr, err = parseHost(rest, 0)
+	m.Probe = answers(m.Addr, func(*os.File) error { return nil })
+	return err
+}
+
+// answers returns a probe that succeeds when use does with a connection to addr
+// and it is the worker, not its predecessor on the same port, that has answered.
+// Where nobody here listens on the port, or its descriptors cannot be seen, the
+// answer has to do. Each try takes at most a second and has a connection of its
+// own.
+func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
+	return func(w Worker, stop <-chan struct{}) error {
+		aim := w.Aim()
+		if err := connect(stop, addr, aim, use); err != nil || aim != nil {
+			return err
+		}
+		if yes, sure := w.Listens(addr.Port()); sure && !yes {
+			return errors.New(addr.String() + " answers, but it is not this generation that listens there")
+		}
+		return nil
 	}
 }
 
-// Prepare is called with the socket of a probe before it connects. end, unless
+// Aim is told the address from which a probe is about to connect. end, unless
 // there was an error, is called when the try is over.
-type Prepare func(fd int) (end func(), err error)
+type Aim func(from netip.AddrPort) (end func(), err error)
 
 // connect calls use with a connection to addr, which it closes afterwards.
 // When stop is closed or the time of one try is over, all that waits on the
 // connection fails.
-func connect(stop <-chan struct{}, addr netip.AddrPort, prepare Prepare, use func(*os.File) error) error {
-	conn, end, err := open(addr, prepare)
+func connect(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.File) error) error {
+	conn, end, err := open(addr, aim)
 	if err == nil {
 		defer end()
 		defer conn.Close()
@@ -67,31 +83,59 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, prepare Prepare, use fun
 
 // open begins to connect. The fd gets to the poller only then: before it, an
 // unconnected socket would count as hung up.
-func open(addr netip.AddrPort, prepare Prepare) (conn *os.File, end func(), err error) {
+func open(addr netip.AddrPort, aim Aim) (conn *os.File, end func(), err error) {
 	family := unix.AF_INET6
-	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	if addr.Addr().Is4() {
 		family = unix.AF_INET
-		to = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	end = func() {}
-	if prepare != nil {
-		if end, err = prepare(fd); err != nil {
+	if aim != nil {
+		from, err := bindTo(fd, addr.Addr())
+		if err == nil {
+			end, err = aim(from)
+		}
+		if err != nil {
 			syscall.Close(fd)
 			return nil, nil, err
 		}
 	}
 	// An interrupted connect goes on by itself, see connect(2).
-	if err = unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
+	if err = unix.Connect(fd, sockaddr(addr)); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
 		syscall.Close(fd)
 		end()
 		return nil, nil, err
 	}
 	return os.NewFile(uintptr(fd), "probe"), end, nil
+}
+
+func sockaddr(addr netip.AddrPort) unix.Sockaddr {
+	if addr.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+}
+
+func addrPort(s unix.Sockaddr) netip.AddrPort {
+	switch a := s.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// bindTo binds a socket to a free port of one of our own addresses.
+func bindTo(fd int, ip netip.Addr) (from netip.AddrPort, err error) {
+	if err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(ip, 0))); err != nil {
+		return from, err
+	}
+	local, err := unix.Getsockname(fd)
+	return addrPort(local), err
 }
 
 // established waits until the connection stands or has failed.
@@ -127,13 +171,50 @@ func established(conn *os.File) error {
 // the ephemeral range meets itself when the kernel picks that very port: a
 // probe that asks often enough would find a server where none is.
 func connectedToItself(fd int) bool {
-	var local, remote unix.RawSockaddrInet6 // the larger of the two
-	return name(unix.SYS_GETSOCKNAME, fd, &local) && name(unix.SYS_GETPEERNAME, fd, &remote) && local == remote
+	local, err := unix.Getsockname(fd)
+	remote, fails := unix.Getpeername(fd)
+	return err == nil && fails == nil && addrPort(local) == addrPort(remote)
 }
 
-// name is getsockname(2) or getpeername(2).
-func name(call uintptr, fd int, to *unix.RawSockaddrInet6) bool {
-	size := uint32(unix.SizeofSockaddrInet6)
-	_, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(&size)))
-	return errno == 0
+// parseHost reads host:port. There is no resolver in swapinit, and a probe
+// must not depend on one.
+func parseHost(s string, port uint64) (none netip.AddrPort, err error) {
+	host := s
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && i > strings.LastIndexByte(s, ']') {
+		host = s[:i]
+		if port, err = strconv.ParseUint(s[i+1:], 10, 16); err != nil || port == 0 {
+			return none, errors.New("port " + quote(s[i+1:]) + " is not a number from 1 to 65535")
+		}
+	}
+	if port == 0 {
+		return none, errors.New("the port is missing, write tcp://host:port")
+	}
+	bare, bracketed := host, false
+	if host == "" || host == "localhost" {
+		bare = "127.0.0.1"
+	} else if host[0] == '[' && len(host) > 2 && host[len(host)-1] == ']' {
+		bare, bracketed = host[1:len(host)-1], true
+	}
+	ip, err := netip.ParseAddr(bare)
+	problem := ""
+	switch {
+	case err != nil:
+		problem = " is not an address: names are not resolved, use an IP address, localhost or nothing (127.0.0.1)"
+	case ip.Zone() != "":
+		problem = " has a zone, use a global or loopback address"
+	case bracketed != ip.Is6():
+		problem = ": brackets belong around an IPv6 address, as in [::1]:80, and only there"
+	}
+	if problem != "" {
+		return none, errors.New("host " + quote(host) + problem)
+	}
+	ip = ip.Unmap()
+	// Connecting to the wildcard reaches the loopback address.
+	switch ip {
+	case netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		ip = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(ip, uint16(port)), nil
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -16,11 +15,11 @@ type Spec struct {
 	Argv    []string         // with argv[0]; empty = Path alone
 	Env     []string         // all of it, passed on as it stands, duplicates too
 	Dir     string           // working directory; "" = keep ours
-	Files   []uintptr        // child's fd i is Files[i]; at least 3, all open; the caller keeps and closes them
+	Files   []uintptr        // child's fd i is Files[i]; at least 3, all open; the caller's
 	User    *User            // nil = keep ours
-	Tty     int              // -1, or our fd of the controlling terminal: the child gets the foreground
-	PidVars []string         // variables to be set to the child's own pid, where they stand in Env, else at its end
-	Ignore  []syscall.Signal // to be ignored in the child (those that a Go program can ignore: not 32 to 34)
+	Tty     int              // our fd of the terminal whose foreground the child gets, or -1
+	PidVars []string         // to be set to the child's own pid, where they stand in Env, else at its end
+	Ignore  []syscall.Signal // to be ignored in the child; not 32 to 34, which Go cannot ignore
 }
 
 // Child is a process that has been started.
@@ -30,8 +29,6 @@ type Child struct {
 
 	spec   *Spec
 	report *os.File // the stage's pipe, closed by Exec; nil without a stage
-	once   sync.Once
-	err    error
 }
 
 // Fork starts s. Without PidVars and Ignore the child is its program when Fork
@@ -126,28 +123,18 @@ func (s *Spec) forkExec(path string, argv, env []string, files []uintptr) (pid, 
 }
 
 // Exec waits until the child runs its program; nil means that it does. It must
-// be called once a Fork went well, from any goroutine; it ends at the latest
+// be called once, when a Fork went well, from any goroutine; it ends at the latest
 // with the child. An error is an *Error, and the child then ends by itself: its
 // exit status is not the program's.
 func (c *Child) Exec() error {
-	c.once.Do(func() { c.err = c.await() })
-	return c.err
-}
-
-func (c *Child) await() error {
 	if c.report == nil {
 		return nil
 	}
 	defer c.report.Close()
 	var buf [2*messageSize + 1]byte
-	have, err := 0, error(nil)
-	for have < len(buf) && err == nil {
-		var n int
-		n, err = c.report.Read(buf[have:])
-		have += n
-	}
+	have, err := io.ReadFull(c.report, buf[:])
 	step, number := "", syscall.Errno(0)
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
 		step, number, err = decodeReport(buf[:have])
 	}
 	switch {

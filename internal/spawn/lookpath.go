@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 )
 
 // defaultPath stands in for a PATH that is not set, as in Docker's images.
@@ -75,26 +74,11 @@ func executable(path string) error {
 	}
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
-		return access(path) // also refuses what is on a noexec mount
+		return syscall.Access(path, 1) // X_OK; also refuses what is on a noexec mount
 	case syscall.S_IFDIR:
 		return syscall.EISDIR // execve would say EACCES, which sends people to chmod
 	}
 	return syscall.EACCES
-}
-
-// access is access(2) with X_OK, which package syscall surrounds with an
-// emulation of newer calls.
-func access(path string) error {
-	name, err := syscall.BytePtrFromString(path)
-	if err != nil {
-		return err
-	}
-	const xOK, cwd = 1, -100 // X_OK, AT_FDCWD
-	dir := cwd
-	if _, _, errno := syscall.Syscall(syscall.SYS_FACCESSAT, uintptr(dir), uintptr(unsafe.Pointer(name)), xOK); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // beneath is path as seen from dir.

@@ -41,19 +41,12 @@ func encodeRequest(s *Spec, pipe int) (argv, env []string) {
 	for _, sig := range s.Ignore {
 		ignore += "," + strconv.Itoa(int(sig))
 	}
-	add(&argv, stageName)
-	add(&argv, requestVersion)
-	add(&argv, strconv.Itoa(pipe))
-	add(&argv, strings.TrimPrefix(ignore, ","))
-	add(&argv, s.Path)
-	for _, arg := range s.Argv {
-		add(&argv, arg)
-	}
+	argv = append([]string{stageName, requestVersion, strconv.Itoa(pipe), strings.TrimPrefix(ignore, ","), s.Path}, s.Argv...)
 
 	all := slices.Clip(s.Env)
 	for _, name := range s.PidVars {
-		if !defines(all, name) {
-			add(&all, name+"=")
+		if !slices.ContainsFunc(all, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
+			all = append(all, name+"=")
 		}
 	}
 	env = slices.Clip(stageEnviron)
@@ -62,20 +55,9 @@ func encodeRequest(s *Spec, pipe int) (argv, env []string) {
 		if name, _, ok := strings.Cut(entry, "="); ok && slices.Contains(s.PidVars, name) {
 			mark = "!"
 		}
-		add(&env, strconv.Itoa(i)+mark+entry)
+		env = append(env, strconv.Itoa(i)+mark+entry)
 	}
 	return argv, env
-}
-
-func add(list *[]string, s string) { *list = append(*list, s) }
-
-func defines(environ []string, name string) bool {
-	for _, entry := range environ {
-		if strings.HasPrefix(entry, name+"=") {
-			return true
-		}
-	}
-	return false
 }
 
 var errRequest = errors.New(stageName + " is run by swapinit only, it is no command")
@@ -107,10 +89,10 @@ func decodeRequest(args, environ []string, pid int) (*request, error) {
 		}
 		switch mark, entry := numbered[0], numbered[1:]; mark {
 		case ':':
-			add(&r.env, entry)
+			r.env = append(r.env, entry)
 		case '!':
 			name, _, _ := strings.Cut(entry, "=")
-			add(&r.env, name+"="+strconv.Itoa(pid))
+			r.env = append(r.env, name+"="+strconv.Itoa(pid))
 		}
 	}
 	return r, nil

@@ -32,9 +32,9 @@ func Stage() {
 		os.Stderr.WriteString("swapinit: " + err.Error() + "\n")
 		syscall.Exit(125)
 	}
-	syscall.CloseOnExec(r.pipe) // handing it over has cleared the flag
-	if len(r.ignore) > 0 {      // with no argument, Ignore would mean all
-		signal.Ignore(r.ignored()...)
+	syscall.CloseOnExec(r.pipe) // handing it over has removed the flag
+	for _, sig := range r.ignore {
+		signal.Ignore(sig)
 	}
 	r.tell(stepBegin, 0)
 	r.tell(r.exec())
@@ -63,14 +63,6 @@ func (r *request) exec() (step string, errno syscall.Errno) {
 	return step, errno
 }
 
-func (r *request) ignored() []os.Signal {
-	list := make([]os.Signal, len(r.ignore))
-	for i, sig := range r.ignore {
-		list[i] = sig
-	}
-	return list
-}
-
 // tell ignores errors: a parent that no longer listens does not need to know.
 func (r *request) tell(step string, errno syscall.Errno) {
 	_, _ = syscall.Write(r.pipe, encodeMessage(step, errno))
@@ -78,16 +70,11 @@ func (r *request) tell(step string, errno syscall.Errno) {
 
 // shellArgv is what execvp(3) makes of a file without a magic number: the path
 // takes the place of argv[0].
-func shellArgv(path string, argv []string) (list []string) {
+func shellArgv(path string, argv []string) []string {
 	if strings.HasPrefix(path, "-") {
 		path = "./" + path // not an option of the shell
 	}
-	add(&list, shell)
-	add(&list, path)
-	for _, arg := range argv[1:] {
-		add(&list, arg)
-	}
-	return list
+	return append([]string{shell, path}, argv[1:]...)
 }
 
 // isScript keeps binaries of another machine from a shell that would print

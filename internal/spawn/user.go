@@ -12,12 +12,10 @@ import (
 )
 
 // User is whom a child runs as. Its environment stays as it is: HOME, USER and
-// LOGNAME are not set from Home and Name; a program that needs them is given
-// them in the environment.
+// LOGNAME are not set; a program that needs them is given them in the environment.
 type User struct {
 	Uid, Gid uint32
 	Groups   []uint32 // supplementary, as for setgroups(2); empty clears them
-	Home     string   // from /etc/passwd, "" if not listed
 	Name     string   // from /etc/passwd, "" if not listed
 
 	// gidImplied: nobody asked for this gid, it follows from the user alone.
@@ -75,11 +73,7 @@ func findUser(name, passwd string) (*User, error) {
 		if !ok || err != nil || numeric && f.id != uid || !numeric && f.fields[0] != name {
 			continue
 		}
-		user := &User{Uid: f.id, Gid: gid, Name: f.fields[0], gidImplied: true}
-		if len(f.fields) > 5 {
-			user.Home = f.fields[5]
-		}
-		return user, nil
+		return &User{Uid: f.id, Gid: gid, Name: f.fields[0], gidImplied: true}, nil
 	}
 	if !numeric {
 		return nil, bad("unknown user ", name, ": it is not in /etc/passwd; name one that is, or give a number (uid or uid:gid)")

@@ -34,14 +34,14 @@ prefix:x:998:apps,xapp`
 
 func TestLookupUser(t *testing.T) {
 	for in, want := range map[string]User{
-		"root":      {Name: "root", Home: "/root", Groups: []uint32{0}, gidImplied: true},
-		"app":       {Uid: 1000, Gid: 1001, Name: "app", Home: "/home/app", Groups: []uint32{1001, 4, 999}, gidImplied: true},
-		"www":       {Uid: 33, Gid: 33, Name: "www", Home: "/var/www", Groups: []uint32{33, 4, 999}, gidImplied: true},
+		"root":      {Name: "root", Groups: []uint32{0}, gidImplied: true},
+		"app":       {Uid: 1000, Gid: 1001, Name: "app", Groups: []uint32{1001, 4, 999}, gidImplied: true},
+		"www":       {Uid: 33, Gid: 33, Name: "www", Groups: []uint32{33, 4, 999}, gidImplied: true},
 		"tiny":      {Uid: 70, Gid: 71, Name: "tiny", Groups: []uint32{71}, gidImplied: true},
-		"1000":      {Uid: 1000, Gid: 1001, Name: "app", Home: "/home/app", gidImplied: true},
-		"1000:5":    {Uid: 1000, Gid: 5, Name: "app", Home: "/home/app"},
-		"app:adm":   {Uid: 1000, Gid: 4, Name: "app", Home: "/home/app"},
-		"app:7":     {Uid: 1000, Gid: 7, Name: "app", Home: "/home/app"},
+		"1000":      {Uid: 1000, Gid: 1001, Name: "app", gidImplied: true},
+		"1000:5":    {Uid: 1000, Gid: 5, Name: "app"},
+		"app:adm":   {Uid: 1000, Gid: 4, Name: "app"},
+		"app:7":     {Uid: 1000, Gid: 7, Name: "app"},
 		"77777:adm": {Uid: 77777, Gid: 4},
 		"77777":     {Uid: 77777, gidImplied: true},
 		"4294967294:4294967294": {

@@ -24,15 +24,16 @@ type limit struct {
 
 // The names of the metrics, as docs/benchmarks.md explains them.
 const (
-	nameSize    = "binary size"
-	nameStart   = "added start time"
-	nameExec    = "added start time to the exec"
-	nameMemory  = "idle RSS"
-	nameWakeups = "idle wakeups"
-	nameZombies = "8000 zombies drained"
-	nameSignal  = "signal latency, p50"
-	nameHUP     = "HUP to the successor's exec"
-	nameSwap    = "own part of a swap"
+	nameSize     = "binary size"
+	nameStart    = "added start time"
+	nameExec     = "added start time to the exec"
+	namePrivate  = "idle private memory"
+	nameResident = "idle resident memory"
+	nameWakeups  = "idle wakeups"
+	nameZombies  = "8000 zombies drained"
+	nameSignal   = "signal latency, p50"
+	nameHUP      = "HUP to the successor's exec"
+	nameSwap     = "own part of a swap"
 )
 
 // metric is one thing that was measured. Its first arm is swapinit.

@@ -102,7 +102,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"<!-- table: begin -->", "<!-- table: end -->", "go run ./test/bench -markdown",
-		nameSize, nameStart, nameExec, nameMemory, nameWakeups, nameZombies, nameSignal, nameHUP, nameSwap,
+		nameSize, nameStart, nameExec, namePrivate, nameResident, nameWakeups, nameZombies, nameSignal, nameHUP, nameSwap,
 		nameLook, nameDrain, nameHandshake, nameThroughput, nameFailed, nameEndurance} {
 		if !strings.Contains(string(page), text) {
 			t.Errorf("the page does not contain %q", text)

@@ -10,9 +10,10 @@ import (
 	"github.com/swapinit/swapinit/internal/spawn"
 )
 
-// aside is a command that runs beside the servers as one of them would run, with
-// the same user, directory and environment, but without sockets and channels.
-type aside struct {
+// helper is a command that runs beside the servers as one of them would run, with
+// the same user, directory and environment, but without sockets and channels: a
+// hook, a probe, a check.
+type helper struct {
 	name       string   // as errors call it; "": by its first word
 	command    []string // templates are still in it
 	generation int      // as which it runs, 0 for none
@@ -23,22 +24,22 @@ type aside struct {
 	stop       <-chan struct{} // so does it when that is closed; nil: never
 }
 
-// runAside runs it to its end; nil means that it exited with status 0.
-func (i *Init) runAside(a *aside) error {
-	err := i.runNamed(a)
-	if err != nil && a.name != "" && !strings.HasPrefix(err.Error(), a.name) {
-		err = fmt.Errorf("cannot start %s: %w", a.name, err)
+// run runs it to its end; nil means that it exited with status 0.
+func (l *launcher) run(h *helper) error {
+	err := l.runNamed(h)
+	if err != nil && h.name != "" && !strings.HasPrefix(err.Error(), h.name) {
+		err = fmt.Errorf("cannot start %s: %w", h.name, err)
 	}
 	return err
 }
 
-func (i *Init) runNamed(a *aside) error {
-	given := i.endpoints.Generation(a.generation)
-	env, err := i.sharedEnviron(a.generation, given)
+func (l *launcher) runNamed(h *helper) error {
+	given := l.sockets(h.generation)
+	env, err := l.sharedEnviron(h.generation, given)
 	if err != nil {
 		return err
 	}
-	user, _, err := i.user()
+	user, _, err := l.user()
 	if err != nil {
 		return err
 	}
@@ -48,27 +49,27 @@ func (i *Init) runNamed(a *aside) error {
 	}
 	defer syscall.Close(null)
 	files := []uintptr{uintptr(null), uintptr(null), uintptr(null)}
-	for n, fd := range [...]int{a.stdout, a.stderr} {
+	for n, fd := range [...]int{h.stdout, h.stderr} {
 		if fd >= 0 {
 			files[1+n] = uintptr(fd)
 		}
 	}
-	child, p, err := i.spawn(&spawn.Spec{Argv: a.command, Env: append(env, a.env...), Files: files, User: user, Tty: -1}, a.generation, given)
+	child, p, err := l.spawn(&spawn.Spec{Argv: h.command, Env: append(env, h.env...), Files: files, User: user, Tty: -1}, h.generation, given)
 	if err != nil {
 		return err
 	}
-	defer i.bells.ring()
+	defer l.wake()
 	if err := child.Exec(); err != nil {
 		<-p.Exited()
 		return err
 	}
-	name := a.name
+	name := h.name
 	if name == "" {
-		name = a.command[0]
+		name = h.command[0]
 	}
 	var late <-chan time.Time
-	if a.limit > 0 {
-		timer := time.NewTimer(a.limit)
+	if h.limit > 0 {
+		timer := time.NewTimer(h.limit)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -78,10 +79,10 @@ func (i *Init) runNamed(a *aside) error {
 			return nil
 		}
 		return errors.New(name + " " + describe(e.Status))
-	case <-a.stop:
+	case <-h.stop:
 	case <-late:
 	}
 	_ = p.SignalGroup(syscall.SIGKILL)
 	<-p.Exited()
-	return fmt.Errorf("%s did not end within %v", name, a.limit)
+	return fmt.Errorf("%s did not end within %v", name, h.limit)
 }

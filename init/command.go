@@ -1,0 +1,143 @@
+package pid1
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/swapinit/swapinit/internal/atomicfile"
+	"github.com/swapinit/swapinit/internal/config"
+)
+
+// source is a generation's command as it was given: the templates are still in
+// it. Whoever is started later, of this generation or of one that is to be the
+// same, gets these words too, whatever the default is by then.
+type source struct {
+	once    sync.Once
+	words   []string // nil: the default command, until resolved
+	current []string // the newest command that a swap has named
+	err     error
+}
+
+func (l *launcher) resolve(g *generation) ([]string, error) {
+	s := g.source
+	s.once.Do(func() {
+		if s.words == nil {
+			s.words, s.err = l.defaultCommand(g.number, s.current)
+		}
+	})
+	return s.words, s.err
+}
+
+// defaultCommand is what a start without a command of its own runs: the target
+// file's, else the one that an earlier swap named, else SWAPINIT_SWAP_COMMAND
+// (but for the first generation), else the command line's.
+func (l *launcher) defaultCommand(number int, current []string) ([]string, error) {
+	if name := l.set.TargetFile; name != "" {
+		var command []string
+		data, err := atomicfile.Read(l.absolute(name), maxFile)
+		if err == nil {
+			if command, err = config.Target(data); err == nil {
+				return command, nil
+			}
+		}
+		if !errors.Is(err, syscall.ENOENT) {
+			return nil, fmt.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
+		}
+	}
+	switch {
+	case current != nil:
+		return current, nil
+	case number > 1 && len(l.set.SwapCommand) > 0:
+		return l.set.SwapCommand, nil
+	case len(l.set.Command) > 0:
+		return l.set.Command, nil
+	}
+	return nil, fmt.Errorf("no command: SWAPINIT_TARGET_FILE=%s does not exist and the command line names none", l.set.TargetFile)
+}
+
+// expandAll replaces the templates in the words of a command.
+func expandAll(command []string, generation int, fd func(string) (int, bool)) (argv []string, err error) {
+	argv = make([]string, len(command))
+	for n, word := range command {
+		if argv[n], err = config.Expand(word, generation, fd); err != nil {
+			return nil, fmt.Errorf("cannot use the command: %w", err)
+		}
+	}
+	return argv, nil
+}
+
+// shown is a generation's command for a log line.
+func shown(g *generation) string {
+	if g == nil {
+		return ""
+	}
+	s := strings.Join(g.command, " ")
+	if len(s) > 200 {
+		s = s[:200] + "..."
+	}
+	return s
+}
+
+// maxFile bounds the files that are read before a start. They may be anything,
+// a device or a pipe that nobody writes to included.
+const maxFile = 1 << 20
+
+// readFile reads a file that a setting names. Not through the loop: it may be
+// on a file system that hangs.
+func (l *launcher) readFile(variable, name string) ([]byte, error) {
+	path := l.absolute(name)
+	var data []byte
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case info.Size() > maxFile:
+		err = fmt.Errorf("it has %d bytes, accepted are at most %d", info.Size(), maxFile)
+	default:
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use %s=%q: %w", variable, name, err)
+	}
+	return data, nil
+}
+
+// absolute takes a path as the user who started swapinit meant it, whose
+// working directory is not the init's.
+func (l *launcher) absolute(name string) string {
+	if filepath.IsAbs(name) || l.dir == "" {
+		return name
+	}
+	return filepath.Join(l.dir, name)
+}
+
+// resolveDir finds the child's working directory as it is now: behind a
+// symbolic link there may be another release than at the last start.
+func (l *launcher) resolveDir() (string, error) {
+	if l.set.Dir == "" {
+		return l.childDir, nil
+	}
+	dir, err := filepath.EvalSymlinks(l.absolute(l.set.Dir))
+	if err != nil {
+		return "", fmt.Errorf("cannot use SWAPINIT_DIR=%q: %w", l.set.Dir, err)
+	}
+	return dir, nil
+}
+
+// realPath is the path behind symbolic links, for people: the program is run by
+// the name under which it was found, because some look at it.
+func realPath(path, dir string) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}

@@ -1,0 +1,95 @@
+package pid1
+
+import (
+	"runtime/debug"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/swap"
+)
+
+// progress logs a stage, or tells it to the client that waits for the swap.
+func (i *Init) progress(f *swap.Progress) {
+	pid, since, share := 0, time.Duration(0), 0
+	g := i.gens.live[f.Generation]
+	if g != nil {
+		pid, since = g.pid(), time.Since(g.born)
+		if f.Stage == swap.StageReady && g.readyAfter > 0 { // of the last batch, else
+			since = g.readyAfter
+		}
+	}
+	since = since.Round(time.Millisecond)
+	n, what := f.Generation, ""
+	switch f.Stage {
+	case swap.StageQueued:
+		what = "follows the swap that is running"
+	case swap.StageStarted:
+		what = "started, pid " + itoa(pid) + ": " + shown(g)
+	case swap.StageReady:
+		what = "ready after " + since.String()
+	case swap.StageSettled:
+		what = "settled"
+	case swap.StageCutOver:
+		what = "has the traffic"
+	case swap.StageCanary:
+		share = f.Share
+		what = "has " + shares.Percent(share) + "% of new connections " + f.Detail
+	case swap.StageStopping, swap.StageDraining, swap.StageKept:
+		n, what = f.Other, string(f.Stage)+": "+f.Detail
+		pid = i.gens.live[n].pid()
+	case swap.StageHook:
+		what = "waits for the pre-swap hook"
+	case swap.StageBatch:
+		what = "has replaced " + f.Detail
+	case swap.StageTakedown:
+		n, what = f.Other, "is to release "+f.Detail
+	case swap.StageGo:
+		what = "may use " + f.Detail
+	case swap.StageRespawn:
+		i.warn("respawn", named(n)+": "+f.Detail, n, 0)
+		return
+	case swap.StageBack:
+		what = "has the traffic again: " + f.Detail
+	case swap.StageFailed:
+		what = "failed: " + f.Detail
+	case swap.StageHung:
+		i.warn("watchdog", named(n)+" "+f.Detail+" and gets ABRT", n, pid)
+		return
+	}
+	message := named(n) + " " + what
+	if f.ID == 0 {
+		if f.Stage != swap.StageFailed { // swapped says it
+			i.info("swap."+string(f.Stage), message, n, pid)
+		}
+		return
+	}
+	i.clients.tell(f.ID, control.Event{Event: string(f.Stage), Generation: n, Pid: pid, Message: message, MS: since.Milliseconds(), Share: share})
+}
+
+// swapped notes how a swap ended.
+func (i *Init) swapped(f *swap.Swapped) {
+	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
+	i.clients.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
+	i.hooks.after(f.Generation, f.Reason == "")
+	i.clients.tellFollowers(false)
+	if f.Reason != "" {
+		message := "swap failed: " + f.Reason
+		if f.Generation != 0 {
+			message = "swap to " + named(f.Generation) + " failed: " + f.Reason
+		}
+		if g := i.gens.live[i.machine.Active()]; i.machine.Phase() == swap.Running && g != nil && g.number != f.Generation && !g.ended() {
+			message += "; " + named(g.number) + " goes on"
+		}
+		i.say(logline.Error, "swap.failed", message, f.Generation, 0)
+		return
+	}
+	i.info("swap.done", "swap to "+named(f.Generation)+" done", f.Generation, 0)
+	if f.Command != nil {
+		i.gens.current = f.Command
+		if i.set.TargetFile != "" {
+			i.writeTarget(f.Command)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package pid1
+
+import (
+	"os"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/swap"
+)
+
+// unhealthy is why the container is not healthy, "" if it is.
+func (c *clients) unhealthy() string {
+	if c.machine.Phase() != swap.Running {
+		return "the container is stopping"
+	}
+	why := "no generation is active: its successor is still starting"
+	g := c.gens.live[c.machine.Active()]
+	if g == nil {
+		return why
+	}
+	if !c.machine.Swapping() {
+		why = named(g.number) + " has ended, and is to be started again"
+	}
+	for _, w := range g.all() {
+		switch {
+		case w.ended.Load():
+		case w.leaving:
+			why = w.named() + " is stopping"
+		case g.readyAfter == 0:
+			return named(g.number) + " is not ready"
+		case w.readyAfter == 0:
+			why = w.named() + " is not ready"
+		default:
+			return "" // one is enough to serve
+		}
+	}
+	return why
+}
+
+// report answers status: the loop's part here, the rest, for which the process
+// table is read, in a goroutine.
+func (c *clients) report(call control.Call) {
+	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap}
+	var gens []*generation
+	for _, v := range c.machine.Views() {
+		g := c.gens.live[v.Number]
+		if g == nil {
+			continue
+		}
+		gens = append(gens, g)
+		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: time.Since(g.born).Milliseconds(),
+			Command: g.command, Dir: g.workDir, Status: g.statusText}
+		if g.readyAfter > 0 {
+			ms := g.readyAfter.Milliseconds()
+			r.ReadyMS = &ms
+		}
+		for k := range g.workers {
+			v := control.Worker{Worker: k}
+			if w := g.worker(k); w != nil {
+				v.Restarts = w.restarts
+				if !w.ended.Load() {
+					v.Pid, v.Ready = w.pid(), w.readyAfter > 0
+				}
+			}
+			r.Workers = append(r.Workers, v)
+		}
+		s.Generations = append(s.Generations, r)
+	}
+	go func() {
+		table := snapshot()
+		for n, g := range gens {
+			if g.pid() == 0 {
+				continue
+			}
+			for _, p := range c.procs.members(g, table, map[life]mark{}) {
+				s.Generations[n].Pids = append(s.Generations[n].Pids, p.pid)
+			}
+		}
+		c.endpoints(&s)
+		call.Done(control.Reply{OK: true, Status: &s})
+	}()
+}

@@ -1,0 +1,104 @@
+package ready
+
+import (
+	"errors"
+	"time"
+)
+
+// Source is one way of learning that a worker is ready.
+type Source struct {
+	name    string // the setting begins with it
+	takes   string // what follows the name, as errors list it; "": nothing does
+	parse   parser // sets the Mode's Probe; nil: there is none
+	Accepts Notice // which of the worker's own words count
+	Hint    string // what to do when it was not ready in time, as the end of a sentence
+	Aims    bool   // a probe of an endpoint, aimed at the successor, proves something
+}
+
+// parser reads what follows the name of a source; words is Parse's.
+type parser func(m *Mode, rest string, words func(string) ([]string, error)) error
+
+// sources has them all, in the order in which errors list them; the first one is
+// the default. Nothing else has to know of a new one.
+var sources = [...]Source{
+	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
+		"NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"},
+	{name: "fd", Accepts: OnPipe, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
+	{name: "notify", Accepts: OnSocket, Hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
+	{name: "listen", parse: parseListen},
+	{name: "none"},
+	{name: "delay:", takes: "DURATION", parse: parseDelay},
+	{name: "exec:", takes: "COMMAND", parse: parseExec},
+	{name: "tcp://", takes: "host:port", parse: parseTCP},
+	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, Aims: true},
+}
+
+// Notice is a way in which a worker itself says that it is ready.
+type Notice uint8
+
+const (
+	OnPipe    Notice = 1 << iota // a line on the readiness pipe
+	OnSocket                     // READY=1 on the notification socket
+	OnChannel                    // "ready" on a channel
+)
+
+// Probe asks once whether a worker is ready; nil is yes. It bounds its own time
+// and gives up when stop is closed.
+type Probe func(w Worker, stop <-chan struct{}) error
+
+// Worker is the one that is to become ready, with all that the init can do for a
+// probe of it.
+type Worker interface {
+	// Listens reports whether one of its processes has a socket that listens on
+	// port, or with 0 on anything, and is no endpoint. sure is false where that
+	// cannot be seen.
+	Listens(port uint16) (yes, sure bool)
+	// Run runs a command beside it to its end; nil is exit status 0.
+	Run(command []string, stop <-chan struct{}) error
+	// Aim is what makes a connection to the Mode's Addr reach this worker's
+	// generation, where that is an endpoint; nil where it is none.
+	Aim() Aim
+}
+
+func parseListen(m *Mode, _ string, _ func(string) ([]string, error)) error {
+	m.Probe = func(w Worker, _ <-chan struct{}) error {
+		switch yes, sure := w.Listens(0); {
+		case yes:
+			return nil
+		case !sure:
+			return errors.New("its descriptors are not swapinit's to read, so nobody can see what it listens on")
+		}
+		return errors.New("it has no listening socket of its own")
+	}
+	return nil
+}
+
+func parseDelay(m *Mode, rest string, _ func(string) ([]string, error)) error {
+	delay, err := time.ParseDuration(rest)
+	if err != nil || delay < 0 {
+		return errors.New("delay: needs a duration such as delay:5s or delay:1m30s")
+	}
+	m.Probe = func(_ Worker, stop <-chan struct{}) error {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-stop:
+			return errStopped
+		}
+	}
+	return nil
+}
+
+func parseExec(m *Mode, rest string, words func(string) ([]string, error)) error {
+	command, err := words(rest)
+	if err != nil {
+		return err
+	}
+	if len(command) == 0 || command[0] == "" {
+		return errors.New("exec: needs a command such as exec:/app/check --local")
+	}
+	m.Probe = func(w Worker, stop <-chan struct{}) error { return w.Run(command, stop) }
+	return nil
+}
