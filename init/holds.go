@@ -30,8 +30,8 @@ func (i *Init) verify(g *generation) {
 // inodes are those of the sockets that g was given.
 func (i *Init) inodes(g *generation) map[uint64]bool {
 	given := map[uint64]bool{}
-	for _, inode := range i.endpoints.Generation(g.number).Inodes {
-		given[inode] = true
+	for _, e := range i.endpoints.Generation(g.number).Endpoints {
+		given[e.Inode] = true
 	}
 	return given
 }

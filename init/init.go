@@ -56,13 +56,8 @@ type Init struct {
 	lastCall  uint64
 	followers []follower
 	lastSwap  *control.LastSwap
-	aimed     aim           // where new connections go
-	retrying  bool          // a timer runs that steers again
-	retries   int           // in a row
-	astray    atomic.Bool   // the kernel has refused the latest move
-	unaimed   bool          // not everywhere yet: its target had no socket
 	check     func()        // stops the canary's check; nil: none runs
-	withheld  int           // target files being written
+	withheld  int           // target files being written, and moves of connections
 	answers   []swap.Effect // replies that wait for them
 	hooks     []hook        // swaps after which the hook has still to run
 	hooking   bool          // it runs

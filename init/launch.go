@@ -98,6 +98,7 @@ func (i *Init) fork(w *worker, l *launched, cautious bool) (*spawn.Child, error)
 	if err != nil {
 		return nil, err
 	}
+	defer given.Close()
 	env, pidVars, err := i.serverEnviron(w, given, l.notify.Address())
 	if err != nil {
 		return nil, err

@@ -52,13 +52,13 @@ func (i *Init) perform(f swap.Effect) {
 		go i.verify(g)
 	case swap.OpAim:
 		i.stopCheck()
-		i.steer(aim{f.Generation, f.Other, f.Share})
+		i.aim(f.Generation, f.Other, f.Share)
 		if f.Share < swap.Full && g.canary {
 			i.startCheck(g)
 		}
 	case swap.OpCutOver:
 		i.stopCheck()
-		i.steer(aim{f.Generation, f.Other, swap.Full})
+		i.aim(f.Generation, f.Other, swap.Full)
 		i.terminal.foreground(g.pid())
 		i.overtaken(g.number)
 	case swap.OpDrain:

@@ -105,9 +105,9 @@ func (i *Init) open() error {
 	closeInherited()
 	var opt listen.Options
 	if i.set.Steer != "off" {
-		opt = listen.Options{Prepare: steer.Prepare, UnixGroups: true}
+		opt.Prepare = steer.Prepare
 	}
-	if i.endpoints, err = listen.OpenWith(specs, inherited, opt); err != nil {
+	if i.endpoints, err = listen.Open(specs, inherited, opt); err != nil {
 		return err
 	}
 	if err := i.openSteering(); err != nil {
@@ -233,7 +233,7 @@ func (i *Init) afterFirstFork() {
 func (i *Init) serve() {
 	go func() {
 		_ = i.probeSteering()
-		i.post(i.sayShared)
+		i.sayShared()
 	}()
 	if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
 		i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)

@@ -84,9 +84,6 @@ func (i *Init) forked(w *worker, l *launched) {
 	}
 	w.proc, w.pipe, w.notify, w.channels = l.proc, l.pipe, l.notify, l.channels
 	w.g.command, w.g.workDir = l.shown, l.dir
-	if i.unaimed {
-		i.steer(i.aimed)
-	}
 	if w.g.killed.Load() || w.killed.Load() {
 		_ = w.proc.SignalGroup(syscall.SIGKILL)
 	}

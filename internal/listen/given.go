@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,13 +19,22 @@ const (
 	Einhorn       = "einhorn"
 )
 
-// Given is what one generation gets. The descriptors are lent: whoever forks
-// duplicates them into the child and does not close them.
+// Given is what one generation gets. The descriptors are its own (Set.Lend):
+// whoever forks duplicates them into the child and then calls Close.
 type Given struct {
 	Stdin     uintptr    // the endpoint with fd=0, or NoFile
-	Files     []uintptr  // for the child's fds 3, 4, ...
-	Endpoints []Endpoint // all, in the order of Set.Endpoints
-	Inodes    []uint64   // st_ino of each endpoint's socket, in the order of Endpoints: what /proc/PID/fd shows as socket:[N]
+	Files     []uintptr  // for the child's fds 3, 4, ...; none without Set.Lend
+	Endpoints []Endpoint // all, in the order of Set.Endpoints, with the inodes of this generation's sockets
+}
+
+// Close closes the descriptors.
+func (g Given) Close() {
+	for _, fd := range g.Files {
+		_ = syscall.Close(int(fd))
+	}
+	if g.Stdin != NoFile {
+		_ = syscall.Close(int(g.Stdin))
+	}
 }
 
 // FD is the child's descriptor of the endpoint with that name: {fd.NAME}. Of
@@ -48,14 +58,15 @@ func (g Given) FD(name string) (int, bool) {
 // them: it sets O_NONBLOCK on that endpoint's. In the variable NGINX an nginx
 // passes its sockets, which have it, to another nginx, which therefore never
 // sets it (ngx_open_listening_sockets passes over inherited ones) and would hang
-// in accept(2) whenever another worker was faster.
+// in accept(2) whenever another worker was faster. The flag is the socket's, so all
+// who hold it see it.
 func (g Given) NonblockFD(name string) (int, bool) {
 	fd, ok := g.FD(name)
-	if ok {
-		own := g.Stdin
-		if fd != 0 {
-			own = g.Files[fd-firstFD]
-		}
+	own := g.Stdin
+	if n := fd - firstFD; n >= 0 && n < len(g.Files) {
+		own = g.Files[n]
+	}
+	if ok && own != NoFile {
 		_ = unix.SetNonblock(int(own), true) // it is an open socket
 	}
 	return fd, ok

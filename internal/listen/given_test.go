@@ -143,12 +143,12 @@ func TestNonblockFD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, nil)
+	set, err := Open(specs, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	given := set.Generation(1)
+	given := lent(t, set, 1)
 	flags := func() (list []bool) {
 		for _, fd := range append(given.Files, given.Stdin) {
 			n, err := unix.FcntlInt(fd, unix.F_GETFL, 0)

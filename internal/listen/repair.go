@@ -1,7 +1,7 @@
 package listen
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -125,6 +125,9 @@ func (l *listener) mend() (string, error) {
 	switch {
 	case l.group != nil:
 		return l.group.Mend()
+	case l.unix != nil:
+		line, _, err := l.unix.Mend()
+		return line, err
 	case l.isTCP():
 		return l.listenAgain()
 	case isShut(l.fd):
@@ -155,7 +158,7 @@ func (l *listener) listenAgain() (string, error) {
 		err = unix.Listen(l.fd, l.Backlog)
 	}
 	if err != nil {
-		return "", errors.New("a process shut it down, cannot listen again: " + err.Error())
+		return "", fmt.Errorf("a process shut it down, cannot listen again: %w", err)
 	}
 	return "a process shut it down, it listens again", nil
 }

@@ -21,7 +21,7 @@
 // them to the kernel that they run on.
 //
 //   - listen(2) appends a member; one that leaves is replaced by the last; an
-//     index beyond the end is overruled by a hash over all. So the books of
+//     index beyond the end is overruled by a hash over all. So the layout of
 //     this package follow each step, and the program is never out of range for
 //     longer than it takes to replace it.
 //   - Between those two steps the last member, at its new place, would be

@@ -11,26 +11,26 @@ import (
 // others go where they went. There is one at a time: a second one replaces the
 // first, whose end then does nothing. IPv4 and IPv6, also IPv4 to a
 // dual-stack socket.
-func (g *Group) Preflight(n int, source netip.AddrPort) (end func(), err error) {
+func (g *TCP) Preflight(n int, source netip.AddrPort) (end func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := &g.books
-	m := b.holders[n]
+	l := &g.layout
+	m := l.holders[n]
 	switch {
 	case g.closed:
-		err = errClosed
+		err = ErrClosed
 	case m == nil:
-		err = errors.New("it has no socket")
-	case b.users(m) > 1:
+		err = ErrNoSocket
+	case users(l.holders, m) > 1:
 		err = errors.New("it shares its socket with another")
-	case b.index(m) < 0:
+	case l.index(m) < 0:
 		err = errors.New("its socket does not listen")
-	case g.muddled:
-		err = errors.New(muddle)
+	case g.disordered:
+		err = errors.New(disorder)
 	default:
-		b.guest, b.probe = m, sourceOf(source)
+		l.probed, l.source = m, sourceOf(source)
 		if err = g.attach(); err != nil {
-			b.guest = nil
+			l.probed = nil
 		}
 	}
 	if err != nil {
@@ -41,11 +41,11 @@ func (g *Group) Preflight(n int, source netip.AddrPort) (end func(), err error) 
 	return func() { g.endVisit(visit) }, nil
 }
 
-func (g *Group) endVisit(visit int) {
+func (g *TCP) endVisit(visit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if visit == g.visit && g.books.guest != nil && !g.closed {
-		g.books.guest = nil
+	if visit == g.visit && g.layout.probed != nil && !g.closed {
+		g.layout.probed = nil
 		_ = g.attach()
 		g.tidy()
 	}

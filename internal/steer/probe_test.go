@@ -63,7 +63,7 @@ func helperUnprivileged() error {
 	if err != nil {
 		return err
 	}
-	g, err := New(fd, 1, Options{Backlog: 16, Open: func() (int, error) { return newSocket(addr, true) }})
+	g, err := NewTCP(fd, 1, Options{Backlog: 16, Open: func() (int, error) { return newSocket(addr, true) }})
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,11 @@ func helperUnprivileged() error {
 		if reason := g.Reason(); reason != "" {
 			return errors.New(reason)
 		}
-		if err := g.Aim(n, n-1, whole); err != nil {
+		if err := g.Aim(n, n-1, Whole); err != nil {
 			return err
 		}
 		look := g.Observe(n - 1)
-		if _, _, _, _, err := look(0); err != nil {
+		if _, err := look(0); err != nil {
 			return err
 		}
 		g.Leave(n - 1)

@@ -1,8 +1,6 @@
 package steer
 
 import (
-	"syscall"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -17,11 +15,8 @@ func listens(fd int) bool {
 	return err == nil && yes == 1
 }
 
-func inodeOf(fd int) (uint64, error) {
-	var stat syscall.Stat_t
-	err := syscall.Fstat(fd, &stat)
-	return stat.Ino, err
-}
+// duplicate is close-on-exec and above the standard streams.
+func duplicate(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) }
 
 // queueOf is how many connections wait to be accepted.
 func queueOf(fd int) (int, error) {

@@ -9,7 +9,7 @@ import (
 // the group: servers that open SO_REUSEPORT sockets of their own. They are
 // members too, behind ours, and disturb nothing for as long as ours neither
 // come nor go. The caller holds the mutex.
-func (g *Group) strangers() (n int, err error) {
+func (g *TCP) strangers() (n int, err error) {
 	q := question{bound: g.at, states: 1 << listening}
 	err = q.ask(func(s *socket) {
 		if s.state == listening && s.bound == g.at && !g.owns(s.inode) {
@@ -20,8 +20,8 @@ func (g *Group) strangers() (n int, err error) {
 }
 
 // owns: inet_diag has 32 bits for an inode.
-func (g *Group) owns(inode uint32) bool {
-	for _, m := range g.books.order {
+func (g *TCP) owns(inode uint32) bool {
+	for _, m := range g.layout.order {
 		if uint32(m.inode) == inode {
 			return true
 		}
@@ -31,7 +31,7 @@ func (g *Group) owns(inode uint32) bool {
 
 // Foreign counts, now, the sockets of others that listen on the very address
 // of the endpoint.
-func (g *Group) Foreign() (n int, err error) {
+func (g *TCP) Foreign() (n int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -41,16 +41,16 @@ func (g *Group) Foreign() (n int, err error) {
 }
 
 // examine finds out whether a further member can be steered to.
-func (g *Group) examine() {
+func (g *TCP) examine() {
 	n, err := g.strangers()
 	switch {
 	case err != nil:
-		g.foreign = fmt.Sprintf("cannot see who listens on this address: %v", err)
+		g.latest = fmt.Sprintf("cannot see who listens on this address: %v", err)
 	case n == 1:
-		g.foreign = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
+		g.latest = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
 	case n > 1:
-		g.foreign = "the server has " + strconv.Itoa(n) + " listening sockets of its own on this address (SO_REUSEPORT)"
+		g.latest = "the server has " + strconv.Itoa(n) + " listening sockets of its own on this address (SO_REUSEPORT)"
 	default:
-		g.foreign = ""
+		g.latest = ""
 	}
 }

@@ -1,0 +1,133 @@
+package steer
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Mover does with one group what a loop asks for, in that order and without
+// letting the loop wait: each job is a goroutine, which waits for the job before.
+// It needs no Close. There is a bounded number of them, because no generation is
+// started before the last one is there.
+//
+// For a group that never waits it would be enough to call it. It is the same code
+// all the same: the loop waits for what Aim returns where Group.Waits is false.
+type Mover struct {
+	Group  Group
+	Failed func(to int, err error) // a move failed and is tried again; called in the goroutine
+
+	mu    sync.Mutex
+	last  <-chan struct{} // closed when the latest job is done
+	want  aim
+	state moved
+	tries int // that have failed in a row
+}
+
+// aim is where new connections are to go, as with Group.Aim. No two have the same
+// number.
+type aim struct{ to, rest, share, number int }
+
+// moved is how far the latest Aim has got.
+type moved uint8
+
+const (
+	done    moved = iota // connections go there
+	moving               // not yet, or it failed and is tried again
+	waiting              // its target has no socket: it is just being started
+)
+
+// The time to the next try of a move that failed, doubled after each.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 7 // times
+)
+
+// Aim moves new connections, see Group.Aim. What it returns is closed when that
+// was tried, or when a later Aim has taken its place. Where the target has no socket
+// it follows the Add.
+func (m *Mover) Aim(to, rest, share int) <-chan struct{} {
+	m.mu.Lock()
+	a := aim{to, rest, share, m.want.number + 1}
+	m.want, m.state, m.tries = a, moving, 0
+	m.mu.Unlock()
+	return m.do(func() { m.try(a) })
+}
+
+// try moves them, unless something else is wanted by now.
+func (m *Mover) try(a aim) {
+	if now, state := m.wanted(); now != a || state == done {
+		return
+	}
+	err := m.Group.Aim(a.to, a.rest, a.share)
+	m.mu.Lock()
+	if m.want != a {
+		m.mu.Unlock()
+		return
+	}
+	var wait time.Duration
+	switch {
+	case err == nil, errors.Is(err, ErrClosed):
+		m.state = done
+	case m.Group.Inode(a.to) == 0:
+		m.state = waiting
+	default: // the kernel is out of memory, say
+		wait = retryFirst << min(m.tries, retryMost)
+		m.tries++
+	}
+	m.mu.Unlock()
+	if wait > 0 {
+		m.Failed(a.to, err)
+		time.AfterFunc(wait, func() { m.do(func() { m.try(a) }) })
+	}
+}
+
+func (m *Mover) wanted() (aim, moved) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.want, m.state
+}
+
+// Moving reports whether connections may still go where they went before the
+// latest Aim: whoever got them then must not be told to stop.
+func (m *Mover) Moving() bool {
+	_, state := m.wanted()
+	return state == moving
+}
+
+// Add gives generation n a socket, or with join that with the traffic, after all
+// that was asked for before. It waits until that is done.
+func (m *Mover) Add(n int, join bool) (err error) {
+	<-m.do(func() {
+		if join {
+			m.Group.Join(n)
+		}
+		if err = m.Group.Add(n); err != nil {
+			return
+		}
+		if a, state := m.wanted(); state == waiting {
+			m.try(a)
+		}
+	})
+	return err
+}
+
+// Leave tells the group that nobody of generation n is left.
+func (m *Mover) Leave(n int) { m.do(func() { m.Group.Leave(n) }) }
+
+// do has a job done after those before it. What it returns is closed then.
+func (m *Mover) do(job func()) <-chan struct{} {
+	end := make(chan struct{})
+	m.mu.Lock()
+	before := m.last
+	m.last = end
+	m.mu.Unlock()
+	go func() {
+		if before != nil {
+			<-before
+		}
+		job()
+		close(end)
+	}()
+	return end
+}

@@ -1,0 +1,290 @@
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+	"golang.org/x/sys/unix"
+)
+
+// Options is what a group needs from those who know the endpoint.
+type Options struct {
+	// Open returns one more socket for the address, with SO_REUSEPORT set
+	// before it was bound, not listening. The group owns it.
+	Open func() (fd int, err error)
+
+	Backlog int // of every socket
+
+	// Watch is told of each new member before it can be harmed, Unwatch of
+	// one that is about to be closed. They are called with the group's mutex
+	// held and must not call the group. Nil: nobody watches.
+	Watch   func(fd int) error
+	Unwatch func(fd int)
+}
+
+// TCP is the group of a TCP endpoint: sockets in one SO_REUSEPORT group of the
+// kernel. Its moves are a few system calls that take microseconds, so a caller
+// may wait for them, and what it says next is true already.
+type TCP struct {
+	mu         sync.Mutex
+	options    Options
+	at         bound
+	layout     layout
+	shared     string // SetShared
+	latest     string // why the latest generation shares a socket
+	disordered bool   // the kernel's order is not known, see Mend
+	visit      int    // number of the latest Preflight
+	closed     bool
+}
+
+// NewTCP makes a group of first, a socket that listens and that was bound
+// without SO_REUSEPORT, got it afterwards and went through Prepare. It
+// belongs to generation, and gets all connections. NewTCP takes first over; when
+// it fails first is as it was and still the caller's. Options.Watch is not
+// told of first.
+func NewTCP(first, generation int, o Options) (*TCP, error) {
+	g := &TCP{options: o}
+	m := &member{fd: first}
+	g.layout = layout{holders: map[int]*member{generation: m}, to: m, rest: m, share: Whole}
+	g.layout.append(m)
+	var err error
+	if g.at, err = boundTo(first); err == nil {
+		m.inode, err = procnet.Inode(first)
+	}
+	if err == nil {
+		err = setTag(first, tagFirst)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot steer: %w", err)
+	}
+	g.layout.useTag(m, tagFirst)
+	// Without a program a second member would get connections from the start.
+	p := g.layout.program()
+	if err = p.attach(first); err != nil {
+		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
+	}
+	return g, nil
+}
+
+func (g *TCP) Lend(n int) (fd int, inode uint64, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := g.layout.holders[n]
+	if m == nil {
+		return -1, 0, ErrNoSocket
+	}
+	fd, err = duplicate(m.fd)
+	return fd, m.inode, err
+}
+
+func (g *TCP) Inode(n int) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m := g.layout.holders[n]; m != nil {
+		return m.inode
+	}
+	return 0
+}
+
+// Add also makes a generation share where the group has no place for one more
+// (see tag.go), until another one has left.
+func (g *TCP) Add(n int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := &g.layout
+	if g.closed {
+		return ErrClosed
+	}
+	if l.holders[n] != nil {
+		return nil
+	}
+	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
+	tag := l.nextTag()
+	if m := l.busiest(); users(l.holders, m) == 0 {
+		// Connections of the former generation are to be told apart.
+		if tag != 0 && setTag(m.fd, tag) == nil {
+			l.useTag(m, tag)
+		}
+		l.holders[n] = m
+		return nil
+	}
+	if g.examine(); tag == 0 {
+		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
+	}
+	if g.reason() != "" {
+		l.holders[n] = l.busiest()
+		return nil
+	}
+	m := l.spare()
+	var err error
+	if m == nil {
+		m, err = g.open()
+	}
+	if err == nil {
+		// Before the first connection, so before n can be aimed at.
+		if err = setTag(m.fd, tag); err == nil {
+			l.useTag(m, tag)
+			l.holders[n] = m
+			return nil
+		}
+	}
+	g.tidy()
+	return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+}
+
+// open adds a member that nobody has yet.
+func (g *TCP) open() (*member, error) {
+	fd, err := g.options.Open()
+	if err != nil {
+		return nil, err
+	}
+	m := &member{fd: fd}
+	at, err := boundTo(fd)
+	if err == nil && at != g.at {
+		err = errors.New("it is bound to another address")
+	}
+	if err == nil {
+		m.inode, err = procnet.Inode(fd)
+	}
+	if err == nil {
+		// The program in force names another index: nothing comes.
+		err = unix.Listen(fd, g.options.Backlog)
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	g.layout.append(m)
+	if g.options.Watch != nil {
+		_ = g.options.Watch(fd) // else it is looked at when a generation ends
+	}
+	return m, nil
+}
+
+// Aim between generations that share a socket changes nothing.
+func (g *TCP) Aim(to, rest, share int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := &g.layout
+	share = min(max(share, 0), Whole)
+	switch share {
+	case 0:
+		to = rest
+	case Whole:
+		rest = to
+	}
+	toMember, restMember := l.holders[to], l.holders[rest]
+	if toMember == restMember {
+		share = Whole
+	}
+	var err error
+	switch {
+	case g.closed:
+		err = ErrClosed
+	case toMember == nil || restMember == nil:
+		err = ErrNoSocket
+	default:
+		// Indexes are worth something only while all members listen.
+		_, err = g.mend()
+		if l.index(toMember) >= 0 && l.index(restMember) >= 0 {
+			err = nil
+		}
+	}
+	if err == nil && g.disordered && (toMember != l.to || restMember != l.rest || share != l.share) {
+		err = errors.New(disorder)
+	}
+	if err == nil {
+		was := *l
+		l.to, l.rest, l.share = toMember, restMember, share
+		if err = g.attach(); err != nil {
+			l.to, l.rest, l.share = was.to, was.rest, was.share
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+	}
+	g.tidy()
+	return nil
+}
+
+// attach puts the program that the layout wants into force.
+func (g *TCP) attach() error {
+	if g.disordered {
+		return nil // see Mend
+	}
+	p := g.layout.program()
+	for _, m := range g.layout.order {
+		if listens(m.fd) {
+			if err := p.attach(m.fd); err != nil {
+				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+			}
+			return nil
+		}
+	}
+	return errors.New("a process shut all its sockets down")
+}
+
+func (g *TCP) Share(n int) (share int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := g.layout.holders[n]
+	if m == nil || g.reason() != "" || users(g.layout.holders, m) > 1 {
+		return 0, false
+	}
+	return g.layout.part(m), true
+}
+
+func (g *TCP) Reason() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reason()
+}
+
+func (g *TCP) reason() string {
+	switch {
+	case g.shared != "":
+		return g.shared
+	case g.disordered:
+		return disorder
+	}
+	return g.latest
+}
+
+func (g *TCP) SetShared(reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shared = reason
+}
+
+// Watch is not needed for what comes later: Options.Watch hears of that.
+func (g *TCP) Watch() (err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.options.Watch != nil {
+		for _, m := range g.layout.all() {
+			if failed := g.options.Watch(m.fd); failed != nil {
+				err = failed
+			}
+		}
+	}
+	return err
+}
+
+func (g *TCP) Waits() bool { return false }
+
+func (g *TCP) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
+	g.closed = true
+	for _, m := range g.layout.all() {
+		g.close(m)
+	}
+	g.layout = layout{}
+}

@@ -1,0 +1,303 @@
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+)
+
+// Path is a listening Unix socket with the names that lead to it: the
+// endpoint's path, which all sockets of an endpoint have in common and leads to
+// one of them, and a hidden one of its own. Whoever opens it knows how that is
+// done; the group owns it then, and calls one method of all its Paths at a time.
+type Path interface {
+	// Socket is the descriptor, lent, the inode of the socket and the name that it
+	// was bound to, which its connections show for ever.
+	Socket() (fd int, inode uint64, bound string)
+	// Another opens one for generation n, which no connection reaches yet.
+	Another(n int) (Path, error)
+	// Lead makes the endpoint's path lead to it, atomically.
+	Lead() error
+	// Mend repairs what a process has harmed. renewed: by a new socket in the place
+	// of a dead one, which the generations that have that do not have.
+	Mend() (line string, renewed bool, err error)
+	Watch() error
+	Drop()  // closes it; its hidden name goes, what waits in it is reset
+	Close() // closes it; the names that lead to it go
+}
+
+// Unix is the group of a Unix endpoint. The first socket is bound at the path, a
+// later one at a hidden name beside it, and Aim makes the path lead to one or the
+// other: a connect finds the one or the other. What is at the path cannot be
+// divided: with a share of less than all of them, rest has all connections.
+type Unix struct {
+	mu      sync.Mutex
+	all     []Path       // oldest first
+	holders map[int]Path // by generation; two may have the same
+	aimed   Path         // the path leads there, or is to; nil after Close
+	shared  string       // SetShared
+	latest  string       // why the latest generation shares a socket
+}
+
+// NewUnix makes a group of an endpoint's first socket, and takes it over. It is
+// the next generation's that is added. alone is why there can be no second one,
+// if that is known.
+func NewUnix(first Path, alone error) *Unix {
+	g := &Unix{all: []Path{first}, holders: map[int]Path{}, aimed: first}
+	if alone != nil {
+		g.latest = alone.Error()
+	}
+	return g
+}
+
+func (g *Unix) Add(n int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.aimed == nil:
+		return ErrClosed
+	case g.holders[n] != nil:
+		return nil
+	case g.shared == "" && users(g.holders, g.aimed) > 0:
+		p, err := g.aimed.Another(n)
+		if err == nil {
+			g.all = append(g.all, p)
+			g.holders[n], g.latest = p, ""
+			_ = p.Watch() // else it is looked at when a generation ends
+			return nil
+		}
+		g.latest = err.Error()
+	}
+	g.holders[n] = g.aimed
+	return nil
+}
+
+func (g *Unix) Join(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.aimed != nil && g.holders[n] == nil {
+		g.holders[n] = g.aimed
+	}
+}
+
+func (g *Unix) Aim(to, rest, share int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if share < Whole {
+		to = rest
+	}
+	p, err := g.holders[to], error(nil)
+	switch {
+	case g.aimed == nil:
+		err = ErrClosed
+	case p == nil:
+		err = ErrNoSocket
+	case p == g.aimed:
+		return nil
+	default:
+		err = p.Lead()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+	}
+	before := g.aimed
+	g.aimed = p
+	g.tidy(before)
+	return nil
+}
+
+func (g *Unix) Leave(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.holders[n]; p != nil {
+		delete(g.holders, n)
+		g.tidy(p)
+	}
+}
+
+// tidy ends a socket that is nobody's and to which the path does not lead.
+func (g *Unix) tidy(p Path) {
+	if p == g.aimed || users(g.holders, p) > 0 {
+		return
+	}
+	g.all = without(g.all, p)
+	p.Drop()
+}
+
+func (g *Unix) Lend(n int) (fd int, inode uint64, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.holders[n]
+	if p == nil {
+		return -1, 0, ErrNoSocket
+	}
+	fd, inode, _ = p.Socket()
+	fd, err = duplicate(fd)
+	return fd, inode, err
+}
+
+func (g *Unix) Inode(n int) (inode uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.holders[n]; p != nil {
+		_, inode, _ = p.Socket()
+	}
+	return inode
+}
+
+func (g *Unix) Share(n int) (share int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.holders[n]
+	if p == nil || g.reason() != "" || users(g.holders, p) > 1 {
+		return 0, false
+	}
+	if p == g.aimed {
+		share = Whole
+	}
+	return share, true
+}
+
+func (g *Unix) Reason() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reason()
+}
+
+func (g *Unix) reason() string {
+	if g.shared != "" {
+		return g.shared
+	}
+	return g.latest
+}
+
+func (g *Unix) SetShared(reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shared = reason
+}
+
+// Mend looks at the socket with the traffic; the others get none, and Aim looks
+// at them. One that was made anew is nobody's: connections wait in its queue,
+// and are not refused, until Add hands it on.
+func (g *Unix) Mend() (string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.aimed == nil {
+		return "", nil
+	}
+	line, renewed, err := g.aimed.Mend()
+	if renewed {
+		for n, p := range g.holders {
+			if p == g.aimed {
+				delete(g.holders, n)
+			}
+		}
+	}
+	return line, err
+}
+
+func (g *Unix) Watch() (err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.all {
+		if failed := p.Watch(); failed != nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+// Waits: a file system may be slow, or not answer at all.
+func (g *Unix) Waits() bool { return true }
+
+func (g *Unix) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.all {
+		p.Close()
+	}
+	g.all, g.holders, g.aimed = nil, nil, nil
+}
+
+// queue is one socket in the kernel's table, and what was counted there. Nothing
+// tells how long a Unix connection has been idle, and none is ever half open.
+type queue struct {
+	Look
+	inode    uint64
+	namesake bool // somebody else listens by this name, say in another container with our network
+}
+
+var errNamesake = errors.New("cannot count connections: another socket listens under the same name")
+
+// count looks at the sockets, by the names that they are bound to. Accepted
+// connections show that whatever has become of the file.
+func count(queues map[string]*queue) error {
+	err := procnet.EachUnix(func(u *procnet.Unix) {
+		q := queues[string(u.Name)]
+		switch {
+		case q == nil:
+		case u.Listens:
+			q.namesake = q.namesake || u.Inode != q.inode
+		case u.State == procnet.Connecting:
+			q.Open++
+			q.Queued++
+		case u.State == procnet.Connected:
+			q.Open++
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cannot count connections: %w", err)
+	}
+	return nil
+}
+
+func (g *Unix) Observe(n int) func(time.Duration) (Look, error) {
+	g.mu.Lock()
+	p := g.holders[n]
+	if p == nil || users(g.holders, p) > 1 {
+		g.mu.Unlock()
+		return nil
+	}
+	_, inode, bound := p.Socket()
+	g.mu.Unlock()
+	look := func(time.Duration) (l Look, err error) {
+		// Where a socket ends in the middle of a look the kernel may pass over
+		// another one: one look at nothing proves nothing.
+		for i := 0; i < 2 && l.Open == 0 && err == nil; i++ {
+			q := queue{inode: inode}
+			if err = count(map[string]*queue{bound: &q}); q.namesake {
+				err = errNamesake
+			}
+			l = q.Look
+		}
+		return l, err
+	}
+	if _, err := look(0); err == errNamesake {
+		return nil
+	}
+	return look
+}
+
+func (g *Unix) Counts(_ time.Duration, each func(n int, l Look)) error {
+	queues, of := map[string]*queue{}, map[int]*queue{}
+	g.mu.Lock()
+	for n, p := range g.holders {
+		if users(g.holders, p) == 1 {
+			_, inode, bound := p.Socket()
+			of[n] = &queue{inode: inode}
+			queues[bound] = of[n]
+		}
+	}
+	g.mu.Unlock()
+	err := count(queues)
+	for n, q := range of {
+		if err == nil && !q.namesake {
+			each(n, q.Look)
+		}
+	}
+	return err
+}
