@@ -1,9 +1,13 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Group is the sockets of one endpoint, of which each generation has its own,
@@ -89,9 +93,62 @@ var (
 	ErrNoSocket = errors.New("it has no socket")
 )
 
+// holding is what a group of our own sockets knows of the generations.
+type holding[S interface {
+	comparable
+	Socket() (fd int, inode uint64, bound string)
+}] struct {
+	mu      sync.Mutex
+	holders map[int]S // by generation; two may have the same
+	shared  string    // SetShared
+	trouble string    // why all share, for as long as it lasts
+	latest  string    // why the latest generation shares a socket
+}
+
+func (h *holding[S]) Lend(n int) (fd int, inode uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s, ok := h.holders[n]
+	if !ok {
+		return -1, 0, ErrNoSocket
+	}
+	fd, inode, _ = s.Socket()
+	fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, inode, err
+}
+
+func (h *holding[S]) Inode(n int) (inode uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s, ok := h.holders[n]; ok {
+		_, inode, _ = s.Socket()
+	}
+	return inode
+}
+
+func (h *holding[S]) Reason() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason()
+}
+
+func (h *holding[S]) reason() string { return cmp.Or(h.shared, h.trouble, h.latest) }
+
+func (h *holding[S]) SetShared(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shared = reason
+}
+
+// alone is generation n's socket, if it has that for itself.
+func (h *holding[S]) alone(n int) (s S, ok bool) {
+	s, ok = h.holders[n]
+	return s, ok && h.users(s) == 1
+}
+
 // users counts the generations that have a socket.
-func users[S comparable](holders map[int]S, s S) (n int) {
-	for _, held := range holders {
+func (h *holding[S]) users(s S) (n int) {
+	for _, held := range h.holders {
 		if held == s {
 			n++
 		}

@@ -9,15 +9,18 @@ type member struct {
 	tag   uint8 // 0 until a generation gets it
 }
 
+// Socket is what any group's is.
+func (m *member) Socket() (fd int, inode uint64, bound string) { return m.fd, m.inode, "" }
+
 // layout is what the group knows of the kernel's side: which members there
 // are, in which order, who has them, and where connections go. It makes no
 // system call.
 type layout struct {
-	order   []*member       // as the kernel has them
-	lost    []*member       // not listening, because a process shut them down
-	holders map[int]*member // by generation; two may have the same
-	to      *member         // gets share/10000 of the connections
-	rest    *member         // gets the others; the same as to when to gets all
+	holding[*member]
+	order   []*member // as the kernel has them
+	lost    []*member // not listening, because a process shut them down
+	to      *member   // gets share/Whole of the connections
+	rest    *member   // gets the others; the same as to when to gets all
 	share   int
 	probed  *member // gets those of the probe, if not nil
 	source  source
@@ -56,7 +59,7 @@ func (l *layout) busiest() *member {
 
 // useless: nobody has it, and nothing goes there.
 func (l *layout) useless(m *member) bool {
-	return users(l.holders, m) == 0 && !l.aimed(m) && l.probed != m
+	return l.users(m) == 0 && !l.aimed(m) && l.probed != m
 }
 
 // smooth tells whether m can leave without any connection going to the wrong one
@@ -133,7 +136,7 @@ func (l *layout) program() program {
 		rest = to
 	}
 	if to < 0 { // neither: any that is served
-		to = max(0, slices.IndexFunc(l.order, func(m *member) bool { return users(l.holders, m) > 0 }))
+		to = max(0, slices.IndexFunc(l.order, func(m *member) bool { return l.users(m) > 0 }))
 		rest = to
 	}
 	var p program

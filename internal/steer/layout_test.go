@@ -18,7 +18,8 @@ func newLayout(order string) (*layout, func(name byte) *member) {
 		}
 		return members[name]
 	}
-	b := &layout{holders: map[int]*member{}, share: Whole}
+	b := &layout{share: Whole}
+	b.holders = map[int]*member{}
 	for i := range order {
 		b.append(named(order[i]))
 		b.holders[i+1] = named(order[i])

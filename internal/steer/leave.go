@@ -10,14 +10,14 @@ import (
 func (g *TCP) Leave(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.layout.holders[n] == nil {
+	if g.closed || g.holders[n] == nil {
 		return
 	}
 	_, _ = g.mend()
-	m := g.layout.holders[n]
-	delete(g.layout.holders, n)
-	if g.layout.probed == m && users(g.layout.holders, m) == 0 {
-		g.layout.probed = nil
+	m := g.holders[n]
+	delete(g.holders, n)
+	if g.probed == m && g.users(m) == 0 {
+		g.probed = nil
 		_ = g.attach()
 	}
 	g.tidy()
@@ -25,24 +25,23 @@ func (g *TCP) Leave(n int) {
 
 // tidy takes members out that are of no use.
 func (g *TCP) tidy() {
-	l := &g.layout
-	for _, m := range slices.Clone(l.lost) {
-		if l.useless(m) {
-			l.lost = without(l.lost, m)
+	for _, m := range slices.Clone(g.lost) {
+		if g.useless(m) {
+			g.lost = without(g.lost, m)
 			g.close(m)
 		}
 	}
 	looked := false
-	for i := 0; i < len(l.order); {
-		m := l.order[i]
-		if !l.useless(m) || m.tag == 0 && !l.smooth(m) {
+	for i := 0; i < len(g.order); {
+		m := g.order[i]
+		if !g.useless(m) || m.tag == 0 && !g.smooth(m) {
 			i++
 			continue
 		}
 		if !looked {
 			// While there are strangers no member may leave: one of theirs would
 			// take its index, and ours would no longer be what the layout says.
-			if n, err := g.strangers(); n > 0 && err == nil || g.disordered {
+			if n, err := g.strangers(); n > 0 && err == nil || g.trouble != "" {
 				return
 			}
 			looked = true
@@ -57,7 +56,7 @@ func (g *TCP) tidy() {
 // be missed for a moment, a new one becomes the last; it stays in the hole, as
 // the next generation's. If there can be none, that moment has to be.
 func (g *TCP) backfill(m *member) {
-	if !g.layout.smooth(m) {
+	if !g.smooth(m) {
 		_, _ = g.open()
 	}
 }
@@ -70,7 +69,7 @@ func (g *TCP) retire(m *member) {
 		g.options.Unwatch(m.fd) // or it would be seen as harmed
 	}
 	_ = unix.Shutdown(m.fd, unix.SHUT_RD) // fails if somebody else did it
-	g.layout.remove(m)
+	g.remove(m)
 	_ = g.attach() // the indexes have changed
 	_ = syscall.Close(m.fd)
 }
@@ -85,7 +84,7 @@ func (g *TCP) close(m *member) {
 func (g *TCP) Join(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := &g.layout; !g.closed && l.holders[n] == nil {
-		l.holders[n] = l.busiest()
+	if !g.closed && g.holders[n] == nil {
+		g.holders[n] = g.busiest()
 	}
 }

@@ -39,8 +39,8 @@ func milliseconds(d time.Duration) uint32 {
 func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.layout.holders[n]
-	if m == nil || users(g.layout.holders, m) > 1 {
+	m := g.holders[n]
+	if m == nil || g.users(m) > 1 {
 		return nil
 	}
 	at, tag := g.at, m.tag
@@ -78,11 +78,10 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 func (g *TCP) queue(m *member, tag uint8) (here bool, queued int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := &g.layout
 	switch {
 	case m.tag != tag: // handed on, with its queue
-		return !g.closed && !l.tagged(tag), 0, nil
-	case !slices.Contains(l.all(), m):
+		return !g.closed && !g.tagged(tag), 0, nil
+	case !slices.Contains(g.all(), m):
 		return false, 0, nil
 	}
 	queued, err = queueOf(m.fd)
@@ -102,8 +101,8 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	var generations [tagMax + 1]int
 	g.mu.Lock()
 	at := g.at
-	for n, m := range g.layout.holders {
-		if users(g.layout.holders, m) == 1 {
+	for n, m := range g.holders {
+		if g.users(m) == 1 {
 			generations[m.tag] = n
 			looks[m.tag].Queued, _ = queueOf(m.fd)
 		}

@@ -32,18 +32,17 @@ func (g *TCP) Mend() (line string, err error) {
 
 // mend is Mend with the mutex held and without what is not urgent.
 func (g *TCP) mend() (line string, err error) {
-	l := &g.layout
 	harmed, stayed := 0, 0
-	for i := 0; i < len(l.order); {
-		if m := l.order[i]; !listens(m.fd) {
-			l.lose(m) // another one is at i now
+	for i := 0; i < len(g.order); {
+		if m := g.order[i]; !listens(m.fd) {
+			g.lose(m) // another one is at i now
 			harmed++
 			continue
 		}
 		i++
 		stayed++
 	}
-	if len(l.lost) == 0 && !g.disordered {
+	if len(g.lost) == 0 && g.trouble == "" {
 		return "", nil
 	}
 	strangers, err := g.strangers()
@@ -53,16 +52,16 @@ func (g *TCP) mend() (line string, err error) {
 	// Who of the others has moved is known only if one of ours has left, and no stranger
 	// took its index.
 	if harmed > 0 && strangers > 0 || harmed > 1 && stayed > 1 {
-		g.disordered = true
+		g.trouble = disorder
 	}
-	if g.disordered && strangers == 0 {
+	if g.trouble != "" && strangers == 0 {
 		g.sortOut()
 	}
 	hit := false
 	var failed error
 	for _, aimed := range [2]bool{true, false} { // what gets connections comes first
-		for _, m := range slices.Clone(l.lost) {
-			if l.aimed(m) != aimed || l.useless(m) { // tidy closes these
+		for _, m := range slices.Clone(g.lost) {
+			if g.aimed(m) != aimed || g.useless(m) { // tidy closes these
 				continue
 			}
 			if err := g.revive(m, strangers); err != nil {
@@ -85,21 +84,20 @@ func (g *TCP) mend() (line string, err error) {
 // revive makes m listen again, as the last. The program is told before it:
 // in the moment in which m is back it means m.
 func (g *TCP) revive(m *member, strangers int) error {
-	l := &g.layout
-	l.lost = without(l.lost, m)
-	l.append(m)
-	if len(l.order) > 1 {
+	g.lost = without(g.lost, m)
+	g.append(m)
+	if len(g.order) > 1 {
 		_ = g.attach()
 	}
 	if err := unix.Listen(m.fd, g.options.Backlog); err != nil {
-		l.lose(m)
+		g.lose(m)
 		_ = g.attach()
 		return err
 	}
-	if g.disordered && m == l.busiest() {
+	if g.trouble != "" && m == g.busiest() {
 		// Its index is known at least: it is the last of all.
 		var p program
-		p.answer(len(l.order) + strangers - 1)
+		p.answer(len(g.order) + strangers - 1)
 		_ = p.attach(m.fd)
 	}
 	return nil
@@ -109,19 +107,18 @@ func (g *TCP) revive(m *member, strangers int) error {
 // by one. What waits in their queues is reset; the one that stays is that with
 // the traffic, if it listens.
 func (g *TCP) sortOut() {
-	l := &g.layout
-	g.disordered = false
-	if len(l.order) < 2 {
+	g.trouble = ""
+	if len(g.order) < 2 {
 		return
 	}
-	keep := l.order[0]
-	if l.index(l.busiest()) >= 0 {
-		keep = l.busiest()
+	keep := g.order[0]
+	if g.index(g.busiest()) >= 0 {
+		keep = g.busiest()
 	}
-	for _, m := range slices.Clone(l.order) {
+	for _, m := range slices.Clone(g.order) {
 		if m != keep {
 			_ = unix.Shutdown(m.fd, unix.SHUT_RD)
-			l.lose(m)
+			g.lose(m)
 		}
 	}
 	_ = g.attach()

@@ -14,39 +14,34 @@ import (
 func (g *TCP) Preflight(n int, source netip.AddrPort) (end func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := &g.layout
-	m := l.holders[n]
+	m, from := g.holders[n], sourceOf(source)
 	switch {
 	case g.closed:
 		err = ErrClosed
 	case m == nil:
 		err = ErrNoSocket
-	case users(l.holders, m) > 1:
+	case g.users(m) > 1:
 		err = errors.New("it shares its socket with another")
-	case l.index(m) < 0:
+	case g.index(m) < 0:
 		err = errors.New("its socket does not listen")
-	case g.disordered:
-		err = errors.New(disorder)
+	case g.trouble != "":
+		err = errors.New(g.trouble)
 	default:
-		l.probed, l.source = m, sourceOf(source)
+		g.probed, g.source = m, from
 		if err = g.attach(); err != nil {
-			l.probed = nil
+			g.probed = nil
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach generation %d on its own: %w", n, err)
 	}
-	g.visit++
-	visit := g.visit
-	return func() { g.endVisit(visit) }, nil
-}
-
-func (g *TCP) endVisit(visit int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if visit == g.visit && g.layout.probed != nil && !g.closed {
-		g.layout.probed = nil
-		_ = g.attach()
-		g.tidy()
-	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.probed == m && g.source == from && !g.closed {
+			g.probed = nil
+			_ = g.attach()
+			g.tidy()
+		}
+	}, nil
 }

@@ -15,9 +15,6 @@ func listens(fd int) bool {
 	return err == nil && yes == 1
 }
 
-// duplicate is close-on-exec and above the standard streams.
-func duplicate(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) }
-
 // queueOf is how many connections wait to be accepted.
 func queueOf(fd int) (int, error) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -2,7 +2,7 @@ package steer
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 )
 
 // strangers counts the sockets of others that listen on the very address of
@@ -21,12 +21,7 @@ func (g *TCP) strangers() (n int, err error) {
 
 // owns: inet_diag has 32 bits for an inode.
 func (g *TCP) owns(inode uint32) bool {
-	for _, m := range g.layout.order {
-		if uint32(m.inode) == inode {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.order, func(m *member) bool { return uint32(m.inode) == inode })
 }
 
 // Foreign counts, now, the sockets of others that listen on the very address
@@ -49,7 +44,7 @@ func (g *TCP) examine() {
 	case n == 1:
 		g.latest = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
 	case n > 1:
-		g.latest = "the server has " + strconv.Itoa(n) + " listening sockets of its own on this address (SO_REUSEPORT)"
+		g.latest = fmt.Sprintf("the server has %d listening sockets of its own on this address (SO_REUSEPORT)", n)
 	default:
 		g.latest = ""
 	}

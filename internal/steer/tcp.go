@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
@@ -30,15 +29,10 @@ type Options struct {
 // kernel. Its moves are a few system calls that take microseconds, so a caller
 // may wait for them, and what it says next is true already.
 type TCP struct {
-	mu         sync.Mutex
-	options    Options
-	at         bound
-	layout     layout
-	shared     string // SetShared
-	latest     string // why the latest generation shares a socket
-	disordered bool   // the kernel's order is not known, see Mend
-	visit      int    // number of the latest Preflight
-	closed     bool
+	layout
+	options Options
+	at      bound
+	closed  bool
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -49,8 +43,8 @@ type TCP struct {
 func NewTCP(first, generation int, o Options) (*TCP, error) {
 	g := &TCP{options: o}
 	m := &member{fd: first}
-	g.layout = layout{holders: map[int]*member{generation: m}, to: m, rest: m, share: Whole}
-	g.layout.append(m)
+	g.holders, g.to, g.rest, g.share = map[int]*member{generation: m}, m, m, Whole
+	g.append(m)
 	var err error
 	if g.at, err = boundTo(first); err == nil {
 		m.inode, err = procnet.Inode(first)
@@ -61,33 +55,13 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot steer: %w", err)
 	}
-	g.layout.useTag(m, tagFirst)
+	g.useTag(m, tagFirst)
 	// Without a program a second member would get connections from the start.
-	p := g.layout.program()
+	p := g.program()
 	if err = p.attach(first); err != nil {
 		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
 	}
 	return g, nil
-}
-
-func (g *TCP) Lend(n int) (fd int, inode uint64, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	m := g.layout.holders[n]
-	if m == nil {
-		return -1, 0, ErrNoSocket
-	}
-	fd, err = duplicate(m.fd)
-	return fd, m.inode, err
-}
-
-func (g *TCP) Inode(n int) uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if m := g.layout.holders[n]; m != nil {
-		return m.inode
-	}
-	return 0
 }
 
 // Add also makes a generation share where the group has no place for one more
@@ -95,31 +69,30 @@ func (g *TCP) Inode(n int) uint64 {
 func (g *TCP) Add(n int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := &g.layout
 	if g.closed {
 		return ErrClosed
 	}
-	if l.holders[n] != nil {
+	if g.holders[n] != nil {
 		return nil
 	}
 	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
-	tag := l.nextTag()
-	if m := l.busiest(); users(l.holders, m) == 0 {
+	tag := g.nextTag()
+	if m := g.busiest(); g.users(m) == 0 {
 		// Connections of the former generation are to be told apart.
 		if tag != 0 && setTag(m.fd, tag) == nil {
-			l.useTag(m, tag)
+			g.useTag(m, tag)
 		}
-		l.holders[n] = m
+		g.holders[n] = m
 		return nil
 	}
 	if g.examine(); tag == 0 {
 		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
 	}
 	if g.reason() != "" {
-		l.holders[n] = l.busiest()
+		g.holders[n] = g.busiest()
 		return nil
 	}
-	m := l.spare()
+	m := g.spare()
 	var err error
 	if m == nil {
 		m, err = g.open()
@@ -127,8 +100,8 @@ func (g *TCP) Add(n int) error {
 	if err == nil {
 		// Before the first connection, so before n can be aimed at.
 		if err = setTag(m.fd, tag); err == nil {
-			l.useTag(m, tag)
-			l.holders[n] = m
+			g.useTag(m, tag)
+			g.holders[n] = m
 			return nil
 		}
 	}
@@ -158,7 +131,7 @@ func (g *TCP) open() (*member, error) {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	g.layout.append(m)
+	g.append(m)
 	if g.options.Watch != nil {
 		_ = g.options.Watch(fd) // else it is looked at when a generation ends
 	}
@@ -169,7 +142,6 @@ func (g *TCP) open() (*member, error) {
 func (g *TCP) Aim(to, rest, share int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := &g.layout
 	share = min(max(share, 0), Whole)
 	switch share {
 	case 0:
@@ -177,7 +149,7 @@ func (g *TCP) Aim(to, rest, share int) error {
 	case Whole:
 		rest = to
 	}
-	toMember, restMember := l.holders[to], l.holders[rest]
+	toMember, restMember := g.holders[to], g.holders[rest]
 	if toMember == restMember {
 		share = Whole
 	}
@@ -190,18 +162,18 @@ func (g *TCP) Aim(to, rest, share int) error {
 	default:
 		// Indexes are worth something only while all members listen.
 		_, err = g.mend()
-		if l.index(toMember) >= 0 && l.index(restMember) >= 0 {
+		if g.index(toMember) >= 0 && g.index(restMember) >= 0 {
 			err = nil
 		}
 	}
-	if err == nil && g.disordered && (toMember != l.to || restMember != l.rest || share != l.share) {
+	if err == nil && g.trouble != "" && (toMember != g.to || restMember != g.rest || share != g.share) {
 		err = errors.New(disorder)
 	}
 	if err == nil {
-		was := *l
-		l.to, l.rest, l.share = toMember, restMember, share
+		oldTo, oldRest, oldShare := g.to, g.rest, g.share
+		g.to, g.rest, g.share = toMember, restMember, share
 		if err = g.attach(); err != nil {
-			l.to, l.rest, l.share = was.to, was.rest, was.share
+			g.to, g.rest, g.share = oldTo, oldRest, oldShare
 		}
 	}
 	if err != nil {
@@ -213,11 +185,11 @@ func (g *TCP) Aim(to, rest, share int) error {
 
 // attach puts the program that the layout wants into force.
 func (g *TCP) attach() error {
-	if g.disordered {
+	if g.trouble != "" {
 		return nil // see Mend
 	}
-	p := g.layout.program()
-	for _, m := range g.layout.order {
+	p := g.program()
+	for _, m := range g.order {
 		if listens(m.fd) {
 			if err := p.attach(m.fd); err != nil {
 				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
@@ -231,33 +203,11 @@ func (g *TCP) attach() error {
 func (g *TCP) Share(n int) (share int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.layout.holders[n]
-	if m == nil || g.reason() != "" || users(g.layout.holders, m) > 1 {
+	m, ok := g.alone(n)
+	if !ok || g.reason() != "" {
 		return 0, false
 	}
-	return g.layout.part(m), true
-}
-
-func (g *TCP) Reason() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.reason()
-}
-
-func (g *TCP) reason() string {
-	switch {
-	case g.shared != "":
-		return g.shared
-	case g.disordered:
-		return disorder
-	}
-	return g.latest
-}
-
-func (g *TCP) SetShared(reason string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shared = reason
+	return g.part(m), true
 }
 
 // Watch is not needed for what comes later: Options.Watch hears of that.
@@ -265,7 +215,7 @@ func (g *TCP) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.options.Watch != nil {
-		for _, m := range g.layout.all() {
+		for _, m := range g.all() {
 			if failed := g.options.Watch(m.fd); failed != nil {
 				err = failed
 			}
@@ -283,8 +233,8 @@ func (g *TCP) Close() {
 		return
 	}
 	g.closed = true
-	for _, m := range g.layout.all() {
+	for _, m := range g.all() {
 		g.close(m)
 	}
-	g.layout = layout{}
+	g.holders, g.order, g.lost, g.to, g.rest = nil, nil, nil, nil, nil
 }

@@ -3,7 +3,6 @@ package steer
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/procnet"
@@ -34,19 +33,17 @@ type Path interface {
 // other: a connect finds the one or the other. What is at the path cannot be
 // divided: with a share of less than all of them, rest has all connections.
 type Unix struct {
-	mu      sync.Mutex
-	all     []Path       // oldest first
-	holders map[int]Path // by generation; two may have the same
-	aimed   Path         // the path leads there, or is to; nil after Close
-	shared  string       // SetShared
-	latest  string       // why the latest generation shares a socket
+	holding[Path]
+	all   []Path // oldest first
+	aimed Path   // the path leads there, or is to; nil after Close
 }
 
 // NewUnix makes a group of an endpoint's first socket, and takes it over. It is
 // the next generation's that is added. alone is why there can be no second one,
 // if that is known.
 func NewUnix(first Path, alone error) *Unix {
-	g := &Unix{all: []Path{first}, holders: map[int]Path{}, aimed: first}
+	g := &Unix{all: []Path{first}, aimed: first}
+	g.holders = map[int]Path{}
 	if alone != nil {
 		g.latest = alone.Error()
 	}
@@ -61,7 +58,7 @@ func (g *Unix) Add(n int) error {
 		return ErrClosed
 	case g.holders[n] != nil:
 		return nil
-	case g.shared == "" && users(g.holders, g.aimed) > 0:
+	case g.shared == "" && g.users(g.aimed) > 0:
 		p, err := g.aimed.Another(n)
 		if err == nil {
 			g.all = append(g.all, p)
@@ -120,64 +117,24 @@ func (g *Unix) Leave(n int) {
 
 // tidy ends a socket that is nobody's and to which the path does not lead.
 func (g *Unix) tidy(p Path) {
-	if p == g.aimed || users(g.holders, p) > 0 {
+	if p == g.aimed || g.users(p) > 0 {
 		return
 	}
 	g.all = without(g.all, p)
 	p.Drop()
 }
 
-func (g *Unix) Lend(n int) (fd int, inode uint64, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := g.holders[n]
-	if p == nil {
-		return -1, 0, ErrNoSocket
-	}
-	fd, inode, _ = p.Socket()
-	fd, err = duplicate(fd)
-	return fd, inode, err
-}
-
-func (g *Unix) Inode(n int) (inode uint64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if p := g.holders[n]; p != nil {
-		_, inode, _ = p.Socket()
-	}
-	return inode
-}
-
 func (g *Unix) Share(n int) (share int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p := g.holders[n]
-	if p == nil || g.reason() != "" || users(g.holders, p) > 1 {
+	p, ok := g.alone(n)
+	if !ok || g.reason() != "" {
 		return 0, false
 	}
 	if p == g.aimed {
 		share = Whole
 	}
 	return share, true
-}
-
-func (g *Unix) Reason() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.reason()
-}
-
-func (g *Unix) reason() string {
-	if g.shared != "" {
-		return g.shared
-	}
-	return g.latest
-}
-
-func (g *Unix) SetShared(reason string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shared = reason
 }
 
 // Mend looks at the socket with the traffic; the others get none, and Aim looks
@@ -257,8 +214,8 @@ func count(queues map[string]*queue) error {
 
 func (g *Unix) Observe(n int) func(time.Duration) (Look, error) {
 	g.mu.Lock()
-	p := g.holders[n]
-	if p == nil || users(g.holders, p) > 1 {
+	p, ok := g.alone(n)
+	if !ok {
 		g.mu.Unlock()
 		return nil
 	}
@@ -286,7 +243,7 @@ func (g *Unix) Counts(_ time.Duration, each func(n int, l Look)) error {
 	queues, of := map[string]*queue{}, map[int]*queue{}
 	g.mu.Lock()
 	for n, p := range g.holders {
-		if users(g.holders, p) == 1 {
+		if g.users(p) == 1 {
 			_, inode, bound := p.Socket()
 			of[n] = &queue{inode: inode}
 			queues[bound] = of[n]
