@@ -103,11 +103,11 @@ func (i *Init) open() error {
 		return err
 	}
 	closeInherited()
-	var opt listen.Options
-	if i.set.Steer != "off" {
-		opt.Prepare = steer.Prepare
+	prepare := steer.Prepare
+	if i.set.Steer == "off" {
+		prepare = nil
 	}
-	if i.endpoints, err = listen.Open(specs, inherited, opt); err != nil {
+	if i.endpoints, err = listen.Open(specs, inherited, prepare); err != nil {
 		return err
 	}
 	if err := i.openSteering(); err != nil {
@@ -231,13 +231,13 @@ func (i *Init) afterFirstFork() {
 
 // serve begins to watch over the endpoints and to answer clients.
 func (i *Init) serve() {
-	go func() {
+	go func() { // paths may be on any file system
+		if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
+			i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
+		}
 		_ = i.probeSteering()
 		i.sayShared()
 	}()
-	if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
-		i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0)
-	}
 	if i.server != nil {
 		i.server.Serve(i.handle, func(line string) { i.warn("control", line, 0, 0) })
 	}

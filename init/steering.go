@@ -18,7 +18,8 @@ import (
 
 // steering is all endpoints, as far as connections to them can be steered.
 type steering struct {
-	all    []endpoint
+	all    []*endpoint
+	groups []*endpoint // those of all that have one
 	probed sync.Once
 	broken error // what the probe found; set once
 
@@ -47,7 +48,7 @@ func (p unixPath) Another(n int) (steer.Path, error) {
 // swapinit from starting.
 func (i *Init) openSteering() error {
 	for n, e := range i.endpoints.Endpoints() {
-		s := endpoint{Endpoint: e}
+		s := &endpoint{Endpoint: e}
 		switch {
 		case i.set.Steer == "off":
 			s.reason = "SWAPINIT_STEER=off"
@@ -78,6 +79,7 @@ func (i *Init) openSteering() error {
 		}
 		if s.group != nil {
 			i.endpoints.Steer(n, s.group)
+			i.steering.groups = append(i.steering.groups, s)
 			s.moves = &steer.Mover{Group: s.group, Failed: func(to int, err error) {
 				i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), to)
 			}}
@@ -100,18 +102,12 @@ func isTCP(e listen.Endpoint) bool {
 // a millisecond, which the first child need not wait for.
 func (i *Init) probeSteering() error {
 	i.steering.probed.Do(func() {
-		any := false
-		for _, e := range i.steering.all {
-			any = any || e.tcp != nil
-		}
-		if !any {
-			return
-		}
-		if i.steering.broken = steer.Probe(); i.steering.broken == nil {
-			return
-		}
-		for _, e := range i.steering.all {
-			if e.tcp != nil {
+		tried := false
+		for _, e := range i.steering.groups {
+			if e.tcp != nil && !tried {
+				i.steering.broken, tried = steer.Probe(), true
+			}
+			if e.tcp != nil && i.steering.broken != nil {
 				e.tcp.SetShared(i.steering.broken.Error())
 			}
 		}
@@ -135,8 +131,7 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 		_ = i.probeSteering() // the groups know what it has found
 	}
 	steers, why := false, "there is no endpoint"
-	for k := range i.steering.all {
-		e := &i.steering.all[k]
+	for _, e := range i.steering.all {
 		if e.group != nil {
 			if err := e.moves.Add(n, together); err != nil {
 				return listen.Given{}, err
@@ -163,8 +158,7 @@ func (i *Init) sayShared() {
 	}
 	i.steering.mu.Lock()
 	defer i.steering.mu.Unlock()
-	for k := range i.steering.all {
-		e := &i.steering.all[k]
+	for _, e := range i.steering.all {
 		why := e.whyShared()
 		if i.steering.said[e.Name] == why || e.group == nil && !isTCP(e.Endpoint) {
 			continue // no news, or so by its nature
@@ -181,8 +175,7 @@ func (i *Init) sayShared() {
 // lookForStrangers warns of a server that listens on an endpoint's address with
 // sockets of its own. Steered connections do not go there.
 func (i *Init) lookForStrangers(g *generation) {
-	for k := range i.steering.all {
-		e := &i.steering.all[k]
+	for _, e := range i.steering.groups {
 		if e.tcp == nil {
 			continue
 		}
@@ -201,11 +194,7 @@ const moveTime = 10 * time.Second
 // What a file system or somebody else has to do for it goes on without the loop;
 // whoever asked for the swap is answered after it.
 func (i *Init) aim(to, rest, share int) {
-	for k := range i.steering.all {
-		e := &i.steering.all[k]
-		if e.group == nil {
-			continue
-		}
+	for _, e := range i.steering.groups {
 		done := e.moves.Aim(to, rest, share)
 		if !e.group.Waits() {
 			<-done
@@ -225,16 +214,14 @@ func (i *Init) aim(to, rest, share int) {
 
 // moving reports whether new connections may still go where they went before.
 func (i *Init) moving() bool {
-	return slices.ContainsFunc(i.steering.all, func(e endpoint) bool { return e.group != nil && e.moves.Moving() })
+	return slices.ContainsFunc(i.steering.groups, func(e *endpoint) bool { return e.moves.Moving() })
 }
 
 // leaveSockets takes a generation's sockets out of their groups. What waits in
 // them, that is, what nobody accepts any more, is reset.
 func (i *Init) leaveSockets(n int) {
-	for k := range i.steering.all {
-		if e := &i.steering.all[k]; e.group != nil {
-			e.moves.Leave(n)
-		}
+	for _, e := range i.steering.groups {
+		e.moves.Leave(n)
 	}
 }
 
@@ -248,11 +235,9 @@ func (i *Init) drain(g *generation) {
 	go func() {
 		// As long as connections still go to it, it must not be told to stop.
 		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving}
-		for k := range i.steering.all {
-			if group := i.steering.all[k].group; group != nil {
-				if look := group.Observe(g.number); look != nil {
-					d.Looks = append(d.Looks, look)
-				}
+		for _, e := range i.steering.groups {
+			if look := e.group.Observe(g.number); look != nil {
+				d.Looks = append(d.Looks, look)
 			}
 		}
 		d.Busy = func(open, idle int) {
@@ -277,8 +262,8 @@ func (i *Init) drain(g *generation) {
 // probed is the group of an endpoint that an http:// probe addresses, nil if the
 // address is no endpoint.
 func (i *Init) probed() (e *endpoint) {
-	for k := range i.steering.all {
-		if e := &i.steering.all[k]; e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
+	for _, e := range i.steering.all {
+		if e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
 			return e
 		}
 	}
@@ -300,8 +285,7 @@ func (i *Init) reportSteering(s *control.Status) {
 	for n := range s.Generations {
 		of[s.Generations[n].Generation] = &s.Generations[n]
 	}
-	for k := range i.steering.all {
-		e := &i.steering.all[k]
+	for _, e := range i.steering.all {
 		why := e.whyShared()
 		s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Steered: why == "", Reason: why})
 		if e.group == nil {

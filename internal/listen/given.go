@@ -2,6 +2,7 @@ package listen
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,47 +86,36 @@ func (g Given) NonblockFD(name string) (int, bool) {
 // telling, and one that hears of a socket twice may fail. Server::Starter has
 // no form for datagram sockets and other kinds, so they are left out there.
 func (g Given) Environ(dialects []string, generation, masterPid int) []string {
-	count := 0
+	var env, einhorn []string
 	names, ports, numbers := "", "", ""
-	var env, each []string
 	for i := range g.Endpoints {
 		e := &g.Endpoints[i]
 		if e.Stdin {
 			continue
 		}
-		number := strconv.Itoa(firstFD + count)
+		number := strconv.Itoa(firstFD + len(einhorn))
 		names += ":" + e.Name
 		numbers += " " + number
 		if key := starterKey(&e.Spec); key != "" {
 			ports += ";" + key + "=" + number
 		}
-		add(&each, "EINHORN_FD_"+strconv.Itoa(count)+"="+number)
-		count++
+		einhorn = append(einhorn, "EINHORN_FD_"+strconv.Itoa(len(einhorn))+"="+number)
 	}
-	if count == 0 {
+	if len(einhorn) == 0 {
 		return nil
 	}
-	if contains(dialects, Systemd) {
-		add(&env, "LISTEN_FDS="+strconv.Itoa(count))
-		add(&env, "LISTEN_PID=0")
-		add(&env, "LISTEN_FDNAMES="+names[1:])
+	count := strconv.Itoa(len(einhorn))
+	if slices.Contains(dialects, Systemd) {
+		env = append(env, "LISTEN_FDS="+count, "LISTEN_PID=0", "LISTEN_FDNAMES="+names[1:])
 	}
-	if contains(dialects, ServerStarter) && ports != "" {
-		add(&env, "SERVER_STARTER_PORT="+ports[1:])
-		add(&env, "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
+	if slices.Contains(dialects, ServerStarter) && ports != "" {
+		env = append(env, "SERVER_STARTER_PORT="+ports[1:], "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
 	}
-	if contains(dialects, Einhorn) {
-		for _, entry := range each {
-			add(&env, entry)
-		}
-		add(&env, "EINHORN_FD_COUNT="+strconv.Itoa(count))
-		add(&env, "EINHORN_FDS="+numbers[1:])
-		add(&env, "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
+	if slices.Contains(dialects, Einhorn) {
+		env = append(append(env, einhorn...), "EINHORN_FD_COUNT="+count, "EINHORN_FDS="+numbers[1:], "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
 	}
 	return env
 }
-
-func add(list *[]string, s string) { *list = append(*list, s) }
 
 // starterKey is the left side of an entry in SERVER_STARTER_PORT: the port
 // alone for all addresses, as start_server's --port has it.

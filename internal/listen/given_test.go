@@ -102,7 +102,7 @@ func FuzzEnviron(f *testing.F) {
 				others = append(others, spec)
 			}
 		}
-		if contains(chosen, Systemd) && len(others) > 0 {
+		if slices.Contains(chosen, Systemd) && len(others) > 0 {
 			count, names, err := announced(append([]string{"LISTEN_PID=9"}, environ...), 9)
 			if err != nil || count != len(others) || len(names) != count {
 				t.Fatalf("%d %q %v for %d endpoints", count, names, err, len(others))
@@ -143,7 +143,7 @@ func TestNonblockFD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, nil, Options{})
+	set, err := Open(specs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func openGroup(text string) (*Set, *group, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := Open(specs, nil, Options{})
+	set, err := Open(specs, nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}

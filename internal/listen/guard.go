@@ -53,8 +53,11 @@ type guard struct {
 func (s *Set) Guard(report func(line string)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.guard.Load() != nil {
-		return errors.New("cannot guard endpoints: already done, or closed")
+	if s.closed {
+		return nil
+	}
+	if s.guard.Load() != nil {
+		return errors.New("cannot guard endpoints: already done")
 	}
 	g, err := newGuard()
 	if err != nil {
@@ -66,10 +69,10 @@ func (s *Set) Guard(report func(line string)) error {
 	s.report = report
 	for _, l := range s.listeners {
 		if l.spareErr != nil {
-			add(&g.lines, l.line("its path can have no second link ("+l.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
+			g.lines = append(g.lines, l.line("its path can have no second link ("+l.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
 		}
 		if err := g.watch(l); err != nil {
-			add(&g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
+			g.lines = append(g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
 		}
 	}
 	go s.run(g)

@@ -127,7 +127,7 @@ func helperInherited() error {
 		}
 	}
 	own, _ := Parse("own=unix://" + os.Getenv("WANT_UNIX") + ".own")
-	set, err := Open(own, files, Options{})
+	set, err := Open(own, files, nil)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func TestInheritedNameClash(t *testing.T) {
 	}
 	described.Name = "web"
 	specs, _ := Parse("web=unix://" + t.TempDir() + "/a")
-	if _, err := Open(specs, []File{described}, Options{}); err == nil || !strings.Contains(err.Error(), `"web" is also that of inherited`) {
+	if _, err := Open(specs, []File{described}, nil); err == nil || !strings.Contains(err.Error(), `"web" is also that of inherited`) {
 		t.Error(err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {

@@ -105,7 +105,7 @@ func mustOpen(t *testing.T, list string) *Set {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := Open(specs, nil, Options{})
+		set, err := Open(specs, nil, nil)
 		if err == nil {
 			t.Cleanup(set.Close)
 			return set

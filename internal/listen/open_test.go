@@ -107,7 +107,7 @@ func TestOpenInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(specs, nil, Options{})
+	_, err = Open(specs, nil, nil)
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), `"`+text+`": address already in use: another socket`) {
 		t.Error(err)
 	}
@@ -118,7 +118,7 @@ func TestOpenInUse(t *testing.T) {
 		t.Errorf("a failed Open leaves %d fds", after-before)
 	}
 	specs, _ = Parse("tcp4://192.0.2.1:80") // TEST-NET-1: nobody's
-	if _, err := Open(specs, nil, Options{}); !errors.Is(err, unix.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "no interface here has this address") {
+	if _, err := Open(specs, nil, nil); !errors.Is(err, unix.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "no interface here has this address") {
 		t.Error(err)
 	}
 }
@@ -137,7 +137,7 @@ func helperLowPort() error {
 	if err != nil {
 		return err
 	}
-	set, err := Open(specs, nil, Options{})
+	set, err := Open(specs, nil, nil)
 	if err == nil {
 		set.Close()
 		start, _ := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -156,7 +156,7 @@ func helperLowPort() error {
 	}
 	defer os.RemoveAll(dir)
 	specs, _ = Parse("unix://" + dir + "/a?mode=0666")
-	if set, err = Open(specs, nil, Options{}); err != nil {
+	if set, err = Open(specs, nil, nil); err != nil {
 		return err
 	}
 	defer set.Close()
@@ -204,7 +204,7 @@ func helperNoIPv6() error {
 		l.Close()
 		specs, _ := Parse(fmt.Sprintf("tcp://:%d", port))
 		var set *Set
-		if set, err = Open(specs, nil, Options{}); err != nil {
+		if set, err = Open(specs, nil, nil); err != nil {
 			continue
 		}
 		given := set.Generation(1)
@@ -221,7 +221,7 @@ func helperNoIPv6() error {
 		return err
 	}
 	specs, _ := Parse("tcp6://:9")
-	if _, err := Open(specs, nil, Options{}); !errors.Is(err, unix.EAFNOSUPPORT) || !strings.Contains(err.Error(), "no IPv6") {
+	if _, err := Open(specs, nil, nil); !errors.Is(err, unix.EAFNOSUPPORT) || !strings.Contains(err.Error(), "no IPv6") {
 		return fmt.Errorf("tcp6: %v", err)
 	}
 	return nil
@@ -248,7 +248,7 @@ func helperClosedStreams() error {
 		unix.Close(fd)
 	}
 	specs, _ := Parse("a=unix://" + dir + "/a b=unix://" + dir + "/b c=udp4://127.0.0.1:9999?fd=0")
-	set, err := Open(specs[:2], nil, Options{})
+	set, err := Open(specs[:2], nil, nil)
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func TestNoLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	cycle := func() {
-		set, err := Open(specs, nil, Options{})
+		set, err := Open(specs, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func (s *Spec) parse() error {
 
 	var err error
 	switch {
-	case !contains(networks, network):
+	case !slices.Contains(networks, network):
 		err = bad("unknown network ", network, meant(network, networks)+", "+acceptedForms)
 	case network == "unix":
 		err = s.parsePath(address)
@@ -186,12 +186,12 @@ func (s *Spec) parseOptions(text string) error {
 	for _, option := range strings.Split(text, "&") {
 		key, value, _ := strings.Cut(option, "=")
 		switch {
-		case !contains(accepted, key):
+		case !slices.Contains(accepted, key):
 			return bad("unknown option ", key, meant(key, accepted)+", accepted with "+s.Network+": "+strings.Join(accepted, ", "))
-		case contains(seen, key):
+		case slices.Contains(seen, key):
 			return bad("option ", key, " is there twice")
 		}
-		add(&seen, key)
+		seen = append(seen, key)
 		wanted := ""
 		switch key {
 		case "fd":
@@ -234,8 +234,6 @@ func parseNumber(text string, limit uint64) (int, error) {
 	}
 	return int(n), nil
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 // meant proposes the candidate that word was most likely meant to be, as the
 // rest of a sentence: the one that begins and ends most like it.

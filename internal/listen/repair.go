@@ -58,7 +58,7 @@ func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) 
 		}
 		line, again := r.limit(now, line)
 		if line != "" {
-			add(&lines, l.line(line))
+			lines = append(lines, l.line(line))
 		}
 		if !again.IsZero() {
 			sooner(again)

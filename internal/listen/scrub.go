@@ -1,13 +1,16 @@
 package listen
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // stale: some dialect talks by this variable to one process about its
 // descriptors, its pid or its supervisor. What swapinit's own environment says
 // there was said to swapinit. LISTEN_ and WATCHDOG_ are no prefixes here:
 // LISTEN_ADDR and the like belong to applications.
 func stale(name string) bool {
-	return contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
+	return slices.Contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
 }
 
 var staleNames = []string{

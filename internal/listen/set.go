@@ -41,20 +41,15 @@ type listener struct {
 	repairs  repairs
 }
 
-// Options are what Open does not do by itself.
-type Options struct {
-	// Prepare, where not nil, is called with each own TCP socket between bind
-	// and listen. It is bound without SO_REUSEPORT, so that a port that
-	// somebody else listens on is refused, but has it when Prepare is called.
-	// An error of Prepare's fails the Open.
-	Prepare func(fd int) error
-}
-
 // Open opens an endpoint for each spec, after the inherited ones, which it
 // takes over: they are closed with the Set, or when Open fails. An error is
 // one line with the endpoint, the system's reason and what to do; it wraps
 // the errno.
-func Open(specs []Spec, inherited []File, options Options) (*Set, error) {
+//
+// prepare, where not nil, is called with each own TCP socket between bind and
+// listen. It is bound without SO_REUSEPORT, so that a port that somebody else
+// listens on is refused, but has it then. An error of prepare's fails the Open.
+func Open(specs []Spec, inherited []File, prepare func(fd int) error) (*Set, error) {
 	s := &Set{}
 	for i := range inherited {
 		file := &inherited[i]
@@ -67,7 +62,7 @@ func Open(specs []Spec, inherited []File, options Options) (*Set, error) {
 	}
 	var err error
 	for i := 0; i < len(specs) && err == nil; i++ {
-		err = s.open(&specs[i], &options)
+		err = s.open(&specs[i], prepare)
 	}
 	for i := 0; i < len(s.listeners) && err == nil; i++ {
 		l := s.listeners[i]
@@ -83,7 +78,7 @@ func Open(specs []Spec, inherited []File, options Options) (*Set, error) {
 	return s, nil
 }
 
-func (s *Set) open(spec *Spec, options *Options) (err error) {
+func (s *Set) open(spec *Spec, prepare func(fd int) error) (err error) {
 	l := &listener{Endpoint: Endpoint{Spec: *spec}, guarded: spec.isStream()}
 	for _, other := range s.listeners {
 		if other.Inherited && other.Name == l.Name {
@@ -98,7 +93,7 @@ func (s *Set) open(spec *Spec, options *Options) (err error) {
 			l.spareErr = l.unix.file.spareErr
 		}
 	default:
-		l.fd, err = openInet(&l.Spec, options.Prepare)
+		l.fd, err = openInet(&l.Spec, prepare)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot open endpoint %q: %w", spec.Text, err)

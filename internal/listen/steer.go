@@ -17,7 +17,7 @@ type Steered interface {
 // Endpoints; a group can take it over by Steer. opener opens one more: bound to
 // the same address with the same options and SO_REUSEPORT, not listening,
 // close-on-exec and above 2, the caller's. It takes an endpoint that was opened
-// with Options.Prepare, or the address is in use. Its errors are one line like
+// with prepare, or the address is in use. Its errors are one line like
 // those of Open. It needs nothing of the Set, so a group may call it under its
 // own mutex. opener is nil for any other endpoint.
 func (s *Set) TCP(endpoint int) (fd int, opener func() (fd int, err error)) {

@@ -110,7 +110,7 @@ func mustPrepare(t *testing.T, prepare func(int) error) *Set {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := Open(specs, nil, Options{Prepare: prepare})
+		set, err := Open(specs, nil, prepare)
 		if err == nil {
 			t.Cleanup(set.Close)
 			return set
@@ -151,11 +151,11 @@ func TestPrepare(t *testing.T) {
 	// Not for others, and its error is the Open's.
 	before := openFDs(t)
 	specs, _ := Parse("unix://" + t.TempDir() + "/a udp4://127.0.0.1:" + port(t))
-	if set, err := Open(specs, nil, Options{Prepare: func(int) error { t.Error("called"); return nil }}); err == nil {
+	if set, err := Open(specs, nil, func(int) error { t.Error("called"); return nil }); err == nil {
 		set.Close()
 	}
 	specs, _ = Parse("tcp4://127.0.0.1:" + port(t))
-	if _, err := Open(specs, nil, Options{Prepare: func(int) error { return unix.EXDEV }}); !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := Open(specs, nil, func(int) error { return unix.EXDEV }); !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EADDRINUSE) {
 		t.Error(err)
 	}
 	if after := openFDs(t); after != before {
@@ -168,7 +168,7 @@ func TestPrepare(t *testing.T) {
 func TestPrepareInUse(t *testing.T) {
 	set := mustPrepare(t, func(int) error { return nil })
 	other := set.Endpoints()[0].Spec
-	_, err := Open([]Spec{other}, nil, Options{Prepare: func(int) error { return nil }})
+	_, err := Open([]Spec{other}, nil, func(int) error { return nil })
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "another socket has the address") {
 		t.Error(err)
 	}
@@ -226,7 +226,7 @@ func TestAnother(t *testing.T) {
 	if err := given.describe(); err != nil {
 		t.Fatal(err)
 	}
-	of, err := Open(nil, []File{given}, Options{})
+	of, err := Open(nil, []File{given}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

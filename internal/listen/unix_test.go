@@ -69,7 +69,7 @@ func helperUmask() error {
 		if err != nil {
 			return err
 		}
-		set, err := Open(specs, nil, Options{})
+		set, err := Open(specs, nil, nil)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func openError(t *testing.T, list string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, nil, Options{})
+	set, err := Open(specs, nil, nil)
 	if err == nil {
 		set.Close()
 		t.Fatalf("%s opened", list)

@@ -65,9 +65,7 @@ func (g *TCP) backfill(m *member) {
 // process had closed it, too; shutdown(2) does it at once and resets what
 // waits in it.
 func (g *TCP) retire(m *member) {
-	if g.options.Unwatch != nil {
-		g.options.Unwatch(m.fd) // or it would be seen as harmed
-	}
+	g.options.Unwatch(m.fd)               // or it would be seen as harmed
 	_ = unix.Shutdown(m.fd, unix.SHUT_RD) // fails if somebody else did it
 	g.remove(m)
 	_ = g.attach() // the indexes have changed
@@ -75,9 +73,7 @@ func (g *TCP) retire(m *member) {
 }
 
 func (g *TCP) close(m *member) {
-	if g.options.Unwatch != nil {
-		g.options.Unwatch(m.fd)
-	}
+	g.options.Unwatch(m.fd)
 	_ = syscall.Close(m.fd)
 }
 

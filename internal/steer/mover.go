@@ -21,7 +21,6 @@ type Mover struct {
 	last  <-chan struct{} // closed when the latest job is done
 	want  aim
 	state moved
-	tries int // that have failed in a row
 }
 
 // aim is where new connections are to go, as with Group.Aim. No two have the same
@@ -49,37 +48,32 @@ const (
 func (m *Mover) Aim(to, rest, share int) <-chan struct{} {
 	m.mu.Lock()
 	a := aim{to, rest, share, m.want.number + 1}
-	m.want, m.state, m.tries = a, moving, 0
+	m.want, m.state = a, moving
 	m.mu.Unlock()
-	return m.do(func() { m.try(a) })
+	return m.do(func() { m.try(a, 0) })
 }
 
-// try moves them, unless something else is wanted by now.
-func (m *Mover) try(a aim) {
-	if now, state := m.wanted(); now != a || state == done {
+// try moves them, unless something else is wanted by now; tries have failed before.
+func (m *Mover) try(a aim, tries int) {
+	if now, _ := m.wanted(); now != a {
 		return
 	}
+	state := moving
 	err := m.Group.Aim(a.to, a.rest, a.share)
-	m.mu.Lock()
-	if m.want != a {
-		m.mu.Unlock()
-		return
-	}
-	var wait time.Duration
 	switch {
 	case err == nil, errors.Is(err, ErrClosed):
-		m.state = done
+		state = done
 	case m.Group.Inode(a.to) == 0:
-		m.state = waiting
+		state = waiting
 	default: // the kernel is out of memory, say
-		wait = retryFirst << min(m.tries, retryMost)
-		m.tries++
+		m.Failed(a.to, err)
+		time.AfterFunc(retryFirst<<min(tries, retryMost), func() { m.do(func() { m.try(a, tries+1) }) })
+	}
+	m.mu.Lock()
+	if m.want == a {
+		m.state = state
 	}
 	m.mu.Unlock()
-	if wait > 0 {
-		m.Failed(a.to, err)
-		time.AfterFunc(wait, func() { m.do(func() { m.try(a) }) })
-	}
 }
 
 func (m *Mover) wanted() (aim, moved) {
@@ -102,11 +96,9 @@ func (m *Mover) Add(n int, join bool) (err error) {
 		if join {
 			m.Group.Join(n)
 		}
-		if err = m.Group.Add(n); err != nil {
-			return
-		}
+		err = m.Group.Add(n)
 		if a, state := m.wanted(); state == waiting {
-			m.try(a)
+			m.try(a, 0)
 		}
 	})
 	return err

@@ -129,7 +129,7 @@ func TestMoverTriesAgain(t *testing.T) {
 	g.fail = 1
 	<-m.Aim(2, 1, 1)
 	<-m.Aim(1, 1, Whole)
-	m.try(aim{2, 1, 1, m.want.number - 1})
+	m.try(aim{2, 1, 1, m.want.number - 1}, 0)
 	if got := g.said(); strings.Count(got, "aim 2 1 1,") != 1 || !strings.HasSuffix(got, "aim 1 1 10000") {
 		t.Error(got)
 	}

@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -41,6 +42,9 @@ type TCP struct {
 // it fails first is as it was and still the caller's. Options.Watch is not
 // told of first.
 func NewTCP(first, generation int, o Options) (*TCP, error) {
+	if o.Watch == nil {
+		o.Watch, o.Unwatch = func(int) error { return nil }, func(int) {}
+	}
 	g := &TCP{options: o}
 	m := &member{fd: first}
 	g.holders, g.to, g.rest, g.share = map[int]*member{generation: m}, m, m, Whole
@@ -132,9 +136,7 @@ func (g *TCP) open() (*member, error) {
 		return nil, err
 	}
 	g.append(m)
-	if g.options.Watch != nil {
-		_ = g.options.Watch(fd) // else it is looked at when a generation ends
-	}
+	_ = g.options.Watch(fd) // else it is looked at when a generation ends
 	return m, nil
 }
 
@@ -214,12 +216,8 @@ func (g *TCP) Share(n int) (share int, ok bool) {
 func (g *TCP) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.options.Watch != nil {
-		for _, m := range g.all() {
-			if failed := g.options.Watch(m.fd); failed != nil {
-				err = failed
-			}
-		}
+	for _, m := range g.all() {
+		err = cmp.Or(err, g.options.Watch(m.fd))
 	}
 	return err
 }

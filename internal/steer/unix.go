@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -161,9 +162,7 @@ func (g *Unix) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.all {
-		if failed := p.Watch(); failed != nil {
-			err = failed
-		}
+		err = cmp.Or(err, p.Watch())
 	}
 	return err
 }
