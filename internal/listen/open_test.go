@@ -302,15 +302,15 @@ func TestNoLeaks(t *testing.T) {
 			t.Error("a second guard")
 		}
 		// A socket that is replaced must not leave the old one behind.
-		if err := unix.Shutdown(set.listeners[0].unix.fd, unix.SHUT_RDWR); err != nil {
-			t.Fatal(err)
-		}
-		set.Check()
 		given, err := set.Lend(1)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := unix.Shutdown(int(given.Files[0]), unix.SHUT_RDWR); err != nil {
+			t.Fatal(err)
+		}
 		given.Close()
+		set.Check()
 		set.Close()
 		set.Close()
 		set.Check()
