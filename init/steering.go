@@ -221,7 +221,9 @@ func (i *Init) moving() bool {
 // them, that is, what nobody accepts any more, is reset.
 func (i *Init) leaveSockets(n int) {
 	for _, e := range i.steering.groups {
-		e.moves.Leave(n)
+		if done := e.moves.Leave(n); !e.group.Waits() {
+			<-done
+		}
 	}
 }
 

@@ -49,10 +49,10 @@ func TestMoveOutsideTheLoop(t *testing.T) {
 	if to := <-quick.moved; to != 2 { // it does wait for what takes microseconds
 		t.Errorf("moved to %d", to)
 	}
-	<-ended
 	if n := <-quick.left; n != 1 {
 		t.Errorf("generation %d left", n)
 	}
+	<-ended
 	if !i.moving() || len(i.answers) != 1 || len(i.posted) != 0 {
 		t.Error("moved, though it is not")
 	}

@@ -79,7 +79,8 @@ func (g Given) NonblockFD(name string) (int, bool) {
 //
 //	systemd         LISTEN_FDS=2 LISTEN_PID=0 LISTEN_FDNAMES=web:a.sock
 //	server-starter  SERVER_STARTER_PORT=8080=3;/run/a.sock=4 SERVER_STARTER_GENERATION=1
-//	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2 EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
+//	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2
+//	                EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
 //
 // LISTEN_PID is a placeholder until the child knows its own pid. The endpoint
 // on fd 0 is announced in no dialect: a server that takes its fd 0 needs no

@@ -454,7 +454,7 @@ func TestPathsSurviveStranger(t *testing.T) {
 	}
 }
 
-// A socket that its server shut down is made anew if it is the one at the
+// A socket that its server shut down is replaced if it is the one at the
 // path, and is then the next generation's.
 func TestPathsShutDown(t *testing.T) {
 	for _, aimed := range []int{1, 2} {
@@ -470,7 +470,7 @@ func TestPathsShutDown(t *testing.T) {
 		must(t, unix.Shutdown(fd, unix.SHUT_RDWR))
 		set.Check()
 		if !connects(t, name) {
-			t.Fatal("not made anew")
+			t.Fatal("not replaced")
 		}
 		if err := p.Aim(3-aimed, aimed, steer.Whole); err == nil || !strings.Contains(err.Error(), "shut its socket down") {
 			t.Error(err)
@@ -499,7 +499,7 @@ func TestPathsShutDown(t *testing.T) {
 	}
 }
 
-// What a killed container has left on a volume is cleared, what is alive or
+// What a killed container has left on a volume is removed, what is alive or
 // not ours is not.
 func TestPathsAfterKill(t *testing.T) {
 	dir := t.TempDir()
@@ -567,7 +567,7 @@ func TestPathsNameTaken(t *testing.T) {
 	}
 }
 
-// A socket that was made anew is watched in the old one's place, though a
+// A socket that was renewed is watched in the old one's place, though a
 // child still has that.
 func TestRenewUnwatches(t *testing.T) {
 	name := t.TempDir() + "/a"

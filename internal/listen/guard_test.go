@@ -79,7 +79,7 @@ func TestAlwaysAcceptingThroughUnlink(t *testing.T) {
 			if err := os.Rename(name, dir+"/away"); err != nil {
 				t.Fatal(err)
 			}
-		case 3: // the spare is made anew too
+		case 3: // the spare is made again too
 			if err := os.Remove(file.spare); err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ var staleNames = []string{
 
 // Scrub returns environ without the stale variables of all dialects, and
 // without everything of swapinit's own (SWAPINIT_), which no child sees
-// unless it is put there anew. The slice it was given is left as it is.
+// unless it is put there again. The slice it was given is left as it is.
 func Scrub(environ []string) []string {
 	kept := make([]string, 0, len(environ))
 	for _, entry := range environ {

@@ -81,7 +81,7 @@ func (s *UnixSocket) Watch() error {
 
 // Mend looks at the path, which leads or is to lead to s, and at s, and repairs
 // what a process has harmed: a lost path comes back, a socket that was shut down is
-// made anew, as it cannot be revived. It returns what it did, or why it could not;
+// replaced, as it cannot be revived. It returns what it did, or why it could not;
 // neither when all is well. renewed: running generations keep the dead socket.
 func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 	if isShut(s.fd) {

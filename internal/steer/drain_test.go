@@ -85,6 +85,28 @@ func TestDrainNeedsNobodyToTell(t *testing.T) {
 	}
 }
 
+// As long as connections may still go there nothing is looked at; the first look
+// comes a whole rest after the last of them, so after whatever they have sent.
+func TestDrainHolds(t *testing.T) {
+	for _, looking := range []bool{true, false} {
+		l := &looker{answers: []answer{{}}}
+		asked, held := 0, 5
+		d := Drain{Hold: func() bool {
+			if l.looks > 0 {
+				t.Error("it has looked")
+			}
+			asked++
+			return asked <= held
+		}}
+		if looking {
+			d.Looks = looks{l.look}
+		}
+		if !d.Run(nil) || asked != held+1 || looking != (l.looks == 1) {
+			t.Errorf("looking %v: asked %d times, %d looks", looking, asked, l.looks)
+		}
+	}
+}
+
 func TestDrainStops(t *testing.T) {
 	stop := make(chan struct{})
 	l := &looker{answers: []answer{{Look: Look{Open: 5, Idle: 2}}}}

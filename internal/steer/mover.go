@@ -12,7 +12,7 @@ import (
 // started before the last one is there.
 //
 // For a group that never waits it would be enough to call it. It is the same code
-// all the same: the loop waits for what Aim returns where Group.Waits is false.
+// all the same: the loop waits for what Aim and Leave return where Group.Waits is false.
 type Mover struct {
 	Group  Group
 	Failed func(to int, err error) // a move failed and is tried again; called in the goroutine
@@ -104,8 +104,9 @@ func (m *Mover) Add(n int, join bool) (err error) {
 	return err
 }
 
-// Leave tells the group that nobody of generation n is left.
-func (m *Mover) Leave(n int) { m.do(func() { m.Group.Leave(n) }) }
+// Leave tells the group that nobody of generation n is left. What it returns is
+// closed when that is done.
+func (m *Mover) Leave(n int) <-chan struct{} { return m.do(func() { m.Group.Leave(n) }) }
 
 // do has a job done after those before it. What it returns is closed then.
 func (m *Mover) do(job func()) <-chan struct{} {

@@ -96,7 +96,7 @@ func (b *bound) sockaddr() unix.Sockaddr {
 // readable waits for a connection.
 func readable(fd int) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for range 1000 { // an interrupted wait begins anew, but not for ever
+	for range 1000 { // an interrupted wait begins again, but not for ever
 		n, err := unix.Poll(poll, probeWait*1000)
 		if err != unix.EINTR {
 			return n == 1 && poll[0].Revents&unix.POLLIN != 0

@@ -139,7 +139,7 @@ func (g *Unix) Share(n int) (share int, ok bool) {
 }
 
 // Mend looks at the socket with the traffic; the others get none, and Aim looks
-// at them. One that was made anew is nobody's: connections wait in its queue,
+// at them. One that was renewed is nobody's: connections wait in its queue,
 // and are not refused, until Add hands it on.
 func (g *Unix) Mend() (string, error) {
 	g.mu.Lock()
