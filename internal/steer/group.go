@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -93,69 +92,87 @@ var (
 	ErrNoSocket = errors.New("it has no socket")
 )
 
-// holding is what a group of our own sockets knows of the generations.
-type holding[S interface {
-	comparable
-	Socket() (fd int, inode uint64, bound string)
-}] struct {
-	mu      sync.Mutex
-	holders map[int]S // by generation; two may have the same
-	shared  string    // SetShared
-	trouble string    // why all share, for as long as it lasts
-	latest  string    // why the latest generation shares a socket
+// member is one socket of a group, which owns fd.
+type member struct {
+	fd    int
+	inode uint64
+	tag   uint8  // TCP: 0 until a generation gets it
+	path  Path   // Unix: what fd and inode are of
+	bound string // Unix: its name
 }
 
-func (h *holding[S]) Lend(n int) (fd int, inode uint64, err error) {
+// holding is what a group of our own sockets knows of the generations.
+type holding struct {
+	mu      sync.Mutex
+	holders map[int]*member // by generation; two may have the same
+	shared  string          // SetShared
+	trouble string          // why all share, for as long as it lasts
+	latest  string          // why the latest generation shares a socket
+}
+
+func (h *holding) Lend(n int) (fd int, inode uint64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s, ok := h.holders[n]
-	if !ok {
+	m := h.holders[n]
+	if m == nil {
 		return -1, 0, ErrNoSocket
 	}
-	fd, inode, _ = s.Socket()
-	fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-	return fd, inode, err
+	fd, err = unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, m.inode, err
 }
 
-func (h *holding[S]) Inode(n int) (inode uint64) {
+func (h *holding) Inode(n int) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s, ok := h.holders[n]; ok {
-		_, inode, _ = s.Socket()
+	if m := h.holders[n]; m != nil {
+		return m.inode
 	}
-	return inode
+	return 0
 }
 
-func (h *holding[S]) Reason() string {
+func (h *holding) Reason() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.reason()
 }
 
-func (h *holding[S]) reason() string { return cmp.Or(h.shared, h.trouble, h.latest) }
+func (h *holding) reason() string {
+	switch {
+	case h.shared != "":
+		return h.shared
+	case h.trouble != "":
+		return h.trouble
+	}
+	return h.latest
+}
 
-func (h *holding[S]) SetShared(reason string) {
+func (h *holding) SetShared(reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.shared = reason
 }
 
-// alone is generation n's socket, if it has that for itself.
-func (h *holding[S]) alone(n int) (s S, ok bool) {
-	s, ok = h.holders[n]
-	return s, ok && h.users(s) == 1
+// alone is generation n's socket, nil unless it has that for itself.
+func (h *holding) alone(n int) *member {
+	if m := h.holders[n]; m != nil && h.users(m) == 1 {
+		return m
+	}
+	return nil
 }
 
-// users counts the generations that have a socket.
-func (h *holding[S]) users(s S) (n int) {
+// users counts the generations that have m.
+func (h *holding) users(m *member) (n int) {
 	for _, held := range h.holders {
-		if held == s {
+		if held == m {
 			n++
 		}
 	}
 	return n
 }
 
-func without[S comparable](list []S, s S) []S {
-	return slices.DeleteFunc(list, func(other S) bool { return other == s })
+func without(list []*member, m *member) []*member {
+	if i := slices.Index(list, m); i >= 0 {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
 }

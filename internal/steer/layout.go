@@ -2,21 +2,11 @@ package steer
 
 import "slices"
 
-// member is one listening socket of a group. The group owns fd.
-type member struct {
-	fd    int
-	inode uint64
-	tag   uint8 // 0 until a generation gets it
-}
-
-// Socket is what any group's is.
-func (m *member) Socket() (fd int, inode uint64, bound string) { return m.fd, m.inode, "" }
-
 // layout is what the group knows of the kernel's side: which members there
 // are, in which order, who has them, and where connections go. It makes no
 // system call.
 type layout struct {
-	holding[*member]
+	holding
 	order   []*member // as the kernel has them
 	lost    []*member // not listening, because a process shut them down
 	to      *member   // gets share/Whole of the connections

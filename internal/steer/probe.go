@@ -35,14 +35,18 @@ func probe(at bound) (err error) {
 		}
 		return err == nil
 	}
-	var fds [3]int // first, second, client
-	for i := range fds {
+	var fds []int // first, second, client
+	defer func() {
+		for _, fd := range fds {
+			_ = syscall.Close(fd)
+		}
+	}()
+	for range 3 {
 		fd, failed := unix.Socket(int(at.family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if !do("socket", failed) {
 			return err
 		}
-		defer syscall.Close(fd)
-		fds[i] = fd
+		fds = append(fds, fd)
 	}
 	first, second, client := fds[0], fds[1], fds[2]
 	// The first one as endpoints are opened, see the package's documentation.

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -205,8 +204,8 @@ func (g *TCP) attach() error {
 func (g *TCP) Share(n int) (share int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m, ok := g.alone(n)
-	if !ok || g.reason() != "" {
+	m := g.alone(n)
+	if m == nil || g.reason() != "" {
 		return 0, false
 	}
 	return g.part(m), true
@@ -217,7 +216,9 @@ func (g *TCP) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.all() {
-		err = cmp.Or(err, g.options.Watch(m.fd))
+		if failed := g.options.Watch(m.fd); failed != nil {
+			err = failed
+		}
 	}
 	return err
 }

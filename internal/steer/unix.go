@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -34,21 +33,29 @@ type Path interface {
 // other: a connect finds the one or the other. What is at the path cannot be
 // divided: with a share of less than all of them, rest has all connections.
 type Unix struct {
-	holding[Path]
-	all   []Path // oldest first
-	aimed Path   // the path leads there, or is to; nil after Close
+	holding
+	all   []*member // oldest first
+	aimed *member   // the path leads there, or is to; nil after Close
 }
 
 // NewUnix makes a group of an endpoint's first socket, and takes it over. It is
 // the next generation's that is added. alone is why there can be no second one,
 // if that is known.
 func NewUnix(first Path, alone error) *Unix {
-	g := &Unix{all: []Path{first}, aimed: first}
-	g.holders = map[int]Path{}
+	m := &member{}
+	m.opened(first)
+	g := &Unix{all: []*member{m}, aimed: m}
+	g.holders = map[int]*member{}
 	if alone != nil {
 		g.latest = alone.Error()
 	}
 	return g
+}
+
+// opened: m is p's socket from now on.
+func (m *member) opened(p Path) {
+	m.path = p
+	m.fd, m.inode, m.bound = p.Socket()
 }
 
 func (g *Unix) Add(n int) error {
@@ -60,10 +67,12 @@ func (g *Unix) Add(n int) error {
 	case g.holders[n] != nil:
 		return nil
 	case g.shared == "" && g.users(g.aimed) > 0:
-		p, err := g.aimed.Another(n)
+		p, err := g.aimed.path.Another(n)
 		if err == nil {
-			g.all = append(g.all, p)
-			g.holders[n], g.latest = p, ""
+			m := &member{}
+			m.opened(p)
+			g.all = append(g.all, m)
+			g.holders[n], g.latest = m, ""
 			_ = p.Watch() // else it is looked at when a generation ends
 			return nil
 		}
@@ -87,22 +96,22 @@ func (g *Unix) Aim(to, rest, share int) error {
 	if share < Whole {
 		to = rest
 	}
-	p, err := g.holders[to], error(nil)
+	m, err := g.holders[to], error(nil)
 	switch {
 	case g.aimed == nil:
 		err = ErrClosed
-	case p == nil:
+	case m == nil:
 		err = ErrNoSocket
-	case p == g.aimed:
+	case m == g.aimed:
 		return nil
 	default:
-		err = p.Lead()
+		err = m.path.Lead()
 	}
 	if err != nil {
 		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
 	}
 	before := g.aimed
-	g.aimed = p
+	g.aimed = m
 	g.tidy(before)
 	return nil
 }
@@ -110,29 +119,28 @@ func (g *Unix) Aim(to, rest, share int) error {
 func (g *Unix) Leave(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p := g.holders[n]; p != nil {
+	if m := g.holders[n]; m != nil {
 		delete(g.holders, n)
-		g.tidy(p)
+		g.tidy(m)
 	}
 }
 
 // tidy ends a socket that is nobody's and to which the path does not lead.
-func (g *Unix) tidy(p Path) {
-	if p == g.aimed || g.users(p) > 0 {
-		return
+func (g *Unix) tidy(m *member) {
+	if m != g.aimed && g.users(m) == 0 {
+		g.all = without(g.all, m)
+		m.path.Drop()
 	}
-	g.all = without(g.all, p)
-	p.Drop()
 }
 
 func (g *Unix) Share(n int) (share int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p, ok := g.alone(n)
-	if !ok || g.reason() != "" {
+	m := g.alone(n)
+	if m == nil || g.reason() != "" {
 		return 0, false
 	}
-	if p == g.aimed {
+	if m == g.aimed {
 		share = Whole
 	}
 	return share, true
@@ -147,10 +155,11 @@ func (g *Unix) Mend() (string, error) {
 	if g.aimed == nil {
 		return "", nil
 	}
-	line, renewed, err := g.aimed.Mend()
+	line, renewed, err := g.aimed.path.Mend()
 	if renewed {
-		for n, p := range g.holders {
-			if p == g.aimed {
+		g.aimed.opened(g.aimed.path)
+		for n, m := range g.holders {
+			if m == g.aimed {
 				delete(g.holders, n)
 			}
 		}
@@ -161,8 +170,10 @@ func (g *Unix) Mend() (string, error) {
 func (g *Unix) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.all {
-		err = cmp.Or(err, p.Watch())
+	for _, m := range g.all {
+		if failed := m.path.Watch(); failed != nil {
+			err = failed
+		}
 	}
 	return err
 }
@@ -173,8 +184,8 @@ func (g *Unix) Waits() bool { return true }
 func (g *Unix) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.all {
-		p.Close()
+	for _, m := range g.all {
+		m.path.Close()
 	}
 	g.all, g.holders, g.aimed = nil, nil, nil
 }
@@ -183,7 +194,9 @@ func (g *Unix) Close() {
 // tells how long a Unix connection has been idle, and none is ever half open.
 type queue struct {
 	Look
+	n        int // its generation
 	inode    uint64
+	bound    string
 	namesake bool // somebody else listens by this name, say in another container with our network
 }
 
@@ -191,18 +204,19 @@ var errNamesake = errors.New("cannot count connections: another socket listens u
 
 // count looks at the sockets, by the names that they are bound to. Accepted
 // connections show that whatever has become of the file.
-func count(queues map[string]*queue) error {
+func count(queues ...*queue) error {
 	err := procnet.EachUnix(func(u *procnet.Unix) {
-		q := queues[string(u.Name)]
-		switch {
-		case q == nil:
-		case u.Listens:
-			q.namesake = q.namesake || u.Inode != q.inode
-		case u.State == procnet.Connecting:
-			q.Open++
-			q.Queued++
-		case u.State == procnet.Connected:
-			q.Open++
+		for _, q := range queues {
+			switch {
+			case string(u.Name) != q.bound:
+			case u.Listens:
+				q.namesake = q.namesake || u.Inode != q.inode
+			case u.State == procnet.Connecting:
+				q.Open++
+				q.Queued++
+			case u.State == procnet.Connected:
+				q.Open++
+			}
 		}
 	})
 	if err != nil {
@@ -213,19 +227,19 @@ func count(queues map[string]*queue) error {
 
 func (g *Unix) Observe(n int) func(time.Duration) (Look, error) {
 	g.mu.Lock()
-	p, ok := g.alone(n)
-	if !ok {
+	m := g.alone(n)
+	if m == nil {
 		g.mu.Unlock()
 		return nil
 	}
-	_, inode, bound := p.Socket()
+	at := queue{inode: m.inode, bound: m.bound}
 	g.mu.Unlock()
 	look := func(time.Duration) (l Look, err error) {
 		// Where a socket ends in the middle of a look the kernel may pass over
 		// another one: one look at nothing proves nothing.
 		for i := 0; i < 2 && l.Open == 0 && err == nil; i++ {
-			q := queue{inode: inode}
-			if err = count(map[string]*queue{bound: &q}); q.namesake {
+			q := at
+			if err = count(&q); q.namesake {
 				err = errNamesake
 			}
 			l = q.Look
@@ -239,20 +253,18 @@ func (g *Unix) Observe(n int) func(time.Duration) (Look, error) {
 }
 
 func (g *Unix) Counts(_ time.Duration, each func(n int, l Look)) error {
-	queues, of := map[string]*queue{}, map[int]*queue{}
+	var queues []*queue
 	g.mu.Lock()
-	for n, p := range g.holders {
-		if g.users(p) == 1 {
-			_, inode, bound := p.Socket()
-			of[n] = &queue{inode: inode}
-			queues[bound] = of[n]
+	for n := range g.holders {
+		if m := g.alone(n); m != nil {
+			queues = append(queues, &queue{n: n, inode: m.inode, bound: m.bound})
 		}
 	}
 	g.mu.Unlock()
-	err := count(queues)
-	for n, q := range of {
+	err := count(queues...)
+	for _, q := range queues {
 		if err == nil && !q.namesake {
-			each(n, q.Look)
+			each(q.n, q.Look)
 		}
 	}
 	return err
