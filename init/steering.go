@@ -63,7 +63,7 @@ func (i *Init) openSteering() error {
 					s.group.SetShared("the server finds its sockets by their names (" + name + ")")
 				}
 			}
-		case !isTCP(e):
+		case !e.IsTCP():
 			s.reason = "only TCP and Unix endpoints can be steered"
 		default:
 			first, opener := i.endpoints.TCP(n)
@@ -92,10 +92,6 @@ func (i *Init) openSteering() error {
 		}
 	}
 	return nil
-}
-
-func isTCP(e listen.Endpoint) bool {
-	return e.Network == "tcp" || e.Network == "tcp4" || e.Network == "tcp6"
 }
 
 // probeSteering finds out, once, whether the kernel steers here. It takes part of
@@ -160,7 +156,7 @@ func (i *Init) sayShared() {
 	defer i.steering.mu.Unlock()
 	for _, e := range i.steering.all {
 		why := e.whyShared()
-		if i.steering.said[e.Name] == why || e.group == nil && !isTCP(e.Endpoint) {
+		if i.steering.said[e.Name] == why || e.group == nil && !e.IsTCP() {
 			continue // no news, or so by its nature
 		}
 		i.steering.said[e.Name] = why

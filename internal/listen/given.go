@@ -124,7 +124,7 @@ func starterKey(spec *Spec) string {
 	switch {
 	case spec.Network == "unix" && strings.HasPrefix(spec.Path, "/") && !strings.ContainsAny(spec.Path, ";="):
 		return spec.Path
-	case !spec.isTCP():
+	case !spec.IsTCP():
 		return "" // or inherited: unnamed, abstract, or not expressible
 	case spec.dualStack() || spec.Addr.Addr() == netip.IPv4Unspecified():
 		return strconv.Itoa(int(spec.Addr.Port()))

@@ -110,7 +110,7 @@ func mustGroup(t *testing.T, name string, generations int) (*Set, *group) {
 	must(t, err)
 	t.Cleanup(set.Close)
 	for n := 1; n <= generations; n++ {
-		must(t, p.Add(n))
+		must(t, p.Add(n, false))
 	}
 	if reason := p.Reason(); reason != "" {
 		t.Fatal(reason)
@@ -186,7 +186,7 @@ func TestPathsAim(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 	p.Leave(1)
-	if p.Add(5) == nil || p.Aim(2, 1, steer.Whole) == nil {
+	if p.Add(5, false) == nil || p.Aim(2, 1, steer.Whole) == nil {
 		t.Error("closed, but goes on")
 	}
 	for n := -1; n <= 0; n++ {
@@ -236,7 +236,7 @@ func TestAlwaysAcceptingThroughGenerations(t *testing.T) {
 	fds := 0
 	crowd.calm.Add(1)
 	for n := 2; n <= 20; n++ {
-		must(t, p.Add(n))
+		must(t, p.Add(n, false))
 		drained(t, lent(t, set, n).Files[0])
 		must(t, p.Aim(n, n-1, steer.Whole))
 		crowd.renewed(t) // one that has looked the path up before may be refused by Leave
@@ -265,14 +265,14 @@ func TestPathsLeaveAimed(t *testing.T) {
 	if !connects(t, name) {
 		t.Error("refuses")
 	}
-	must(t, p.Add(2))
+	must(t, p.Add(2, false))
 	if after := p.Inode(2); after != before || !accepts(t, p, 2) {
 		t.Errorf("generation 2 has inode %d, want %d with what waits", after, before)
 	}
 	if p.Inode(1) != 0 {
 		t.Error("generation 1 has a socket")
 	}
-	must(t, p.Add(3))
+	must(t, p.Add(3, false))
 	p.Leave(2)
 	if p.sockets() != 2 {
 		t.Errorf("%d sockets", p.sockets())
@@ -399,7 +399,7 @@ func TestLendWhileLeaving(t *testing.T) {
 		}
 	}()
 	for n := 2; n < 200; n++ {
-		must(t, p.Add(n))
+		must(t, p.Add(n, false))
 		must(t, p.Aim(n, n-1, steer.Whole))
 		p.Leave(n - 1)
 		current.Store(int64(n))
@@ -478,7 +478,7 @@ func TestPathsShutDown(t *testing.T) {
 		if p.Observe(aimed) != nil {
 			t.Error("the new socket's connections count as the dead one's")
 		}
-		must(t, p.Add(3))
+		must(t, p.Add(3, false))
 		if renewed := p.Inode(3); renewed == inode || !accepts(t, p, 3) {
 			t.Errorf("generation 3 has inode %d; it was %d", renewed, inode)
 		}
@@ -490,7 +490,7 @@ func TestPathsShutDown(t *testing.T) {
 			must(t, os.Remove(file))
 		}
 		set.Check()
-		must(t, p.Add(4))
+		must(t, p.Add(4, false))
 		reaches(t, p, name, 4)
 		set.Close()
 		if entries, _ := os.ReadDir(filepath.Dir(name)); len(entries) != 0 {
@@ -552,16 +552,16 @@ func TestPathsNameTaken(t *testing.T) {
 	name := t.TempDir() + "/a"
 	_, p := mustGroup(t, name, 1)
 	deadSocket(t, spareName(name)+".2")
-	must(t, p.Add(2))
+	must(t, p.Add(2, false))
 	must(t, p.Aim(2, 1, steer.Whole))
 	reaches(t, p, name, 2, 1)
 	must(t, os.WriteFile(spareName(name)+".3", nil, 0o600))
-	must(t, p.Add(3))
+	must(t, p.Add(3, false))
 	if reason := p.Reason(); !strings.Contains(reason, spareName(name)+".3 exists and is a regular file") {
 		t.Errorf("%q", reason)
 	}
 	reaches(t, p, name, 3, 1)
-	must(t, p.Add(4))
+	must(t, p.Add(4, false))
 	if reason := p.Reason(); reason != "" {
 		t.Errorf("passing trouble stays: %q", reason)
 	}
@@ -608,11 +608,11 @@ func TestPathsTooLong(t *testing.T) {
 			t.Errorf("%d: at once: %q", test.length, p.Reason())
 		}
 		for n := 1; n <= test.alone; n++ {
-			must(t, p.Add(n))
+			must(t, p.Add(n, false))
 			must(t, p.Aim(n, n-1, steer.Whole))
 		}
 		n := test.alone + 1
-		must(t, p.Add(n))
+		must(t, p.Add(n, false))
 		must(t, p.Aim(n, n-1, steer.Whole))
 		shared, before := p.Inode(n), p.Inode(n-1)
 		_, ok := p.Share(n)
@@ -652,7 +652,7 @@ func helperReadOnly() error {
 		return err
 	}
 	defer set.Close()
-	if err := errors.Join(p.Add(1), p.Add(2), os.Chmod(dir, 0o500)); err != nil {
+	if err := errors.Join(p.Add(1, false), p.Add(2, false), os.Chmod(dir, 0o500)); err != nil {
 		return err
 	}
 	defer os.Chmod(dir, 0o700)
@@ -662,7 +662,7 @@ func helperReadOnly() error {
 	if share, ok := p.Share(1); share != steer.Whole || !ok {
 		return fmt.Errorf("generation 1 has %d, %v", share, ok)
 	}
-	if err := p.Add(3); err != nil {
+	if err := p.Add(3, false); err != nil {
 		return err
 	}
 	if p.Inode(3) != p.Inode(1) || !strings.Contains(p.Reason(), "permission denied: uid 65534 may not do this") && os.Geteuid() == 65534 {
@@ -676,7 +676,7 @@ func helperReadOnly() error {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return err
 	}
-	if err := errors.Join(p.Add(4), p.Aim(4, 1, steer.Whole)); err != nil || p.Reason() != "" {
+	if err := errors.Join(p.Add(4, false), p.Aim(4, 1, steer.Whole)); err != nil || p.Reason() != "" {
 		return fmt.Errorf("writable again: %s: %w", p.Reason(), err)
 	}
 	return nil
@@ -693,7 +693,7 @@ func TestPathsMode(t *testing.T) {
 	must(t, os.Chown(name, -1, gid))
 	for n, mode := range []os.FileMode{0o660, 0o2606, 0} {
 		must(t, syscall.Chmod(name, uint32(mode)))
-		must(t, p.Add(n+2))
+		must(t, p.Add(n+2, false))
 		must(t, p.Aim(n+2, n+1, steer.Whole))
 		var stat syscall.Stat_t
 		must(t, syscall.Lstat(name, &stat))
@@ -711,7 +711,7 @@ func TestPathsSetShared(t *testing.T) {
 	_, p := mustGroup(t, name, 2)
 	must(t, p.Aim(2, 1, steer.Whole))
 	p.SetShared("asked for")
-	must(t, p.Add(3))
+	must(t, p.Add(3, false))
 	must(t, p.Aim(3, 2, steer.Whole))
 	if _, ok := p.Share(3); p.Inode(2) != p.Inode(3) || ok || p.Reason() != "asked for" {
 		t.Errorf("inodes %d and %d, %v, %q", p.Inode(2), p.Inode(3), ok, p.Reason())

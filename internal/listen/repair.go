@@ -128,7 +128,7 @@ func (l *listener) mend() (string, error) {
 	case l.unix != nil:
 		line, _, err := l.unix.Mend()
 		return line, err
-	case l.isTCP():
+	case l.IsTCP():
 		return l.listenAgain()
 	case isShut(l.fd):
 		l.dead = true

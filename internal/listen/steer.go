@@ -13,18 +13,16 @@ type Steered interface {
 	Close()
 }
 
-// TCP is the socket of an own TCP endpoint, of which the index is that in
-// Endpoints; a group can take it over by Steer. opener opens one more: bound to
-// the same address with the same options and SO_REUSEPORT, not listening,
-// close-on-exec and above 2, the caller's. It takes an endpoint that was opened
-// with prepare, or the address is in use. Its errors are one line like
-// those of Open. It needs nothing of the Set, so a group may call it under its
-// own mutex. opener is nil for any other endpoint.
+// TCP is the socket of an own TCP endpoint, by its index in Endpoints; a group can
+// take it over by Steer. opener opens one more, the caller's: bound to the same
+// address with the same options and SO_REUSEPORT, not listening. The endpoint was
+// opened with prepare, or the address is in use. Its errors are like those of Open.
+// It needs nothing of the Set. opener is nil for any other endpoint.
 func (s *Set) TCP(endpoint int) (fd int, opener func() (fd int, err error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.at(endpoint)
-	if l == nil || !l.isTCP() || l.Inherited {
+	if l == nil || !l.IsTCP() || l.Inherited {
 		return -1, nil
 	}
 	spec := l.Spec
@@ -58,8 +56,7 @@ func (s *Set) at(endpoint int) *listener {
 }
 
 // Steer gives an endpoint to a group: from now on its sockets, the first one
-// included, are g's, and the Set closes it. After Close, which has closed the
-// first one, it does nothing.
+// included, are g's, and the Set closes it. After Close it does nothing.
 func (s *Set) Steer(endpoint int, g Steered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,10 +66,10 @@ func (s *Set) Steer(endpoint int, g Steered) {
 	}
 }
 
-// Watch has the guard watch a socket that a group has added; before Guard it
-// does nothing, as Guard asks all groups for theirs. Groups call it under their
-// own mutex, which the Set takes after its: so it does without the Set's.
-// Without a watch, harm is seen when a generation ends (Check).
+// Watch has the guard watch a socket of a group's; before Guard it does nothing, as
+// Guard asks all groups for theirs. Groups call it under their own mutex, which the
+// Set takes after its: so it does without that. Without a watch, harm is seen when a
+// generation ends (Check).
 func (s *Set) Watch(fd int) error {
 	if g := s.guard.Load(); g != nil {
 		return g.add(fd)

@@ -10,16 +10,14 @@ import (
 )
 
 // Group is the sockets of one endpoint, of which each generation has its own,
-// and what leads connections to one or the other. TCP and Unix are groups of
-// our own; another may have its sockets from elsewhere.
+// and what leads connections to one or the other. TCP and Unix open theirs here;
+// another implementation may have them from elsewhere. What all promise:
 //
-// What an implementation promises:
-//
-//   - All methods may be called from any goroutine, and after Close.
-//   - Each may wait: for a file system, for the kernel to list a table, for
-//     somebody in another container. So a loop calls none, but has a Mover call
-//     them. If what is waited for may never come, the wait has an end of its own.
-//     Waits says whether Add, Join, Aim and Leave take more than microseconds.
+//   - The methods may be called from any goroutine, and after Close.
+//   - Each may wait: for a file system, a long table of the kernel's, somebody in
+//     another container. So a loop calls none, but has a Mover call them. A wait
+//     for somebody has an end of its own. Waits says whether Add, Aim and Leave
+//     take more than microseconds.
 //   - It owns all its sockets. Lend returns a duplicate, which is the caller's.
 //   - Aim is atomic: a connection goes where it went before or where it is to
 //     go, and connections that exist stay where they are. If it fails, nothing
@@ -29,11 +27,9 @@ import (
 type Group interface {
 	// Add gives generation n a socket, which gets no connection until Aim says
 	// so. Where the generation with the traffic has left, n takes over its socket
-	// and what waits in it; where generations share (Reason), it has the socket with
-	// the traffic. Nothing happens if n has one.
-	Add(n int) error
-	// Join gives generation n the socket with the traffic, if it has none.
-	Join(n int)
+	// and what waits in it; with share, or where generations share (Reason), it has
+	// the socket with the traffic. Nothing happens if n has one.
+	Add(n int, share bool) error
 	// Aim sends share/Whole of the connections that begin from now on to
 	// generation to, the others to rest, which counts only then. ErrNoSocket: to
 	// or rest has none. ErrClosed is final.

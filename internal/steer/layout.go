@@ -7,14 +7,19 @@ import "slices"
 // system call.
 type layout struct {
 	holding
-	order   []*member // as the kernel has them
-	lost    []*member // not listening, because a process shut them down
-	to      *member   // gets share/Whole of the connections
-	rest    *member   // gets the others; the same as to when to gets all
-	share   int
+	order []*member // as the kernel has them
+	lost  []*member // not listening, because a process shut them down
+	target
 	probed  *member // gets those of the probe, if not nil
 	source  source
 	lastTag uint8
+}
+
+// target is where connections go.
+type target struct {
+	to    *member // gets share/Whole of them
+	rest  *member // gets the others; the same as to when to gets all
+	share int
 }
 
 // index is the member's in the kernel, -1 if it does not listen.
@@ -103,16 +108,14 @@ func (l *layout) all() []*member {
 func (l *layout) useTag(m *member, tag uint8) { m.tag, l.lastTag = tag, tag }
 
 // part is what share of 1/10000 m gets.
-func (l *layout) part(m *member) int {
-	switch {
-	case l.to == l.rest && m == l.to:
-		return Whole
-	case m == l.to:
-		return l.share
-	case m == l.rest:
-		return Whole - l.share
+func (l *layout) part(m *member) (share int) {
+	if m == l.to {
+		share = l.share
 	}
-	return 0
+	if m == l.rest {
+		share += Whole - l.share
+	}
+	return share
 }
 
 // program is the one that sends connections where the layout says. What is to

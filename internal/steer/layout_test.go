@@ -18,7 +18,7 @@ func newLayout(order string) (*layout, func(name byte) *member) {
 		}
 		return members[name]
 	}
-	b := &layout{share: Whole}
+	b := &layout{target: target{share: Whole}}
 	b.holders = map[int]*member{}
 	for i := range order {
 		b.append(named(order[i]))

@@ -76,11 +76,3 @@ func (g *TCP) close(m *member) {
 	g.options.Unwatch(m.fd)
 	_ = syscall.Close(m.fd)
 }
-
-func (g *TCP) Join(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed && g.holders[n] == nil {
-		g.holders[n] = g.busiest()
-	}
-}

@@ -39,8 +39,8 @@ func milliseconds(d time.Duration) uint32 {
 func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.holders[n]
-	if m == nil || g.users(m) > 1 {
+	m := g.alone(n)
+	if m == nil {
 		return nil
 	}
 	at, tag := g.at, m.tag
@@ -101,8 +101,8 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	var generations [tagMax + 1]int
 	g.mu.Lock()
 	at := g.at
-	for n, m := range g.holders {
-		if g.users(m) == 1 {
+	for n := range g.holders {
+		if m := g.alone(n); m != nil {
 			generations[m.tag] = n
 			looks[m.tag].Queued, _ = queueOf(m.fd)
 		}

@@ -328,7 +328,7 @@ func must(t *testing.T, err error) {
 func add(t *testing.T, g *TCP, generations ...int) {
 	t.Helper()
 	for _, n := range generations {
-		must(t, g.Add(n))
+		must(t, g.Add(n, false))
 	}
 }
 

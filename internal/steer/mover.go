@@ -89,14 +89,11 @@ func (m *Mover) Moving() bool {
 	return state == moving
 }
 
-// Add gives generation n a socket, or with join that with the traffic, after all
-// that was asked for before. It waits until that is done.
-func (m *Mover) Add(n int, join bool) (err error) {
+// Add gives generation n a socket, see Group.Add, after all that was asked for
+// before. It waits until that is done.
+func (m *Mover) Add(n int, share bool) (err error) {
 	<-m.do(func() {
-		if join {
-			m.Group.Join(n)
-		}
-		err = m.Group.Add(n)
+		err = m.Group.Add(n, share)
 		if a, state := m.wanted(); state == waiting {
 			m.try(a, 0)
 		}

@@ -28,8 +28,10 @@ func (g *fakeGroup) note(format string, args ...any) {
 	g.calls = append(g.calls, fmt.Sprintf(format, args...))
 }
 
-func (g *fakeGroup) Add(n int) error {
-	g.note("add %d", n)
+func (g *fakeGroup) Add(n int, share bool) error {
+	if g.note("add %d", n); share {
+		g.note("shared")
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n > 100 {
@@ -39,7 +41,6 @@ func (g *fakeGroup) Add(n int) error {
 	return nil
 }
 
-func (g *fakeGroup) Join(n int)  { g.note("join %d", n) }
 func (g *fakeGroup) Leave(n int) { g.note("leave %d", n) }
 
 func (g *fakeGroup) Aim(to, rest, share int) error {
@@ -106,7 +107,7 @@ func TestMoverKeepsTheOrder(t *testing.T) {
 	close(gate)
 	must(t, <-added)
 	<-later
-	if got := g.said(); got != "leave 1, leave 2, join 3, add 3, aim 1 1 10000" { // the first aim is overtaken by events
+	if got := g.said(); got != "leave 1, leave 2, add 3, shared, aim 1 1 10000" { // the first aim is overtaken by events
 		t.Error(got)
 	}
 	if <-moved; m.Moving() {

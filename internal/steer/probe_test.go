@@ -68,7 +68,7 @@ func helperUnprivileged() error {
 		return err
 	}
 	for n := 2; n < 40; n++ {
-		if err := g.Add(n); err != nil {
+		if err := g.Add(n, false); err != nil {
 			return err
 		}
 		if reason := g.Reason(); reason != "" {

@@ -29,10 +29,10 @@ func (g *TCP) owns(inode uint32) bool {
 func (g *TCP) Foreign() (n int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return 0, nil
+	if !g.closed {
+		n, err = g.strangers()
 	}
-	return g.strangers()
+	return n, err
 }
 
 // examine finds out whether a further member can be steered to.

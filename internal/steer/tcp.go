@@ -26,8 +26,8 @@ type Options struct {
 }
 
 // TCP is the group of a TCP endpoint: sockets in one SO_REUSEPORT group of the
-// kernel. Its moves are a few system calls that take microseconds, so a caller
-// may wait for them, and what it says next is true already.
+// kernel. Its moves are system calls of microseconds, so a loop may wait for them,
+// and what it says next is true already.
 type TCP struct {
 	layout
 	options Options
@@ -46,7 +46,7 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 	}
 	g := &TCP{options: o}
 	m := &member{fd: first}
-	g.holders, g.to, g.rest, g.share = map[int]*member{generation: m}, m, m, Whole
+	g.holders, g.target = map[int]*member{generation: m}, target{m, m, Whole}
 	g.append(m)
 	var err error
 	if g.at, err = boundTo(first); err == nil {
@@ -69,7 +69,7 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 
 // Add also makes a generation share where the group has no place for one more
 // (see tag.go), until another one has left.
-func (g *TCP) Add(n int) error {
+func (g *TCP) Add(n int, share bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -80,9 +80,9 @@ func (g *TCP) Add(n int) error {
 	}
 	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
 	tag := g.nextTag()
-	if m := g.busiest(); g.users(m) == 0 {
-		// Connections of the former generation are to be told apart.
-		if tag != 0 && setTag(m.fd, tag) == nil {
+	if m := g.busiest(); share || g.users(m) == 0 {
+		// Connections of a former generation are to be told apart.
+		if tag != 0 && g.users(m) == 0 && setTag(m.fd, tag) == nil {
 			g.useTag(m, tag)
 		}
 		g.holders[n] = m
@@ -150,31 +150,30 @@ func (g *TCP) Aim(to, rest, share int) error {
 	case Whole:
 		rest = to
 	}
-	toMember, restMember := g.holders[to], g.holders[rest]
-	if toMember == restMember {
-		share = Whole
+	t := target{g.holders[to], g.holders[rest], share}
+	if t.to == t.rest {
+		t.share = Whole
 	}
+	was := g.target
 	var err error
 	switch {
 	case g.closed:
 		err = ErrClosed
-	case toMember == nil || restMember == nil:
+	case t.to == nil || t.rest == nil:
 		err = ErrNoSocket
 	default:
 		// Indexes are worth something only while all members listen.
-		_, err = g.mend()
-		if g.index(toMember) >= 0 && g.index(restMember) >= 0 {
+		if _, err = g.mend(); g.index(t.to) >= 0 && g.index(t.rest) >= 0 {
 			err = nil
 		}
 	}
-	if err == nil && g.trouble != "" && (toMember != g.to || restMember != g.rest || share != g.share) {
-		err = errors.New(disorder)
+	if err == nil && g.trouble != "" && t != was {
+		err = errors.New(g.trouble)
 	}
 	if err == nil {
-		oldTo, oldRest, oldShare := g.to, g.rest, g.share
-		g.to, g.rest, g.share = toMember, restMember, share
+		g.target = t
 		if err = g.attach(); err != nil {
-			g.to, g.rest, g.share = oldTo, oldRest, oldShare
+			g.target = was
 		}
 	}
 	if err != nil {
@@ -235,5 +234,5 @@ func (g *TCP) Close() {
 	for _, m := range g.all() {
 		g.close(m)
 	}
-	g.holders, g.order, g.lost, g.to, g.rest = nil, nil, nil, nil, nil
+	g.holders, g.order, g.lost, g.target = nil, nil, nil, target{}
 }

@@ -317,7 +317,7 @@ func TestAddThatFails(t *testing.T) {
 			return open()
 		}
 	})
-	err := g.Add(2)
+	err := g.Add(2, false)
 	if !errors.Is(err, unix.EMFILE) {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestASocketOfAnotherAddress(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1", func(o *Options) {
 		o.Open = func() (int, error) { return newSocket(netip.MustParseAddrPort("127.0.0.2:0"), true) }
 	})
-	if err := g.Add(2); err == nil {
+	if err := g.Add(2, false); err == nil {
 		t.Error("it was taken")
 	}
 	expect(t, g, to, 1)
@@ -462,7 +462,7 @@ func TestAfterClose(t *testing.T) {
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors are open, %d were", after, before)
 	}
-	if err := g.Add(3); err == nil {
+	if err := g.Add(3, false); err == nil {
 		t.Error("Add works")
 	}
 	if err := g.Aim(1, 1, Whole); err == nil {
@@ -498,5 +498,21 @@ func TestNewRefusesWhatCannotBeSteered(t *testing.T) {
 	}
 	if !listens(fd) {
 		t.Error("it does not listen any more")
+	}
+}
+
+// A generation that is to have its predecessor's sockets has them, and nobody is
+// told that steering ends.
+func TestAddShared(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	must(t, g.Add(2, true))
+	if g.Inode(2) != g.Inode(1) || g.Reason() != "" {
+		t.Errorf("sockets %d and %d, %q", g.Inode(1), g.Inode(2), g.Reason())
+	}
+	add(t, g, 3)
+	must(t, g.Aim(3, 2, Whole))
+	expect(t, g, to, 3)
+	if g.Inode(3) == g.Inode(2) {
+		t.Error("the next one shares, too")
 	}
 }

@@ -58,7 +58,7 @@ func (m *member) opened(p Path) {
 	m.fd, m.inode, m.bound = p.Socket()
 }
 
-func (g *Unix) Add(n int) error {
+func (g *Unix) Add(n int, share bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -66,7 +66,7 @@ func (g *Unix) Add(n int) error {
 		return ErrClosed
 	case g.holders[n] != nil:
 		return nil
-	case g.shared == "" && g.users(g.aimed) > 0:
+	case !share && g.shared == "" && g.users(g.aimed) > 0:
 		p, err := g.aimed.path.Another(n)
 		if err == nil {
 			m := &member{}
@@ -80,14 +80,6 @@ func (g *Unix) Add(n int) error {
 	}
 	g.holders[n] = g.aimed
 	return nil
-}
-
-func (g *Unix) Join(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.aimed != nil && g.holders[n] == nil {
-		g.holders[n] = g.aimed
-	}
 }
 
 func (g *Unix) Aim(to, rest, share int) error {
