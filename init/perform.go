@@ -32,7 +32,7 @@ func (i *Init) perform(f swap.Effect) {
 	case swap.OpStart:
 		i.start(f)
 	case swap.OpSignal:
-		if w := g.worker(f.Worker); w != nil {
+		if w := g.worker(f.Worker); w != nil && !i.hold(f) {
 			i.send(w, syscall.Signal(f.Signal))
 			if f.Resume {
 				resume(w)

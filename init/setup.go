@@ -212,6 +212,14 @@ func strategy(name string) swap.Strategy {
 	return swap.Default
 }
 
+// stages translates those of the settings for the machine.
+func stages(list []config.Stage) (canary []swap.Canary) {
+	for _, s := range list {
+		canary = append(canary, swap.Canary{Share: s.Share, For: s.For})
+	}
+	return canary
+}
+
 // lateAfter is when the rest of the start is done. Until then the signals that
 // hardly anybody sends have no handler, and the control socket queues its
 // clients.

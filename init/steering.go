@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/steer"
@@ -25,6 +24,10 @@ type steering struct {
 
 	mu   sync.Mutex
 	said map[string]string // the reasons in the log, by endpoint
+
+	// The loop's:
+	pending int           // moves that it does not wait for
+	held    []swap.Effect // signals that wait for them
 }
 
 // endpoint is one of listen.Set's, with the same index.
@@ -147,7 +150,6 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 }
 
 // sayShared logs which endpoints are not steered, and why, when that has changed.
-// Not in the loop: a group may be busy.
 func (i *Init) sayShared() {
 	if i.set.Steer == "off" {
 		return // by the user's own will
@@ -182,13 +184,12 @@ func (i *Init) lookForStrangers(g *generation) {
 	}
 }
 
-// moveTime bounds how long the answer to a swap waits for its connections to be
-// moved where that is not done at once.
+// moveTime bounds how long anything waits for a move.
 const moveTime = 10 * time.Second
 
 // aim moves new connections: share of them to generation to, the others to rest.
-// What a file system or somebody else has to do for it goes on without the loop;
-// whoever asked for the swap is answered after it.
+// What a file system or somebody else has to do for it goes on without the loop.
+// Whoever asked for the swap is answered after it, and nobody is told to stop before.
 func (i *Init) aim(to, rest, share int) {
 	for _, e := range i.steering.groups {
 		done := e.moves.Aim(to, rest, share)
@@ -197,15 +198,36 @@ func (i *Init) aim(to, rest, share int) {
 			continue
 		}
 		i.withheld++
+		i.steering.pending++
 		go func() {
 			select {
 			case <-done:
 			case <-time.After(moveTime):
 				i.warn("steer.slow", "the connections of endpoint "+e.Name+" are not moved within "+moveTime.String()+", still trying", to, 0)
 			}
-			i.post(i.release)
+			i.post(i.moved)
 		}()
 	}
+}
+
+func (i *Init) moved() {
+	if i.steering.pending--; i.steering.pending == 0 {
+		held := i.steering.held
+		i.steering.held = nil
+		for _, f := range held {
+			i.perform(f)
+		}
+	}
+	i.release()
+}
+
+// hold keeps a signal back until all moves are done.
+func (i *Init) hold(f swap.Effect) bool {
+	if i.steering.pending == 0 || i.machine.Phase() != swap.Running {
+		return false
+	}
+	i.steering.held = append(i.steering.held, f)
+	return true
 }
 
 // moving reports whether new connections may still go where they went before.
@@ -266,14 +288,6 @@ func (i *Init) probed() (e *endpoint) {
 		}
 	}
 	return nil
-}
-
-// stages translates those of the settings for the machine.
-func stages(list []config.Stage) (canary []swap.Canary) {
-	for _, s := range list {
-		canary = append(canary, swap.Canary{Share: s.Share, For: s.For})
-	}
-	return canary
 }
 
 // reportSteering adds to a status which endpoints are steered, and what that

@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"syscall"
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/listen"
@@ -39,10 +40,13 @@ func addGroup(i *Init, name string, waits bool) *slowGroup {
 func TestMoveOutsideTheLoop(t *testing.T) {
 	i := testInit(t)
 	slow, quick := addGroup(i, "slow", true), addGroup(i, "quick", false)
+	w := testWorker(1) // not running, so signals are noted
+	i.gens[1] = w.g
 	ended := make(chan struct{})
 	go func() { // the loop
 		i.aim(2, 1, swap.Full)
 		i.performForAll(swap.Effect{Op: swap.OpReply, ID: 7, OK: true})
+		i.perform(swap.Effect{Op: swap.OpSignal, Generation: 1, Signal: swap.Signal(syscall.SIGTERM)})
 		i.leaveSockets(1)
 		close(ended)
 	}()
@@ -53,7 +57,7 @@ func TestMoveOutsideTheLoop(t *testing.T) {
 		t.Errorf("generation %d left", n)
 	}
 	<-ended
-	if !i.moving() || len(i.answers) != 1 || len(i.posted) != 0 {
+	if !i.moving() || len(i.answers) != 1 || len(w.held) != 0 || len(i.posted) != 0 {
 		t.Error("moved, though it is not")
 	}
 	select {
@@ -65,8 +69,8 @@ func TestMoveOutsideTheLoop(t *testing.T) {
 		t.Errorf("moved to %d", to)
 	}
 	(<-i.posted)()
-	if i.moving() || len(i.answers) != 0 {
-		t.Errorf("moved, and %d answers still wait", len(i.answers))
+	if i.moving() || len(i.answers) != 0 || len(w.held) != 1 {
+		t.Errorf("moved, and %d answers still wait, %d signals", len(i.answers), 1-len(w.held))
 	}
 	if n := <-slow.left; n != 1 {
 		t.Errorf("generation %d left", n)

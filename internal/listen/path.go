@@ -36,8 +36,7 @@ func (p *path) leads(name string) bool {
 	return syscall.Lstat(name, &stat) == nil && uint64(stat.Dev) == p.dev && stat.Ino == p.ino
 }
 
-// back makes the spare again. Failure is no error of the endpoint's: it only
-// means that a lost path costs a new socket.
+// back makes the spare again. Without it a lost path costs a new socket.
 func (p *path) back() {
 	_ = syscall.Unlink(p.spare)
 	p.spareErr = syscall.Link(p.name, p.spare)

@@ -114,8 +114,7 @@ func (s *Set) Generation(n int) Given {
 }
 
 // Lend is Generation with the sockets: duplicates, which the caller closes
-// (Given.Close) after the fork. So they stay what they are whatever becomes of the
-// generation meanwhile.
+// (Given.Close) after the fork, and which outlive the generation until then.
 func (s *Set) Lend(n int) (Given, error) {
 	given, err := s.given(n, true)
 	if err != nil {

@@ -13,9 +13,8 @@ import (
 // socket, and the name that it was bound to.
 func (s *UnixSocket) Socket() (fd int, inode uint64, bound string) { return s.fd, s.inode, s.bound }
 
-// Another makes a socket for generation n beside s, which is the one at the path:
-// at a hidden name, with the owner and the mode that the path has now, as a server
-// may have changed them.
+// Another makes a socket for generation n at a hidden name, with the owner and the
+// mode that the path, which leads to s, has now: a server may have changed them.
 func (s *UnixSocket) Another(n int) (*UnixSocket, error) {
 	if err := s.possible(n); err != nil {
 		return nil, err
@@ -79,10 +78,9 @@ func (s *UnixSocket) Watch() error {
 	return g.addPath(name)
 }
 
-// Mend looks at the path, which leads or is to lead to s, and at s, and repairs
-// what a process has harmed: a lost path comes back, a socket that was shut down is
-// replaced, as it cannot be revived. It returns what it did, or why it could not;
-// neither when all is well. renewed: running generations keep the dead socket.
+// Mend repairs what a process has harmed: a lost path comes back to s, a socket that
+// was shut down is replaced, as it cannot be revived. It returns what it did, or why
+// it could not. renewed: running generations keep the dead socket.
 func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 	if isShut(s.fd) {
 		return s.renew("a process shut it down")

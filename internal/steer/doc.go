@@ -58,10 +58,8 @@
 // the cut-over, as a SYN may be on its way from the lookup of its listener to
 // the table that inet_diag reads.
 //
-// Idle is a connection that was accepted, with nothing unread and nothing
-// unsent, on which the server spoke last (or nobody ever), and which has been
-// quiet for some time. Event streams and WebSockets look like that, too;
-// Drain.Gone waits for their end.
+// What is idle tells socket.idle; Drain.Gone waits for the end of event streams and
+// WebSockets, which look like that.
 //
 // A look is one dump of inet_diag, filtered by the port: about a millisecond, 25 to
 // 55 with ten thousand connections. A look for strangers reads only listeners, 20 µs.

@@ -46,10 +46,10 @@ func (l *layout) aimed(m *member) bool { return m == l.to || m == l.rest }
 
 // busiest is the member with most of the traffic.
 func (l *layout) busiest() *member {
-	if l.share >= Whole/2 {
-		return l.to
+	if l.share < Whole/2 {
+		return l.rest
 	}
-	return l.rest
+	return l.to
 }
 
 // useless: nobody has it, and nothing goes there.

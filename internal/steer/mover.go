@@ -8,11 +8,9 @@ import (
 
 // Mover does with one group what a loop asks for, in that order and without
 // letting the loop wait: each job is a goroutine, which waits for the job before.
-// It needs no Close. There is a bounded number of them, because no generation is
-// started before the last one is there.
-//
-// For a group that never waits it would be enough to call it. It is the same code
-// all the same: the loop waits for what Aim and Leave return where Group.Waits is false.
+// It needs no Close. There are few of them, because no generation is started before
+// the last one is there. Where Group.Waits is false the loop waits for what Aim and
+// Leave return: that is simpler than a second way for such groups.
 type Mover struct {
 	Group  Group
 	Failed func(to int, err error) // a move failed and is tried again; called in the goroutine
@@ -42,9 +40,8 @@ const (
 	retryMost  = 7 // times
 )
 
-// Aim moves new connections, see Group.Aim. What it returns is closed when that
-// was tried, or when a later Aim has taken its place. Where the target has no socket
-// it follows the Add.
+// Aim moves new connections, see Group.Aim; where the target has no socket after its
+// Add. What it returns is closed when that was tried, or a later Aim is wanted.
 func (m *Mover) Aim(to, rest, share int) <-chan struct{} {
 	m.mu.Lock()
 	a := aim{to, rest, share, m.want.number + 1}

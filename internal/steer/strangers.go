@@ -12,16 +12,12 @@ import (
 func (g *TCP) strangers() (n int, err error) {
 	q := question{bound: g.at, states: 1 << listening}
 	err = q.ask(func(s *socket) {
-		if s.state == listening && s.bound == g.at && !g.owns(s.inode) {
+		ours := func(m *member) bool { return uint32(m.inode) == s.inode } // it has 32 bits
+		if s.state == listening && s.bound == g.at && !slices.ContainsFunc(g.order, ours) {
 			n++
 		}
 	})
 	return n, err
-}
-
-// owns: inet_diag has 32 bits for an inode.
-func (g *TCP) owns(inode uint32) bool {
-	return slices.ContainsFunc(g.order, func(m *member) bool { return uint32(m.inode) == inode })
 }
 
 // Foreign counts, now, the sockets of others that listen on the very address
