@@ -17,7 +17,7 @@ type clients struct {
 	last      uint64
 	followers []follower
 	lastSwap  *control.LastSwap
-	writing   int           // target files being written
+	writing   int           // target files being written, and moves of connections
 	withheld  []*swap.Reply // replies that wait for them
 }
 

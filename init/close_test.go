@@ -17,7 +17,7 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i.endpoints, err = listen.Open(specs, nil); err != nil {
+	if i.endpoints, err = listen.Open(specs, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	// Close waits for the guard, which waits for whoever it reports to.

@@ -15,7 +15,7 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.launcher.sockets(g.number).Inodes; len(inodes) > 0 {
+	if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
 		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
@@ -26,6 +26,16 @@ func (i *Init) verify(g *generation) {
 		}
 	}
 	i.post(func() { i.happened(kind, g.number, reason) })
+}
+
+// inodes are those of the sockets that generation n has.
+func (l *launcher) inodes(n int) (list []uint64) {
+	for _, e := range l.sockets(n).Endpoints {
+		if e.Inode != 0 {
+			list = append(list, e.Inode)
+		}
+	}
+	return list
 }
 
 // holds reports whether one of the processes has one of the sockets open; seen

@@ -3,7 +3,6 @@ package pid1
 import (
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,21 +41,16 @@ type Init struct {
 	over      chan struct{} // closed when the loop has ended
 	began     time.Time
 
-	machine  *swap.Machine
-	gens     generations
-	clients  clients
-	hooks    hooks
-	check    check // of the canary
-	serving  bool  // the first child was forked: see afterFirstFork
-	ran      bool  // a generation's own program has run
-	exiting  bool
-	status   int
-	aimed    aim         // where new connections go
-	retrying bool        // a timer runs that steers again
-	retries  int         // in a row
-	astray   atomic.Bool // the kernel has refused the latest move
-	unaimed  bool        // not everywhere yet: its target had no socket
-	target   sync.Mutex  // one writer of the target file at a time
+	machine *swap.Machine
+	gens    generations
+	clients clients
+	hooks   hooks
+	check   check // of the canary
+	serving bool  // the first child was forked: see afterFirstFork
+	ran     bool  // a generation's own program has run
+	exiting bool
+	status  int
+	target  sync.Mutex // one writer of the target file at a time
 }
 
 // Run runs the command of the settings as the first generation and returns the

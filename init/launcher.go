@@ -112,6 +112,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if err != nil {
 		return made, err
 	}
+	defer given.Close()
 	env, pidVars, err := l.serverEnviron(w, given, made.notify.Address())
 	if err != nil {
 		return made, err

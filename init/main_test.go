@@ -39,7 +39,7 @@ func alone(t *testing.T) bool {
 // waits in posted.
 func testInit(t *testing.T) *Init {
 	t.Helper()
-	endpoints, err := listen.Open(nil, nil)
+	endpoints, err := listen.Open(nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (i *Init) perform(f swap.Effect) {
 		w, old := i.gens.next(f)
 		go i.launch(w, old, cautious)
 	case *swap.SignalWorker:
-		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
+		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil && !i.hold(f) {
 			i.send(w, syscall.Signal(f.Signal))
 			if f.Resume && w.proc != nil {
 				resume(w.proc)
@@ -42,7 +42,7 @@ func (i *Init) perform(f swap.Effect) {
 		}
 	case *swap.Aim:
 		i.check.end()
-		i.steer(aim{f.Generation, f.Rest, f.Share})
+		i.aim(f.Generation, f.Rest, f.Share)
 		if g := i.gens.live[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
 			i.check.begin(g.number, func(reason string) {
 				i.post(func() { i.happened(swap.CheckFailed, g.number, reason) })
@@ -50,7 +50,7 @@ func (i *Init) perform(f swap.Effect) {
 		}
 	case *swap.CutOver:
 		i.check.end()
-		i.steer(aim{f.Generation, f.Predecessor, swap.Full})
+		i.aim(f.Generation, f.Predecessor, swap.Full)
 		i.launcher.terminal.foreground(i.gens.live[f.Generation].pid())
 		i.clients.overtaken(f.Generation)
 	case *swap.Transition:

@@ -56,7 +56,7 @@ func (c *candidate) Run(command []string, stop <-chan struct{}) error {
 }
 
 func (c *candidate) Listens(port uint16) (yes, sure bool) {
-	endpoints := c.launcher.sockets(c.g.number).Inodes
+	endpoints := c.launcher.inodes(c.g.number)
 	var some []uint64
 	for inode, at := range procnet.Listening() {
 		if (port == 0 || at == port) && !slices.Contains(endpoints, inode) {

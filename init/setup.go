@@ -105,11 +105,11 @@ func (i *Init) open() error {
 		return err
 	}
 	closeInherited()
-	var opt listen.Options
-	if i.set.Steer != "off" {
-		opt = listen.Options{Prepare: steer.Prepare, UnixGroups: true}
+	prepare := steer.Prepare
+	if i.set.Steer == "off" {
+		prepare = nil
 	}
-	if i.endpoints, err = listen.OpenWith(specs, inherited, opt); err != nil {
+	if i.endpoints, err = listen.Open(specs, inherited, prepare); err != nil {
 		return err
 	}
 	if err := i.openSteering(); err != nil {
@@ -204,6 +204,14 @@ func hookLimit(limit time.Duration) time.Duration {
 
 const hookGrace = 10 * time.Second
 
+// stages translates those of the settings for the machine.
+func stages(list []config.Stage) (canary []swap.Canary) {
+	for _, s := range list {
+		canary = append(canary, swap.Canary{Share: s.Share, For: s.For})
+	}
+	return canary
+}
+
 // lateAfter is when the rest of the start is done. Until then the signals that
 // hardly anybody sends have no handler, and the control socket queues its
 // clients.
@@ -221,7 +229,7 @@ func (i *Init) afterFirstFork() {
 		signal.Notify(i.opt.Signals, signals.Late()...)
 		spareThreads()
 		_ = i.probeSteering()
-		i.post(i.sayShared)
+		i.sayShared()
 		// Last, as it looks at paths.
 		if err := i.endpoints.Guard(func(line string) { i.warn("endpoint", line, 0, 0) }); err != nil {
 			i.post(func() { i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0) })

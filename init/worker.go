@@ -70,9 +70,6 @@ func (i *Init) forked(w *worker, l *launched) {
 	}
 	w.proc, w.ipc = l.proc, l.ipc
 	w.g.command, w.g.workDir = l.shown, l.dir
-	if i.unaimed {
-		i.steer(i.aimed)
-	}
 	if w.g.killed.Load() || w.killed.Load() {
 		_ = w.proc.SignalGroup(syscall.SIGKILL)
 	}

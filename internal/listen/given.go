@@ -2,8 +2,10 @@ package listen
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,13 +20,22 @@ const (
 	Einhorn       = "einhorn"
 )
 
-// Given is what one generation gets. The descriptors are lent: whoever forks
-// duplicates them into the child and does not close them.
+// Given is what one generation gets. The descriptors are its own (Set.Lend):
+// whoever forks duplicates them into the child and then calls Close.
 type Given struct {
 	Stdin     uintptr    // the endpoint with fd=0, or NoFile
-	Files     []uintptr  // for the child's fds 3, 4, ...
-	Endpoints []Endpoint // all, in the order of Set.Endpoints
-	Inodes    []uint64   // st_ino of each endpoint's socket, in the order of Endpoints: what /proc/PID/fd shows as socket:[N]
+	Files     []uintptr  // for the child's fds 3, 4, ...; none without Set.Lend
+	Endpoints []Endpoint // all, in the order of Set.Endpoints, with the inodes of this generation's sockets
+}
+
+// Close closes the descriptors.
+func (g Given) Close() {
+	for _, fd := range g.Files {
+		_ = syscall.Close(int(fd))
+	}
+	if g.Stdin != NoFile {
+		_ = syscall.Close(int(g.Stdin))
+	}
 }
 
 // FD is the child's descriptor of the endpoint with that name: {fd.NAME}. Of
@@ -48,14 +59,15 @@ func (g Given) FD(name string) (int, bool) {
 // them: it sets O_NONBLOCK on that endpoint's. In the variable NGINX an nginx
 // passes its sockets, which have it, to another nginx, which therefore never
 // sets it (ngx_open_listening_sockets passes over inherited ones) and would hang
-// in accept(2) whenever another worker was faster.
+// in accept(2) whenever another worker was faster. The flag is the socket's, so all
+// who hold it see it.
 func (g Given) NonblockFD(name string) (int, bool) {
 	fd, ok := g.FD(name)
-	if ok {
-		own := g.Stdin
-		if fd != 0 {
-			own = g.Files[fd-firstFD]
-		}
+	own := g.Stdin
+	if n := fd - firstFD; n >= 0 && n < len(g.Files) {
+		own = g.Files[n]
+	}
+	if ok && own != NoFile {
 		_ = unix.SetNonblock(int(own), true) // it is an open socket
 	}
 	return fd, ok
@@ -67,54 +79,44 @@ func (g Given) NonblockFD(name string) (int, bool) {
 //
 //	systemd         LISTEN_FDS=2 LISTEN_PID=0 LISTEN_FDNAMES=web:a.sock
 //	server-starter  SERVER_STARTER_PORT=8080=3;/run/a.sock=4 SERVER_STARTER_GENERATION=1
-//	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2 EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
+//	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2
+//	                EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
 //
 // LISTEN_PID is a placeholder until the child knows its own pid. The endpoint
 // on fd 0 is announced in no dialect: a server that takes its fd 0 needs no
 // telling, and one that hears of a socket twice may fail. Server::Starter has
 // no form for datagram sockets and other kinds, so they are left out there.
 func (g Given) Environ(dialects []string, generation, masterPid int) []string {
-	count := 0
+	var env, einhorn []string
 	names, ports, numbers := "", "", ""
-	var env, each []string
 	for i := range g.Endpoints {
 		e := &g.Endpoints[i]
 		if e.Stdin {
 			continue
 		}
-		number := strconv.Itoa(firstFD + count)
+		number := strconv.Itoa(firstFD + len(einhorn))
 		names += ":" + e.Name
 		numbers += " " + number
 		if key := starterKey(&e.Spec); key != "" {
 			ports += ";" + key + "=" + number
 		}
-		add(&each, "EINHORN_FD_"+strconv.Itoa(count)+"="+number)
-		count++
+		einhorn = append(einhorn, "EINHORN_FD_"+strconv.Itoa(len(einhorn))+"="+number)
 	}
-	if count == 0 {
+	if len(einhorn) == 0 {
 		return nil
 	}
-	if contains(dialects, Systemd) {
-		add(&env, "LISTEN_FDS="+strconv.Itoa(count))
-		add(&env, "LISTEN_PID=0")
-		add(&env, "LISTEN_FDNAMES="+names[1:])
+	count := strconv.Itoa(len(einhorn))
+	if slices.Contains(dialects, Systemd) {
+		env = append(env, "LISTEN_FDS="+count, "LISTEN_PID=0", "LISTEN_FDNAMES="+names[1:])
 	}
-	if contains(dialects, ServerStarter) && ports != "" {
-		add(&env, "SERVER_STARTER_PORT="+ports[1:])
-		add(&env, "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
+	if slices.Contains(dialects, ServerStarter) && ports != "" {
+		env = append(env, "SERVER_STARTER_PORT="+ports[1:], "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
 	}
-	if contains(dialects, Einhorn) {
-		for _, entry := range each {
-			add(&env, entry)
-		}
-		add(&env, "EINHORN_FD_COUNT="+strconv.Itoa(count))
-		add(&env, "EINHORN_FDS="+numbers[1:])
-		add(&env, "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
+	if slices.Contains(dialects, Einhorn) {
+		env = append(append(env, einhorn...), "EINHORN_FD_COUNT="+count, "EINHORN_FDS="+numbers[1:], "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
 	}
 	return env
 }
-
-func add(list *[]string, s string) { *list = append(*list, s) }
 
 // starterKey is the left side of an entry in SERVER_STARTER_PORT: the port
 // alone for all addresses, as start_server's --port has it.
@@ -122,7 +124,7 @@ func starterKey(spec *Spec) string {
 	switch {
 	case spec.Network == "unix" && strings.HasPrefix(spec.Path, "/") && !strings.ContainsAny(spec.Path, ";="):
 		return spec.Path
-	case !spec.isTCP():
+	case !spec.IsTCP():
 		return "" // or inherited: unnamed, abstract, or not expressible
 	case spec.dualStack() || spec.Addr.Addr() == netip.IPv4Unspecified():
 		return strconv.Itoa(int(spec.Addr.Port()))

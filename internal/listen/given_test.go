@@ -102,7 +102,7 @@ func FuzzEnviron(f *testing.F) {
 				others = append(others, spec)
 			}
 		}
-		if contains(chosen, Systemd) && len(others) > 0 {
+		if slices.Contains(chosen, Systemd) && len(others) > 0 {
 			count, names, err := announced(append([]string{"LISTEN_PID=9"}, environ...), 9)
 			if err != nil || count != len(others) || len(names) != count {
 				t.Fatalf("%d %q %v for %d endpoints", count, names, err, len(others))
@@ -143,12 +143,12 @@ func TestNonblockFD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, nil)
+	set, err := Open(specs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	given := set.Generation(1)
+	given := lent(t, set, 1)
 	flags := func() (list []bool) {
 		for _, fd := range append(given.Files, given.Stdin) {
 			n, err := unix.FcntlInt(fd, unix.F_GETFL, 0)

@@ -53,8 +53,11 @@ type guard struct {
 func (s *Set) Guard(report func(line string)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.guard.Load() != nil {
-		return errors.New("cannot guard endpoints: already done, or closed")
+	if s.closed {
+		return nil
+	}
+	if s.guard.Load() != nil {
+		return errors.New("cannot guard endpoints: already done")
 	}
 	g, err := newGuard()
 	if err != nil {
@@ -65,13 +68,11 @@ func (s *Set) Guard(report func(line string)) error {
 	s.guard.Store(g)
 	s.report = report
 	for _, l := range s.listeners {
-		if p, ok := l.group.(*Paths); ok {
-			if err := p.lonely(); err != nil {
-				add(&g.lines, l.line("its path can have no second link ("+err.Error()+"), so if a process removes it, a new socket takes its place"))
-			}
+		if l.spareErr != nil {
+			g.lines = append(g.lines, l.line("its path can have no second link ("+l.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
 		}
 		if err := g.watch(l); err != nil {
-			add(&g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
+			g.lines = append(g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
 		}
 	}
 	go s.run(g)
@@ -179,28 +180,23 @@ func (g *guard) addPath(name string) error {
 	}
 	g.mu.Unlock()
 	if err != nil {
-		return errors.New("inotify: " + err.Error())
+		return fmt.Errorf("inotify: %w", err)
 	}
 	return nil
 }
 
-// watch adds one listener. Without a guard it does nothing.
-func (g *guard) watch(l *listener) (err error) {
-	if g == nil || !l.guarded {
+// watch adds one listener.
+func (g *guard) watch(l *listener) error {
+	if !l.guarded {
 		return nil
 	}
-	if p, ok := l.group.(*Paths); ok {
-		return p.watch(g)
+	switch {
+	case l.group != nil:
+		return l.group.Watch()
+	case l.unix != nil:
+		return l.unix.Watch()
 	}
-	if l.group == nil {
-		return g.add(l.fd)
-	}
-	for _, fd := range l.group.FDs() {
-		if failed := g.add(fd); failed != nil {
-			err = failed
-		}
-	}
-	return err
+	return g.add(l.fd)
 }
 
 // drain takes all that has been reported, and tells whether that was

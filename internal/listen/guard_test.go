@@ -25,7 +25,7 @@ func TestAlwaysAcceptingThroughShutdown(t *testing.T) {
 			}
 			set := mustOpen(t, list)
 			lines := mustGuard(t, set)
-			fd := set.Generation(1).Files[0]
+			fd := lent(t, set, 1).Files[0]
 			// Without an accepting server, but with room for all.
 			predecessor, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3)
 			if err != nil {
@@ -53,9 +53,9 @@ func TestAlwaysAcceptingThroughUnlink(t *testing.T) {
 	name := dir + "/a.sock"
 	set := mustOpen(t, "unix://"+name)
 	lines := mustGuard(t, set)
-	drained(t, set.Generation(1).Files[0])
+	drained(t, lent(t, set, 1).Files[0])
 	crowd := newCrowd(t, "unix", name)
-	file := &set.listeners[0].group.(*Paths).aimed.file
+	file := &set.listeners[0].unix.file
 	for i := range 40 {
 		switch i % 4 {
 		case 0:
@@ -79,7 +79,7 @@ func TestAlwaysAcceptingThroughUnlink(t *testing.T) {
 			if err := os.Rename(name, dir+"/away"); err != nil {
 				t.Fatal(err)
 			}
-		case 3: // the spare is made anew too
+		case 3: // the spare is made again too
 			if err := os.Remove(file.spare); err != nil {
 				t.Fatal(err)
 			}
@@ -99,30 +99,30 @@ func TestGuardRenewsUnix(t *testing.T) {
 		name := t.TempDir() + "/a"
 		set := mustOpen(t, "unix://"+name+"?mode=0606")
 		lines := mustGuard(t, set)
-		before := set.Generation(1)
+		before := lent(t, set, 1)
 		predecessor, err := unix.FcntlInt(before.Files[0], unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer unix.Close(predecessor)
 		for range 3 { // the renewed one is guarded like the first
-			old := set.Generation(1)
+			old := lent(t, set, 1)
 			if err := unix.Shutdown(int(old.Files[0]), how); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "a new socket", func() bool { return set.Generation(2).Inodes[0] != old.Inodes[0] })
+			until(t, "a new socket", func() bool { return set.Endpoints()[0].Inode != old.Endpoints[0].Inode })
 			if !connects(t, name) {
 				t.Error("connect fails")
 			}
 		}
-		after := set.Generation(2)
+		after := lent(t, set, 2)
 		info, err := os.Lstat(name)
-		if after.Files[0] != before.Files[0] || err != nil || info.Mode().Perm() != 0o606 {
-			t.Errorf("fd %d then %d, %v, %v", before.Files[0], after.Files[0], info, err)
+		if err != nil || info.Mode().Perm() != 0o606 {
+			t.Errorf("%v, %v", info, err)
 		}
 		var stat unix.Stat_t
-		if err := unix.Fstat(int(after.Files[0]), &stat); err != nil || stat.Ino != after.Inodes[0] {
-			t.Errorf("inode %d, %v, want %d", stat.Ino, err, after.Inodes[0])
+		if err := unix.Fstat(int(after.Files[0]), &stat); err != nil || stat.Ino != after.Endpoints[0].Inode {
+			t.Errorf("inode %d, %v, want %d", stat.Ino, err, after.Endpoints[0].Inode)
 		}
 		conn, _, err := unix.Accept4(int(after.Files[0]), unix.SOCK_CLOEXEC)
 		if err != nil {
@@ -185,7 +185,7 @@ func TestGuardStorm(t *testing.T) {
 	set := mustOpen(t, "tcp4://127.0.0.1:PORT")
 	begin := time.Now()
 	lines := mustGuard(t, set)
-	fd := int(set.Generation(1).Files[0])
+	fd := int(lent(t, set, 1).Files[0])
 	const storm = 2 * repairBurst
 	for range storm {
 		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
@@ -204,7 +204,7 @@ func TestGuardStorm(t *testing.T) {
 func TestGuardRival(t *testing.T) {
 	set := mustOpen(t, "tcp4://127.0.0.1:PORT")
 	endpoint := set.Endpoints()[0]
-	fd := int(set.Generation(1).Files[0])
+	fd := int(lent(t, set, 1).Files[0])
 	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
@@ -222,14 +222,14 @@ func TestGuardRival(t *testing.T) {
 func TestCheck(t *testing.T) {
 	name := t.TempDir() + "/a"
 	set := mustOpen(t, "web=tcp4://127.0.0.1:PORT unix://"+name)
-	if err := unix.Shutdown(int(set.Generation(1).Files[0]), unix.SHUT_RDWR); err != nil {
+	if err := unix.Shutdown(int(lent(t, set, 1).Files[0]), unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	set.Check()
-	if !accepting(int(set.Generation(1).Files[0])) || !connects(t, name) {
+	if !accepting(int(lent(t, set, 1).Files[0])) || !connects(t, name) {
 		t.Error("not repaired")
 	}
 }
@@ -243,7 +243,8 @@ func TestGuardSleepsThroughConnects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { close(g.done); g.stop(); g.wait() }()
+	set.guard.Store(g)
+	defer func() { set.guard.Store(nil); close(g.done); g.stop(); g.wait() }()
 	for _, l := range set.listeners {
 		if err := g.watch(l); err != nil {
 			t.Fatal(err)
@@ -263,7 +264,7 @@ func TestGuardSleepsThroughConnects(t *testing.T) {
 		func() error { return unix.Shutdown(set.listeners[0].fd, unix.SHUT_RD) },
 		func() error { return os.Rename(name, name+".away") },
 		func() error { return os.Remove(name + ".away") },
-		func() error { return unix.Shutdown(set.listeners[1].group.FDs()[0], unix.SHUT_RD) },
+		func() error { return unix.Shutdown(set.listeners[1].unix.fd, unix.SHUT_RD) },
 	} {
 		if err := harm(); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ func openInet(spec *Spec, prepare func(fd int) error) (int, error) {
 		spec.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), spec.Addr.Port())
 		fd, err = bindInet(spec, false)
 	}
-	if err != nil || !spec.isTCP() {
+	if err != nil || !spec.IsTCP() {
 		return fd, inetHint(spec, err)
 	}
 	if prepare != nil {
@@ -75,7 +75,7 @@ func bindInet(spec *Spec, shared bool) (int, error) {
 	if spec.Addr.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	if spec.isTCP() {
+	if spec.IsTCP() {
 		kind = unix.SOCK_STREAM
 	}
 	fd, err := newSocket(family, kind)
@@ -95,7 +95,7 @@ func bindInet(spec *Spec, shared bool) (int, error) {
 		}
 		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
 	}
-	if spec.isTCP() {
+	if spec.IsTCP() {
 		// For TCP: bind in spite of connections in TIME_WAIT. For UDP it would
 		// let any process of this uid take our datagrams, so not there.
 		set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)

@@ -63,8 +63,7 @@ func announced(environ []string, pid int) (count int, names []string, err error)
 	if !ok {
 		return 0, nil, nil
 	}
-	count, err = parseNumber(value, 1<<20)
-	if err != nil {
+	if count, ok = parseNumber(value, 1<<20); !ok {
 		return 0, nil, bad("LISTEN_FDS=", value, ": accepted is a number")
 	}
 	if value, ok := lookup(environ, "LISTEN_FDNAMES"); ok {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -126,13 +127,20 @@ func helperInherited() error {
 		}
 	}
 	own, _ := Parse("own=unix://" + os.Getenv("WANT_UNIX") + ".own")
-	set, err := Open(own, files)
+	set, err := Open(own, files, nil)
 	if err != nil {
 		return err
 	}
-	given := set.Generation(1)
-	if got, want := fmt.Sprint(given.Files[:4]), "[3 4 5 6]"; got != want || len(given.Files) != 5 {
-		return fmt.Errorf("files %v", given.Files)
+	given, err := set.Lend(1)
+	if err != nil {
+		return err
+	}
+	defer given.Close()
+	for i, fd := range given.Files[:4] {
+		want, _ := procnet.Inode(3 + i)
+		if got, err := procnet.Inode(int(fd)); got != want || err != nil || len(given.Files) != 5 {
+			return fmt.Errorf("files %v", given.Files)
+		}
 	}
 	if fd, _ := given.FD("own"); fd != 7 || !given.Endpoints[0].Inherited || given.Endpoints[4].Inherited {
 		return fmt.Errorf("endpoints %+v", given.Endpoints)
@@ -207,7 +215,7 @@ func TestInheritedNameClash(t *testing.T) {
 	}
 	described.Name = "web"
 	specs, _ := Parse("web=unix://" + t.TempDir() + "/a")
-	if _, err := Open(specs, []File{described}); err == nil || !strings.Contains(err.Error(), `"web" is also that of inherited`) {
+	if _, err := Open(specs, []File{described}, nil); err == nil || !strings.Contains(err.Error(), `"web" is also that of inherited`) {
 		t.Error(err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {

@@ -105,7 +105,7 @@ func mustOpen(t *testing.T, list string) *Set {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := Open(specs, nil)
+		set, err := Open(specs, nil, nil)
 		if err == nil {
 			t.Cleanup(set.Close)
 			return set
@@ -114,6 +114,17 @@ func mustOpen(t *testing.T, list string) *Set {
 			t.Fatal(err)
 		}
 	}
+}
+
+// lent is what generation n gets, until the test ends.
+func lent(t *testing.T, set *Set, n int) Given {
+	t.Helper()
+	given, err := set.Lend(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(given.Close)
+	return given
 }
 
 // until polls, yielding, for something that must come true.

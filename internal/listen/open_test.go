@@ -24,7 +24,7 @@ func option(t *testing.T, fd uintptr, level, name int) int {
 
 func TestOpenTCP(t *testing.T) {
 	set := mustOpen(t, "web=tcp4://127.0.0.1:PORT")
-	given := set.Generation(1)
+	given := lent(t, set, 1)
 	fd := given.Files[0]
 	flags, _ := unix.FcntlInt(fd, unix.F_GETFD, 0)
 	status, _ := unix.FcntlInt(fd, unix.F_GETFL, 0)
@@ -49,8 +49,8 @@ func TestOpenTCP(t *testing.T) {
 		t.Error("accepted socket did not inherit TCP_NODELAY")
 	}
 	link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil || link != fmt.Sprintf("socket:[%d]", given.Inodes[0]) || given.Endpoints[0].Inode != given.Inodes[0] {
-		t.Errorf("inode %d, %s", given.Inodes[0], link)
+	if inode := given.Endpoints[0].Inode; err != nil || link != fmt.Sprintf("socket:[%d]", inode) || set.Endpoints()[0].Inode != inode {
+		t.Errorf("inode %d, %s", inode, link)
 	}
 	if given.Stdin != NoFile || given.Endpoints[0].Address != "tcp4://"+given.Endpoints[0].Addr.String() {
 		t.Errorf("%+v", given)
@@ -63,7 +63,7 @@ func TestOpenFamilies(t *testing.T) {
 	}
 	for list, v6only := range map[string]int{"tcp://:PORT": 0, "tcp6://:PORT": 1, "udp://:PORT": 0, "udp6://:PORT": 1, "tcp://[::1]:PORT": 1} {
 		set := mustOpen(t, list)
-		fd := set.Generation(1).Files[0]
+		fd := lent(t, set, 1).Files[0]
 		if got := option(t, fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); got != v6only {
 			t.Errorf("%s: IPV6_V6ONLY=%d", list, got)
 		}
@@ -88,8 +88,8 @@ func TestOpenFamilies(t *testing.T) {
 // With fd=0 an endpoint is given as the child's stdin, whatever its place.
 func TestOpenStdin(t *testing.T) {
 	set := mustOpen(t, "java=tcp4://127.0.0.1:PORT?fd=0,a=unix://"+t.TempDir()+"/a")
-	given := set.Generation(1)
-	if given.Stdin == NoFile || given.Stdin < 3 || len(given.Files) != 1 || len(given.Inodes) != 2 {
+	given := lent(t, set, 1)
+	if given.Stdin == NoFile || given.Stdin < 3 || len(given.Files) != 1 || len(given.Endpoints) != 2 {
 		t.Errorf("%+v", given)
 	}
 }
@@ -107,7 +107,7 @@ func TestOpenInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(specs, nil)
+	_, err = Open(specs, nil, nil)
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), `"`+text+`": address already in use: another socket`) {
 		t.Error(err)
 	}
@@ -118,7 +118,7 @@ func TestOpenInUse(t *testing.T) {
 		t.Errorf("a failed Open leaves %d fds", after-before)
 	}
 	specs, _ = Parse("tcp4://192.0.2.1:80") // TEST-NET-1: nobody's
-	if _, err := Open(specs, nil); !errors.Is(err, unix.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "no interface here has this address") {
+	if _, err := Open(specs, nil, nil); !errors.Is(err, unix.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "no interface here has this address") {
 		t.Error(err)
 	}
 }
@@ -137,7 +137,7 @@ func helperLowPort() error {
 	if err != nil {
 		return err
 	}
-	set, err := Open(specs, nil)
+	set, err := Open(specs, nil, nil)
 	if err == nil {
 		set.Close()
 		start, _ := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -156,7 +156,7 @@ func helperLowPort() error {
 	}
 	defer os.RemoveAll(dir)
 	specs, _ = Parse("unix://" + dir + "/a?mode=0666")
-	if set, err = Open(specs, nil); err != nil {
+	if set, err = Open(specs, nil, nil); err != nil {
 		return err
 	}
 	defer set.Close()
@@ -204,7 +204,7 @@ func helperNoIPv6() error {
 		l.Close()
 		specs, _ := Parse(fmt.Sprintf("tcp://:%d", port))
 		var set *Set
-		if set, err = Open(specs, nil); err != nil {
+		if set, err = Open(specs, nil, nil); err != nil {
 			continue
 		}
 		given := set.Generation(1)
@@ -221,7 +221,7 @@ func helperNoIPv6() error {
 		return err
 	}
 	specs, _ := Parse("tcp6://:9")
-	if _, err := Open(specs, nil); !errors.Is(err, unix.EAFNOSUPPORT) || !strings.Contains(err.Error(), "no IPv6") {
+	if _, err := Open(specs, nil, nil); !errors.Is(err, unix.EAFNOSUPPORT) || !strings.Contains(err.Error(), "no IPv6") {
 		return fmt.Errorf("tcp6: %v", err)
 	}
 	return nil
@@ -248,7 +248,7 @@ func helperClosedStreams() error {
 		unix.Close(fd)
 	}
 	specs, _ := Parse("a=unix://" + dir + "/a b=unix://" + dir + "/b c=udp4://127.0.0.1:9999?fd=0")
-	set, err := Open(specs[:2], nil)
+	set, err := Open(specs[:2], nil, nil)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,12 @@ func helperClosedStreams() error {
 	if err == nil && fd < 3 {
 		return fmt.Errorf("udp socket on %d", fd)
 	}
-	for _, fd := range set.Generation(1).Files {
+	given, err := set.Lend(1)
+	if err != nil {
+		return err
+	}
+	defer given.Close()
+	for _, fd := range append(given.Files, uintptr(set.listeners[0].unix.fd)) {
 		if fd < 3 {
 			return fmt.Errorf("endpoint on %d", fd)
 		}
@@ -286,7 +291,7 @@ func TestNoLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	cycle := func() {
-		set, err := Open(specs, nil)
+		set, err := Open(specs, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,9 +302,14 @@ func TestNoLeaks(t *testing.T) {
 			t.Error("a second guard")
 		}
 		// A socket that is replaced must not leave the old one behind.
-		if err := unix.Shutdown(int(set.Generation(1).Files[0]), unix.SHUT_RDWR); err != nil {
+		given, err := set.Lend(1)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if err := unix.Shutdown(int(given.Files[0]), unix.SHUT_RDWR); err != nil {
+			t.Fatal(err)
+		}
+		given.Close()
 		set.Check()
 		set.Close()
 		set.Close()

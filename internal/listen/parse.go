@@ -40,7 +40,7 @@ func (s *Spec) parse() error {
 
 	var err error
 	switch {
-	case !contains(networks, network):
+	case !slices.Contains(networks, network):
 		err = bad("unknown network ", network, meant(network, networks)+", "+acceptedForms)
 	case network == "unix":
 		err = s.parsePath(address)
@@ -113,9 +113,9 @@ func (s *Spec) parseHostPort(text string) error {
 		return bad("", text, " has no port, "+acceptedForms)
 	}
 	host, portText := text[:colon], text[colon+1:]
-	port, err := parseNumber(portText, 65535)
+	port, ok := parseNumber(portText, 65535)
 	switch {
-	case err != nil:
+	case !ok:
 		return bad("port ", portText, ", accepted is a number up to 65535")
 	case port == 0:
 		return errors.New("port 0 would be a random one that nobody knows, accepted are 1 to 65535")
@@ -179,19 +179,19 @@ func (s *Spec) parseOptions(text string) error {
 	switch {
 	case !s.isStream():
 		accepted = accepted[:1]
-	case s.isTCP():
+	case s.IsTCP():
 		accepted = accepted[:2]
 	}
 	var seen []string
 	for _, option := range strings.Split(text, "&") {
 		key, value, _ := strings.Cut(option, "=")
 		switch {
-		case !contains(accepted, key):
+		case !slices.Contains(accepted, key):
 			return bad("unknown option ", key, meant(key, accepted)+", accepted with "+s.Network+": "+strings.Join(accepted, ", "))
-		case contains(seen, key):
+		case slices.Contains(seen, key):
 			return bad("option ", key, " is there twice")
 		}
-		add(&seen, key)
+		seen = append(seen, key)
 		wanted := ""
 		switch key {
 		case "fd":
@@ -200,9 +200,8 @@ func (s *Spec) parseOptions(text string) error {
 				wanted = "is fd=0: the others are numbered from 3 in their order"
 			}
 		case "backlog":
-			n, err := parseNumber(value, 1<<31-1)
-			s.Backlog = n
-			if err != nil || n == 0 {
+			n, ok := parseNumber(value, 1<<31-1)
+			if s.Backlog = n; !ok || n == 0 {
 				wanted = "is a number from 1"
 			}
 		case "mode":
@@ -224,18 +223,11 @@ func bad(before, value, after string) error {
 	return errors.New(before + strconv.Quote(value) + after)
 }
 
-var errNumber = errors.New("not a number, or too big")
-
 // parseNumber accepts digits only: no sign, no underscore, no prefix.
-func parseNumber(text string, limit uint64) (int, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || n > limit {
-		return 0, errNumber
-	}
-	return int(n), nil
+func parseNumber(text string, limit uint64) (n int, ok bool) {
+	u, err := strconv.ParseUint(text, 10, 64)
+	return int(u), err == nil && u <= limit
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 // meant proposes the candidate that word was most likely meant to be, as the
 // rest of a sentence: the one that begins and ends most like it.

@@ -18,7 +18,7 @@ type path struct {
 }
 
 // spareName: hidden beside the path, and the same every time, so that what a
-// killed container left on a volume is cleared by the next. A generation's
+// killed container left on a volume is removed by the next. A generation's
 // own socket has the generation's number after it.
 func spareName(name string) string {
 	base := lastPart(name)
@@ -36,8 +36,7 @@ func (p *path) leads(name string) bool {
 	return syscall.Lstat(name, &stat) == nil && uint64(stat.Dev) == p.dev && stat.Ino == p.ino
 }
 
-// back makes the spare anew. Failure is no error of the endpoint's: it only
-// means that a lost path costs a new socket.
+// back makes the spare again. Without it a lost path costs a new socket.
 func (p *path) back() {
 	_ = syscall.Unlink(p.spare)
 	p.spareErr = syscall.Link(p.name, p.spare)

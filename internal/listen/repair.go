@@ -1,7 +1,7 @@
 package listen
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -58,7 +58,7 @@ func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) 
 		}
 		line, again := r.limit(now, line)
 		if line != "" {
-			add(&lines, l.line(line))
+			lines = append(lines, l.line(line))
 		}
 		if !again.IsZero() {
 			sooner(again)
@@ -125,7 +125,10 @@ func (l *listener) mend() (string, error) {
 	switch {
 	case l.group != nil:
 		return l.group.Mend()
-	case l.isTCP():
+	case l.unix != nil:
+		line, _, err := l.unix.Mend()
+		return line, err
+	case l.IsTCP():
 		return l.listenAgain()
 	case isShut(l.fd):
 		l.dead = true
@@ -155,7 +158,7 @@ func (l *listener) listenAgain() (string, error) {
 		err = unix.Listen(l.fd, l.Backlog)
 	}
 	if err != nil {
-		return "", errors.New("a process shut it down, cannot listen again: " + err.Error())
+		return "", fmt.Errorf("a process shut it down, cannot listen again: %w", err)
 	}
 	return "a process shut it down, it listens again", nil
 }

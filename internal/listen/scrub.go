@@ -1,13 +1,16 @@
 package listen
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // stale: some dialect talks by this variable to one process about its
 // descriptors, its pid or its supervisor. What swapinit's own environment says
 // there was said to swapinit. LISTEN_ and WATCHDOG_ are no prefixes here:
 // LISTEN_ADDR and the like belong to applications.
 func stale(name string) bool {
-	return contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
+	return slices.Contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
 }
 
 var staleNames = []string{
@@ -19,7 +22,7 @@ var staleNames = []string{
 
 // Scrub returns environ without the stale variables of all dialects, and
 // without everything of swapinit's own (SWAPINIT_), which no child sees
-// unless it is put there anew. The slice it was given is left as it is.
+// unless it is put there again. The slice it was given is left as it is.
 func Scrub(environ []string) []string {
 	kept := make([]string, 0, len(environ))
 	for _, entry := range environ {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ import (
 type Endpoint struct {
 	Spec
 	Address   string // as status shows it: tcp://[::]:8080, unix:///run/a.sock
-	Inode     uint64 // st_ino of the socket, the N of socket:[N] in /proc/PID/fd; of the oldest, where each generation has its own
+	Inode     uint64 // st_ino of the socket, the N of socket:[N] in /proc/PID/fd; 0 where each generation has its own
 	Inherited bool   // given by whoever started swapinit
 }
 
@@ -31,34 +32,24 @@ type Set struct {
 // listener is one endpoint and its socket, or the group that has its sockets.
 type listener struct {
 	Endpoint
-	fd      int
-	guarded bool    // it listened when we opened it, so it must go on listening
-	dead    bool    // an inherited unix socket that was shut down: beyond repair
-	group   Steered // has the sockets, in place of fd: Paths for own unix endpoints, else from Steer; or nil
-	repairs repairs
-}
-
-// Options are what Open does not do by itself.
-type Options struct {
-	// Prepare, where not nil, is called with each own TCP socket between bind
-	// and listen. It is bound without SO_REUSEPORT, so that a port that
-	// somebody else listens on is refused, but has it when Prepare is called.
-	// An error of Prepare's fails the Open.
-	Prepare func(fd int) error
-	// UnixGroups gives own unix endpoints a socket for each generation (Paths).
-	UnixGroups bool
+	fd       int
+	unix     *UnixSocket // in place of fd: an own unix endpoint's
+	group    Steered     // has taken over either of them; or nil
+	spareErr error       // why unix could have no second link when it was opened
+	guarded  bool        // it listened when we opened it, so it must go on listening
+	dead     bool        // an inherited unix socket that was shut down: beyond repair
+	repairs  repairs
 }
 
 // Open opens an endpoint for each spec, after the inherited ones, which it
 // takes over: they are closed with the Set, or when Open fails. An error is
 // one line with the endpoint, the system's reason and what to do; it wraps
 // the errno.
-func Open(specs []Spec, inherited []File) (*Set, error) {
-	return OpenWith(specs, inherited, Options{})
-}
-
-// OpenWith is Open with options.
-func OpenWith(specs []Spec, inherited []File, options Options) (*Set, error) {
+//
+// prepare, where not nil, is called with each own TCP socket between bind and
+// listen. It is bound without SO_REUSEPORT, so that a port that somebody else
+// listens on is refused, but has it then. An error of prepare's fails the Open.
+func Open(specs []Spec, inherited []File, prepare func(fd int) error) (*Set, error) {
 	s := &Set{}
 	for i := range inherited {
 		file := &inherited[i]
@@ -71,13 +62,13 @@ func OpenWith(specs []Spec, inherited []File, options Options) (*Set, error) {
 	}
 	var err error
 	for i := 0; i < len(specs) && err == nil; i++ {
-		err = s.open(&specs[i], &options)
+		err = s.open(&specs[i], prepare)
 	}
 	for i := 0; i < len(s.listeners) && err == nil; i++ {
 		l := s.listeners[i]
 		l.Address = l.address()
-		if l.group == nil {
-			l.Inode, err = inodeOf(l.fd)
+		if l.unix == nil {
+			l.Inode, err = procnet.Inode(l.fd)
 		}
 	}
 	if err != nil {
@@ -87,7 +78,7 @@ func OpenWith(specs []Spec, inherited []File, options Options) (*Set, error) {
 	return s, nil
 }
 
-func (s *Set) open(spec *Spec, options *Options) (err error) {
+func (s *Set) open(spec *Spec, prepare func(fd int) error) (err error) {
 	l := &listener{Endpoint: Endpoint{Spec: *spec}, guarded: spec.isStream()}
 	for _, other := range s.listeners {
 		if other.Inherited && other.Name == l.Name {
@@ -97,12 +88,12 @@ func (s *Set) open(spec *Spec, options *Options) (err error) {
 	switch {
 	case err != nil:
 	case spec.Network == "unix":
-		var paths *Paths
-		if paths, err = openPaths(&l.Spec, s, options.UnixGroups); err == nil {
-			l.fd, l.group = -1, paths
+		l.fd = -1
+		if l.unix, err = openUnix(&l.Spec, s); err == nil {
+			l.spareErr = l.unix.file.spareErr
 		}
 	default:
-		l.fd, err = openInet(&l.Spec, options.Prepare)
+		l.fd, err = openInet(&l.Spec, prepare)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot open endpoint %q: %w", spec.Text, err)
@@ -111,48 +102,66 @@ func (s *Set) open(spec *Spec, options *Options) (err error) {
 	return nil
 }
 
-// inodeOf is a socket's inode, by which the holders of it are found.
-func inodeOf(fd int) (uint64, error) {
-	var stat syscall.Stat_t
-	err := syscall.Fstat(fd, &stat)
-	return stat.Ino, err
-}
-
 // Endpoints lists the endpoints: inherited ones, then those of the settings
 // in their order.
-func (s *Set) Endpoints() []Endpoint {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.endpoints()
-}
+func (s *Set) Endpoints() []Endpoint { return s.Generation(0).Endpoints }
 
-// endpoints copies them. The caller holds the mutex.
-func (s *Set) endpoints() []Endpoint {
-	list := make([]Endpoint, len(s.listeners))
-	for i, l := range s.listeners {
-		list[i] = l.Endpoint
-		_, list[i].Inode = l.socket(0)
-	}
-	return list
-}
-
-// Generation says what generation n gets: the sockets of groups (Steer) are
-// its own, the others are the same for each.
+// Generation says what generation n gets, without the sockets themselves: those
+// of groups (Steer) are its own, the others are the same for each.
 func (s *Set) Generation(n int) Given {
+	given, _ := s.given(n, false)
+	return given
+}
+
+// Lend is Generation with the sockets: duplicates, which the caller closes
+// (Given.Close) after the fork, and which outlive the generation until then.
+func (s *Set) Lend(n int) (Given, error) {
+	given, err := s.given(n, true)
+	if err != nil {
+		given.Close()
+		return Given{}, fmt.Errorf("cannot pass on the endpoints: %w", err)
+	}
+	return given, nil
+}
+
+func (s *Set) given(n int, lend bool) (Given, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	given := Given{Stdin: NoFile, Endpoints: s.endpoints()}
-	for i, l := range s.listeners {
-		fd, inode := l.socket(n)
-		given.Endpoints[i].Inode = inode
-		given.Inodes = append(given.Inodes, inode)
-		if l.Stdin {
+	given := Given{Stdin: NoFile}
+	for _, l := range s.listeners {
+		e := l.Endpoint
+		fd, inode, err := l.socket(n, lend)
+		if err != nil {
+			return given, err
+		}
+		e.Inode = inode
+		given.Endpoints = append(given.Endpoints, e)
+		switch {
+		case !lend:
+		case e.Stdin:
 			given.Stdin = uintptr(fd)
-		} else {
+		default:
 			given.Files = append(given.Files, uintptr(fd))
 		}
 	}
-	return given
+	return given, nil
+}
+
+// socket is what generation n has; with lend fd is a duplicate.
+func (l *listener) socket(n int, lend bool) (fd int, inode uint64, err error) {
+	fd, inode = l.fd, l.Inode
+	switch {
+	case l.group != nil && lend:
+		return l.group.Lend(n)
+	case l.group != nil:
+		return -1, l.group.Inode(n), nil
+	case l.unix != nil:
+		fd, inode, _ = l.unix.Socket()
+	}
+	if lend {
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstFD)
+	}
+	return fd, inode, err
 }
 
 // Close ends the guard and waits for it, unlinks the paths of own unix
@@ -172,11 +181,14 @@ func (s *Set) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
-		if l.group != nil {
+		switch {
+		case l.group != nil:
 			l.group.Close()
-			continue
+		case l.unix != nil:
+			l.unix.Close()
+		default:
+			_ = syscall.Close(l.fd) // EINTR or not, Linux has released it
 		}
-		_ = syscall.Close(l.fd) // EINTR or not, Linux has released it
 	}
 	s.listeners = nil
 }

@@ -80,7 +80,7 @@ func overlap(a, b *Spec) bool {
 	if a.Network == "unix" || b.Network == "unix" {
 		return a.Path == b.Path && a.Network == b.Network
 	}
-	if a.isTCP() != b.isTCP() || a.Addr.Port() != b.Addr.Port() {
+	if a.IsTCP() != b.IsTCP() || a.Addr.Port() != b.Addr.Port() {
 		return false
 	}
 	return a.Addr.Addr() == b.Addr.Addr() || a.covers(b) || b.covers(a)
@@ -96,9 +96,10 @@ func (s *Spec) dualStack() bool {
 	return (s.Network == "tcp" || s.Network == "udp") && s.Addr.Addr() == netip.IPv6Unspecified()
 }
 
-func (s *Spec) isStream() bool { return s.isTCP() || s.Network == "unix" }
+func (s *Spec) isStream() bool { return s.IsTCP() || s.Network == "unix" }
 
-func (s *Spec) isTCP() bool { return strings.HasPrefix(s.Network, "tcp") }
+// IsTCP: tcp, tcp4 or tcp6.
+func (s *Spec) IsTCP() bool { return strings.HasPrefix(s.Network, "tcp") }
 
 // address is the endpoint as status shows it.
 func (s *Spec) address() string {

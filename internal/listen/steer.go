@@ -1,36 +1,28 @@
 package listen
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// Steered is a group: an endpoint that has a socket for each generation. It
-// owns all of them. A Set calls it while it holds its own mutex, so it may call
-// no method of the Set's but Watch and Unwatch.
+// Steered is a group: what has the sockets of an endpoint, one for each
+// generation, and owns them. A Set calls it while it holds its own mutex, so it
+// may call no method of the Set's but Watch and Unwatch. See steer.Group.
 type Steered interface {
-	// Socket is generation n's, lent, and its inode; ok is false if it has none.
-	Socket(n int) (fd int, inode uint64, ok bool)
-	// Mend looks at the sockets and repairs what a process has harmed. It
-	// returns what it did, or why it could not; neither when all is well.
+	Lend(n int) (fd int, inode uint64, err error)
+	Inode(n int) uint64
 	Mend() (line string, err error)
-	// FDs are those of all its sockets, the oldest first.
-	FDs() []int
-	// Close closes all.
+	Watch() error
 	Close()
 }
 
-// First is the socket of an own TCP endpoint, of which the index is that in
-// Endpoints; a group can take it over by Steer. opener opens one more: bound to
-// the same address with the same options and SO_REUSEPORT, not listening,
-// close-on-exec and above 2, the caller's. It takes an endpoint that was opened
-// with Options.Prepare, or the address is in use. Its errors are one line like
-// those of Open. It needs nothing of the Set, so a group may call it under its
-// own mutex. opener is nil for any other endpoint.
-func (s *Set) First(endpoint int) (fd int, opener func() (fd int, err error)) {
+// TCP is the socket of an own TCP endpoint, by its index in Endpoints; a group can
+// take it over by Steer. opener opens one more, the caller's: bound to the same
+// address with the same options and SO_REUSEPORT, not listening. The endpoint was
+// opened with prepare, or the address is in use. Its errors are like those of Open.
+// It needs nothing of the Set. opener is nil for any other endpoint.
+func (s *Set) TCP(endpoint int) (fd int, opener func() (fd int, err error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.at(endpoint)
-	if l == nil || !l.isTCP() || l.Inherited {
+	if l == nil || !l.IsTCP() || l.Inherited {
 		return -1, nil
 	}
 	spec := l.Spec
@@ -43,6 +35,18 @@ func (s *Set) First(endpoint int) (fd int, opener func() (fd int, err error)) {
 	}
 }
 
+// Unix is the socket of an own unix endpoint, nil for any other; a group can take
+// it over by Steer. alone is why there can be no second one, if that is known.
+func (s *Set) Unix(endpoint int) (first *UnixSocket, alone error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.at(endpoint)
+	if l == nil || l.unix == nil {
+		return nil, nil
+	}
+	return l.unix, l.unix.possible(2)
+}
+
 // at is the endpoint with that index, or nil. The caller holds the mutex.
 func (s *Set) at(endpoint int) *listener {
 	if endpoint < 0 || endpoint >= len(s.listeners) {
@@ -52,29 +56,25 @@ func (s *Set) at(endpoint int) *listener {
 }
 
 // Steer gives an endpoint to a group: from now on its sockets, the first one
-// included, are g's, and the Set closes it. After Close, which has closed the
-// first one, it does nothing.
+// included, are g's, and the Set closes it. After Close it does nothing.
 func (s *Set) Steer(endpoint int, g Steered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.at(endpoint)
-	if l == nil {
-		return
-	}
-	l.group = g
-	for _, fd := range g.FDs() {
-		s.Watch(fd)
+	if l := s.at(endpoint); l != nil {
+		l.group = g
+		_ = g.Watch() // else it is looked at when a generation ends
 	}
 }
 
-// Watch tells the guard of a socket that a group has added; before Guard it
-// does nothing, as Guard asks all groups for theirs. Groups call it under their
-// own mutex, which the Set takes after its: so it does without the Set's.
-// Without a watch, harm is seen when a generation ends (Check).
-func (s *Set) Watch(fd int) {
+// Watch has the guard watch a socket of a group's; before Guard it does nothing, as
+// Guard asks all groups for theirs. Groups call it under their own mutex, which the
+// Set takes after its: so it does without that. Without a watch, harm is seen when a
+// generation ends (Check).
+func (s *Set) Watch(fd int) error {
 	if g := s.guard.Load(); g != nil {
-		_ = g.add(fd)
+		return g.add(fd)
 	}
+	return nil
 }
 
 // Unwatch is to be called before such a socket is closed: epoll watches the
@@ -83,31 +83,4 @@ func (s *Set) Unwatch(fd int) {
 	if g := s.guard.Load(); g != nil {
 		g.remove(fd)
 	}
-}
-
-// Paths is the group of an own unix endpoint, nil for other endpoints and
-// without Options.UnixGroups. The Set closes it.
-func (s *Set) Paths(endpoint int) *Paths {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.at(endpoint); l != nil {
-		if p, ok := l.group.(*Paths); ok && p.groups {
-			return p
-		}
-	}
-	return nil
-}
-
-// socket is what generation n gets. Where its group has none for it, it gets
-// the oldest.
-func (l *listener) socket(n int) (fd int, inode uint64) {
-	if l.group == nil {
-		return l.fd, l.Inode
-	}
-	fd, inode, ok := l.group.Socket(n)
-	if list := l.group.FDs(); !ok && len(list) > 0 {
-		fd = list[0]
-		inode, _ = inodeOf(fd)
-	}
-	return fd, inode
 }

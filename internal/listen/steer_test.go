@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,14 +24,30 @@ type fakeGroup struct {
 	closed bool
 }
 
-func (g *fakeGroup) Socket(n int) (int, uint64, bool) {
+func (g *fakeGroup) Lend(n int) (int, uint64, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n < 1 || n > len(g.fds) {
-		return -1, 0, false
+		return -1, 0, unix.ENOENT
 	}
-	inode, err := inodeOf(g.fds[n-1])
-	return g.fds[n-1], inode, err == nil
+	fd, err := unix.FcntlInt(uintptr(g.fds[n-1]), unix.F_DUPFD_CLOEXEC, 3)
+	inode, _ := procnet.Inode(fd)
+	return fd, inode, err
+}
+
+func (g *fakeGroup) Inode(n int) uint64 {
+	fd, inode, err := g.Lend(n)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return inode
+}
+
+func (g *fakeGroup) Watch() (err error) {
+	for _, fd := range g.FDs() {
+		err = errors.Join(err, g.set.Watch(fd))
+	}
+	return err
 }
 
 func (g *fakeGroup) Mend() (string, error) {
@@ -93,7 +110,7 @@ func mustPrepare(t *testing.T, prepare func(int) error) *Set {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := OpenWith(specs, nil, Options{Prepare: prepare})
+		set, err := Open(specs, nil, prepare)
 		if err == nil {
 			t.Cleanup(set.Close)
 			return set
@@ -107,7 +124,7 @@ func mustPrepare(t *testing.T, prepare func(int) error) *Set {
 func mustSteer(t *testing.T) (*Set, *fakeGroup) {
 	t.Helper()
 	set := mustPrepare(t, func(int) error { return nil })
-	g := &fakeGroup{set: set, fds: []int{int(set.Generation(1).Files[0])}, asked: make(chan struct{}, 1), line: "mended"}
+	g := &fakeGroup{set: set, fds: []int{set.listeners[0].fd}, asked: make(chan struct{}, 1), line: "mended"}
 	set.Steer(0, g)
 	return set, g
 }
@@ -124,21 +141,21 @@ func TestPrepare(t *testing.T) {
 		}
 		return nil
 	})
-	if fd := int(set.Generation(1).Files[0]); calls == 0 || !accepting(fd) {
+	if fd := int(lent(t, set, 1).Files[0]); calls == 0 || !accepting(fd) {
 		t.Errorf("%d calls, or it does not listen", calls)
 	}
 	plain := mustOpen(t, "tcp4://127.0.0.1:PORT")
-	if option(t, plain.Generation(1).Files[0], unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0 {
+	if option(t, lent(t, plain, 1).Files[0], unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0 {
 		t.Error("SO_REUSEPORT although nobody prepares")
 	}
 	// Not for others, and its error is the Open's.
 	before := openFDs(t)
 	specs, _ := Parse("unix://" + t.TempDir() + "/a udp4://127.0.0.1:" + port(t))
-	if set, err := OpenWith(specs, nil, Options{Prepare: func(int) error { t.Error("called"); return nil }}); err == nil {
+	if set, err := Open(specs, nil, func(int) error { t.Error("called"); return nil }); err == nil {
 		set.Close()
 	}
 	specs, _ = Parse("tcp4://127.0.0.1:" + port(t))
-	if _, err := OpenWith(specs, nil, Options{Prepare: func(int) error { return unix.EXDEV }}); !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := Open(specs, nil, func(int) error { return unix.EXDEV }); !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EADDRINUSE) {
 		t.Error(err)
 	}
 	if after := openFDs(t); after != before {
@@ -151,7 +168,7 @@ func TestPrepare(t *testing.T) {
 func TestPrepareInUse(t *testing.T) {
 	set := mustPrepare(t, func(int) error { return nil })
 	other := set.Endpoints()[0].Spec
-	_, err := OpenWith([]Spec{other}, nil, Options{Prepare: func(int) error { return nil }})
+	_, err := Open([]Spec{other}, nil, func(int) error { return nil })
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "another socket has the address") {
 		t.Error(err)
 	}
@@ -209,7 +226,7 @@ func TestAnother(t *testing.T) {
 	if err := given.describe(); err != nil {
 		t.Fatal(err)
 	}
-	of, err := Open(nil, []File{given})
+	of, err := Open(nil, []File{given}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,17 +236,23 @@ func TestAnother(t *testing.T) {
 	}
 }
 
-// Each generation gets its group's socket for it, else the oldest.
+// Each generation gets its group's socket for it, and nothing where it has none.
 func TestSteer(t *testing.T) {
 	set, g := mustSteer(t)
 	second := g.join(t)
 	first := g.FDs()[0]
-	for n, want := range map[int]int{1: first, 2: second, 3: first} {
-		given := set.Generation(n)
-		inode, err := inodeOf(want)
-		if err != nil || int(given.Files[0]) != want || given.Inodes[0] != inode || given.Endpoints[0].Inode != inode {
-			t.Errorf("generation %d: %+v, want fd %d, inode %d, %v", n, given, want, inode, err)
+	for n, want := range map[int]int{1: first, 2: second} {
+		given, err := set.Lend(n)
+		must(t, err)
+		inode, err := procnet.Inode(want)
+		lent, _ := procnet.Inode(int(given.Files[0]))
+		if err != nil || int(given.Files[0]) == want || lent != inode || given.Endpoints[0].Inode != inode || set.Generation(n).Endpoints[0].Inode != inode {
+			t.Errorf("generation %d: %+v, want inode %d, %v", n, given, inode, err)
 		}
+		given.Close()
+	}
+	if _, err := set.Lend(3); !errors.Is(err, unix.ENOENT) || set.Generation(3).Endpoints[0].Inode != 0 || len(set.Generation(2).Files) != 0 {
+		t.Errorf("generation 3: %v", err)
 	}
 	before := openFDs(t)
 	set.Close()
@@ -240,7 +263,7 @@ func TestSteer(t *testing.T) {
 		t.Errorf("%d fds, then %d: two sockets were to be closed, once", before, after)
 	}
 	set.Steer(0, g) // too late: nothing
-	set.Watch(first)
+	must(t, set.Watch(first))
 	set.Unwatch(first)
 }
 
@@ -286,7 +309,7 @@ func TestSteerGuarded(t *testing.T) {
 	fd, err := another(set, 0)
 	must(t, err)
 	must(t, unix.Listen(fd, 16))
-	set.Steer(0, &fakeGroup{fds: []int{int(set.Generation(1).Files[0]), fd}})
+	set.Steer(0, &fakeGroup{set: set, fds: []int{set.listeners[0].fd, fd}})
 	must(t, unix.Shutdown(fd, unix.SHUT_RDWR))
 	if !guard.drain(guard.epoll) {
 		t.Error("the second socket is not watched")
@@ -370,7 +393,7 @@ var errNotOwn = errors.New("not an own TCP endpoint")
 
 // another opens one more socket, as a group does.
 func another(s *Set, endpoint int) (int, error) {
-	_, opener := s.First(endpoint)
+	_, opener := s.TCP(endpoint)
 	if opener == nil {
 		return -1, errNotOwn
 	}

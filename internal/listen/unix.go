@@ -8,21 +8,44 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
-// member is one socket of a unix endpoint.
-type member struct {
-	// fd never changes: a socket that must be replaced gets the number of the
-	// old one (dup3), because that number may just be on its way into a child.
-	fd          int
-	inode       uint64 // of the socket
-	bound       string // the name that getsockname(2), accepted connections too, and /proc/net/unix show for ever
-	file        path
-	generations []int // that have it; none: Add hands it on
+// UnixSocket is a listening socket of an own unix endpoint, and the names of its
+// file. It belongs to the Set, or to a group that took it over (Set.Steer): who
+// has it calls one method of all sockets of an endpoint at a time.
+type UnixSocket struct {
+	spec  *Spec
+	set   *Set // for its guard only, which needs no lock of the Set's
+	fd    int
+	inode uint64 // of the socket
+	bound string // the name that getsockname(2), accepted connections too, and /proc/net/unix show for ever
+	file  path
 }
 
-// newMember makes a socket at the bound name, which is the path or the spare,
+// openUnix opens an own unix endpoint. Its path may be what a killed
+// predecessor left behind (a socket that refuses connections); anything else
+// that is in the way is an error.
+func openUnix(spec *Spec, set *Set) (*UnixSocket, error) {
+	spare := spareName(spec.Path)
+	err := removeStale(spec.Path)
+	if err == nil {
+		// The spare is looked at too: it is alive while another swapinit that has
+		// just lost the path is about to take it back.
+		err = removeStale(spare)
+	}
+	if err == nil {
+		err = clearHidden(spare)
+	}
+	var s *UnixSocket
+	if err == nil {
+		s, err = newUnix(spec, set, spec.Path, spare, nil)
+	}
+	return s, unixHint(spec, err)
+}
+
+// newUnix makes a socket at the bound name, which is the path or the spare,
 // with the right mode before the first connect can succeed, and never a wider
 // one. like, where not nil, has the owner and the mode instead of spec.
 //
@@ -31,7 +54,7 @@ type member struct {
 // the mode is given to the unbound socket: Linux makes the file with the
 // socket's own mode less the umask (unix_bind), and what the umask took away
 // is put back before listen(2), that is, while every connect is refused.
-func newMember(spec *Spec, bound, spare string, like *syscall.Stat_t) (*member, error) {
+func newUnix(spec *Spec, set *Set, bound, spare string, like *syscall.Stat_t) (*UnixSocket, error) {
 	mode := spec.Mode
 	if like != nil {
 		mode = os.FileMode(like.Mode) // with the bits for a socket: never 0, which would mean the umask's
@@ -40,13 +63,13 @@ func newMember(spec *Spec, bound, spare string, like *syscall.Stat_t) (*member, 
 	if err != nil {
 		return nil, err
 	}
-	m := &member{fd: fd, bound: bound, file: path{name: spec.Path, spare: spare}}
+	s := &UnixSocket{spec: spec, set: set, fd: fd, bound: bound, file: path{name: spec.Path, spare: spare}}
 	if err = bindNarrow(fd, bound, mode); err == nil {
-		if err = m.file.settle(bound, mode, like); err == nil {
+		if err = s.file.settle(bound, mode, like); err == nil {
 			err = unix.Listen(fd, spec.Backlog)
 		}
 		if err == nil {
-			m.inode, err = inodeOf(fd)
+			s.inode, err = procnet.Inode(fd)
 		}
 		if err != nil {
 			_ = syscall.Unlink(bound) // bound by us a moment ago
@@ -57,9 +80,9 @@ func newMember(spec *Spec, bound, spare string, like *syscall.Stat_t) (*member, 
 		return nil, err
 	}
 	if bound != spare {
-		m.file.back()
+		s.file.back()
 	}
-	return m, nil
+	return s, nil
 }
 
 // bindNarrow makes the file with no more permissions than mode.

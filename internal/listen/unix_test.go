@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ func TestOpenUnix(t *testing.T) {
 		t.Errorf("%+v", endpoint)
 	}
 	// Servers match inherited sockets by this name.
-	local, err := unix.Getsockname(int(set.Generation(1).Files[0]))
+	local, err := unix.Getsockname(int(lent(t, set, 1).Files[0]))
 	if err != nil || local.(*unix.SockaddrUnix).Name != name {
 		t.Errorf("getsockname: %+v, %v", local, err)
 	}
@@ -68,7 +70,7 @@ func helperUmask() error {
 		if err != nil {
 			return err
 		}
-		set, err := Open(specs, nil)
+		set, err := Open(specs, nil, nil)
 		if err != nil {
 			return err
 		}
@@ -78,11 +80,11 @@ func helperUmask() error {
 		}
 		set.Close()
 		// Later generations' too.
-		if set, err = OpenWith(specs, nil, Options{UnixGroups: true}); err != nil {
-			return err
+		set, p, err := openGroup("unix://" + dir + "/s" + test.option)
+		if err == nil {
+			err = errors.Join(p.Add(1, false), p.Add(2, false), p.Aim(2, 0, shares.Full))
 		}
-		p := set.Paths(0)
-		if err := errors.Join(p.Add(1), p.Add(2), p.Aim(2, 0, whole)); err != nil {
+		if err != nil {
 			return err
 		}
 		info, err = os.Lstat(dir + "/s")
@@ -117,7 +119,7 @@ func openError(t *testing.T, list string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, nil)
+	set, err := Open(specs, nil, nil)
 	if err == nil {
 		set.Close()
 		t.Fatalf("%s opened", list)

@@ -5,7 +5,6 @@ package procnet
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -48,19 +47,30 @@ func EachUnix(each func(*Unix)) error {
 
 // parse reads a line; the name is all that follows the inode, spaces included.
 func (u *Unix) parse(line []byte) bool {
-	var fields [7][]byte
-	for i := range fields {
-		line = bytes.TrimLeft(line, " ")
-		fields[i], line, _ = bytes.Cut(line, []byte{' '})
+	var f [7][]byte
+	name := fields(line, f[:])
+	flags, ok1 := number(f[3], 16)
+	kind, ok2 := number(f[4], 16)
+	state, ok3 := number(f[5], 16)
+	inode, ok4 := number(f[6], 10)
+	*u = Unix{Listens: flags&(1<<16) != 0, Type: int(kind), State: int(state), Inode: inode, Name: name}
+	return ok1 && ok2 && ok3 && ok4 // the header is no line
+}
+
+// fields splits off the first fields of a line, as many as there is room for.
+func fields(line []byte, into [][]byte) (rest []byte) {
+	for i := range into {
+		for len(line) > 0 && line[0] == ' ' {
+			line = line[1:]
+		}
+		into[i], line, _ = bytes.Cut(line, []byte{' '})
 	}
-	var errs [4]error
-	flags, state, kind := uint64(0), uint64(0), uint64(0)
-	flags, errs[0] = strconv.ParseUint(string(fields[3]), 16, 32)
-	kind, errs[1] = strconv.ParseUint(string(fields[4]), 16, 16)
-	state, errs[2] = strconv.ParseUint(string(fields[5]), 16, 8)
-	u.Inode, errs[3] = strconv.ParseUint(string(fields[6]), 10, 64)
-	u.Listens, u.Type, u.State, u.Name = flags&(1<<16) != 0, int(kind), int(state), line
-	return errors.Join(errs[:]...) == nil // the header is no line
+	return line
+}
+
+func number(text []byte, base int) (uint64, bool) {
+	n, err := strconv.ParseUint(string(text), base, 64)
+	return n, err == nil
 }
 
 // Listening lists the sockets that listen in our network namespace, TCP and
@@ -71,13 +81,11 @@ func Listening() map[uint64]uint16 {
 	for _, name := range [...]string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		_ = eachLine(name, func(line []byte) {
 			// sl local_address rem_address st queues timer retransmits uid timeout inode
-			f := bytes.Fields(line)
-			if len(f) < 10 || string(f[3]) != "0A" {
-				return
-			}
+			var f [10][]byte
+			fields(line, f[:])
 			_, hex, _ := bytes.Cut(f[1], []byte{':'})
-			port, _ := strconv.ParseUint(string(hex), 16, 16)
-			if inode, err := strconv.ParseUint(string(f[9]), 10, 64); err == nil {
+			port, _ := number(hex, 16)
+			if inode, ok := number(f[9], 10); ok && string(f[3]) == "0A" {
 				found[inode] = uint16(port)
 			}
 		})

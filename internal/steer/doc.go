@@ -1,13 +1,14 @@
-// Package steer sends the connections of one TCP endpoint to one generation
-// or another, and sees when a generation has nothing left to do.
+// Package steer sends the connections of an endpoint to one generation or
+// another, and sees when a generation has nothing left to do.
 //
 // The idea. Each generation has a listening socket of its own for the same
-// address. The kernel has them in one SO_REUSEPORT group, and a small classic
-// BPF program (SO_ATTACH_REUSEPORT_CBPF) answers for each new connection with
-// the index of the socket that gets it. A cut-over, a canary or a rollback is
-// one setsockopt(2), which takes effect between two connections. The
-// predecessor keeps what it has, is watched until that is done, and only then
-// told to stop: even one that dies on its stop signal cuts nothing off.
+// address, and something leads new connections to one of them: for a Unix path
+// the file system (see Unix), for TCP the kernel. It has the sockets in one
+// SO_REUSEPORT group, and a small classic BPF program (SO_ATTACH_REUSEPORT_CBPF)
+// answers for each new connection with the index of the socket that gets it. A
+// cut-over, a canary or a rollback is one setsockopt(2), which takes effect between
+// two connections. The predecessor keeps what it has, is watched until that is done,
+// and only then told to stop: even one that dies on its stop signal cuts nothing off.
 //
 //	Add(2)       listens, and gets nothing: the program still answers 0
 //	Preflight    a probe of ours reaches it at the real address, nobody else
@@ -21,8 +22,8 @@
 // them to the kernel that they run on.
 //
 //   - listen(2) appends a member; one that leaves is replaced by the last; an
-//     index beyond the end is overruled by a hash over all. So the books of
-//     this package follow each step, and the program is never out of range for
+//     index beyond the end is overruled by a hash over all. So the layout
+//     of this package follows each step, and the program is never out of range for
 //     longer than it takes to replace it.
 //   - Between those two steps the last member, at its new place, would be
 //     missed. That is harmless where all that remain are to get connections
@@ -57,21 +58,10 @@
 // the cut-over, as a SYN may be on its way from the lookup of its listener to
 // the table that inet_diag reads.
 //
-// Idle is a connection that was accepted, with nothing unread and nothing
-// unsent, on which the server spoke last (or nobody ever), and which has been
-// quiet for some time. Event streams and WebSockets look like that, too;
-// Drain.Gone waits for their end.
+// What is idle tells socket.idle; Drain.Gone waits for the end of event streams and
+// WebSockets, which look like that.
 //
-// # Cost
-//
-// A look is one dump of inet_diag, filtered by the port: about a millisecond,
-// 25 to 55 with ten thousand connections. Its netlink socket is made for it and
-// closed after it, which is 2 µs of that. A look for strangers reads only
-// listeners, 20 µs. Probe is 70 µs.
-//
-// # Ownership
-//
-// A Group owns the sockets of its members. Their numbers are lent: a number that Socket told is
-// valid until that generation has left. Nothing here is inherited by a child
-// unless somebody duplicates it, and nothing stays open but the members.
+// A look is one dump of inet_diag, filtered by the port: about a millisecond, 25 to
+// 55 with ten thousand connections. A look for strangers reads only listeners, 20 µs.
+// Probe is 70 µs.
 package steer

@@ -1,6 +1,9 @@
 package steer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // restLeast is the least time between two looks: one of a quiet endpoint
 // takes some milliseconds.
@@ -8,9 +11,10 @@ const restLeast = 10 * time.Millisecond
 
 // Drain waits until a generation has nothing left to do on its connections.
 type Drain struct {
-	Looks     []func(idleAfter time.Duration) (open, idle, half, queued int, err error) // Group.Observe's
+	Looks     []func(idleAfter time.Duration) (Look, error) // Group.Observe's
 	IdleAfter time.Duration
 	Gone      bool                 // wait until all connections are closed, not only idle
+	Hold      func() bool          // connections may still go there: nothing is looked at while it is true; may be nil
 	Busy      func(open, idle int) // called once, if the first look does not find it drained; may be nil
 	Error     func(err error)      // called for a look that failed, once for each different text; may be nil
 }
@@ -26,22 +30,30 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 	var told []string
 	timer := time.NewTimer(restLeast)
 	defer timer.Stop()
-	for round := 0; ; round++ {
+	for first := true; ; {
+		held := d.Hold != nil && d.Hold()
+		if len(d.Looks) == 0 && !held {
+			return true
+		}
 		select {
 		case <-stop:
 			return false
 		case <-timer.C:
 		}
+		if held {
+			timer.Reset(restLeast)
+			continue
+		}
 		begun := time.Now()
 		drained, open, idle := true, 0, 0
 		for _, look := range d.Looks {
-			o, i, half, queued, err := look(d.IdleAfter)
-			open += o
-			idle += i
-			if err != nil || half != 0 || queued != 0 || o != 0 && (d.Gone || o != i) {
+			l, err := look(d.IdleAfter)
+			open += l.Open
+			idle += l.Idle
+			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != 0 && (d.Gone || l.Open != l.Idle) {
 				drained = false
 			}
-			if err != nil && d.Error != nil && len(told) < errorsMost && !has(told, err.Error()) {
+			if err != nil && d.Error != nil && len(told) < errorsMost && !slices.Contains(told, err.Error()) {
 				told = append(told, err.Error())
 				d.Error(err)
 			}
@@ -49,18 +61,10 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 		if drained {
 			return true
 		}
-		if round == 0 && d.Busy != nil {
+		if first && d.Busy != nil {
 			d.Busy(open, idle)
 		}
+		first = false
 		timer.Reset(max(restLeast, 10*time.Since(begun)))
 	}
-}
-
-func has(list []string, text string) bool {
-	for _, other := range list {
-		if other == text {
-			return true
-		}
-	}
-	return false
 }

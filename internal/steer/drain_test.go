@@ -5,26 +5,28 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
-// looker answers with one result after the other, the last for ever.
+// looker answers with one Look after the other, the last for ever.
 type looker struct {
 	answers []answer
 	looks   int
 }
 
 type answer struct {
-	open, idle, half, queued int
-	err                      error
+	Look
+	err error
 }
 
-func (l *looker) look(time.Duration) (int, int, int, int, error) {
+func (l *looker) look(time.Duration) (Look, error) {
 	a := l.answers[min(l.looks, len(l.answers)-1)]
 	l.looks++
-	return a.open, a.idle, a.half, a.queued, a.err
+	return a.Look, a.err
 }
 
-type looks []func(time.Duration) (int, int, int, int, error)
+type looks []func(time.Duration) (Look, error)
 
 func TestDrainOver(t *testing.T) {
 	failed := errors.New("no look")
@@ -36,19 +38,19 @@ func TestDrainOver(t *testing.T) {
 		errors  int
 	}{
 		"nothing":            {[]answer{{}}, false, 1, false, 0},
-		"all idle":           {[]answer{{open: 3, idle: 3}}, false, 1, false, 0},
-		"one busy":           {[]answer{{open: 3, idle: 2}, {open: 3, idle: 3}}, false, 2, true, 0},
-		"a handshake":        {[]answer{{half: 1}, {half: 1}, {}}, false, 3, true, 0},
-		"a queue":            {[]answer{{queued: 1}, {}}, false, 2, true, 0},
-		"idle is not gone":   {[]answer{{open: 1, idle: 1}, {open: 1, idle: 1}, {}}, true, 3, true, 0},
+		"all idle":           {[]answer{{Look: Look{Open: 3, Idle: 3}}}, false, 1, false, 0},
+		"one busy":           {[]answer{{Look: Look{Open: 3, Idle: 2}}, {Look: Look{Open: 3, Idle: 3}}}, false, 2, true, 0},
+		"a handshake":        {[]answer{{Look: Look{Half: 1}}, {Look: Look{Half: 1}}, {}}, false, 3, true, 0},
+		"a queue":            {[]answer{{Look: Look{Queued: 1}}, {}}, false, 2, true, 0},
+		"idle is not gone":   {[]answer{{Look: Look{Open: 1, Idle: 1}}, {Look: Look{Open: 1, Idle: 1}}, {}}, true, 3, true, 0},
 		"gone":               {[]answer{{}}, true, 1, false, 0},
 		"failures":           {[]answer{{err: failed}, {err: failed}, {err: errors.New("another")}, {}}, false, 4, true, 2},
-		"busy later":         {[]answer{{half: 1}, {open: 1}, {}}, false, 3, true, 0},
+		"busy later":         {[]answer{{Look: Look{Half: 1}}, {Look: Look{Open: 1}}, {}}, false, 3, true, 0},
 		"a failure is busy":  {[]answer{{err: failed}, {}}, true, 2, true, 1},
 		"many sorts of them": {append(manyErrors(50), answer{}), false, 51, true, errorsMost},
 	} {
 		l := &looker{answers: c.answers}
-		quiet := &looker{answers: []answer{{open: 2, idle: 2}}}
+		quiet := &looker{answers: []answer{{Look: Look{Open: 2, Idle: 2}}}}
 		if c.gone {
 			quiet.answers = []answer{{}}
 		}
@@ -85,9 +87,31 @@ func TestDrainNeedsNobodyToTell(t *testing.T) {
 	}
 }
 
+// As long as connections may still go there nothing is looked at; the first look
+// comes a whole rest after the last of them, so after whatever they have sent.
+func TestDrainHolds(t *testing.T) {
+	for _, looking := range []bool{true, false} {
+		l := &looker{answers: []answer{{}}}
+		asked, held := 0, 5
+		d := Drain{Hold: func() bool {
+			if l.looks > 0 {
+				t.Error("it has looked")
+			}
+			asked++
+			return asked <= held
+		}}
+		if looking {
+			d.Looks = looks{l.look}
+		}
+		if !d.Run(nil) || asked != held+1 || looking != (l.looks == 1) {
+			t.Errorf("looking %v: asked %d times, %d looks", looking, asked, l.looks)
+		}
+	}
+}
+
 func TestDrainStops(t *testing.T) {
 	stop := make(chan struct{})
-	l := &looker{answers: []answer{{open: 5, idle: 2}}}
+	l := &looker{answers: []answer{{Look: Look{Open: 5, Idle: 2}}}}
 	d := Drain{Looks: looks{l.look}, Busy: func(open, idle int) {
 		if open != 5 || idle != 2 {
 			t.Errorf("%d open, %d idle", open, idle)
@@ -113,7 +137,7 @@ func TestDrainOfAGroup(t *testing.T) {
 		far := accept(t, socketOf(t, g, 1))
 		must(t, near.send("request"))
 		add(t, g, 2)
-		must(t, g.Aim(2, 1, whole))
+		must(t, g.Aim(2, 1, shares.Full))
 		busy := make(chan struct{})
 		over := make(chan bool, 1)
 		d := Drain{Looks: looks{g.Observe(1)}, IdleAfter: soon, Gone: gone, Busy: func(int, int) { close(busy) }}

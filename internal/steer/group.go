@@ -2,290 +2,170 @@ package steer
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Options is what a group needs from those who know the endpoint.
-type Options struct {
-	// Open returns one more socket for the address, with SO_REUSEPORT set
-	// before it was bound, not listening. The group owns it.
-	Open func() (fd int, err error)
+// Group is the sockets of one endpoint, of which each generation has its own,
+// and what leads connections to one or the other. TCP and Unix open theirs here;
+// another implementation may have them from elsewhere. What all promise:
+//
+//   - The methods may be called from any goroutine, and after Close.
+//   - Each may wait: for a file system, a long table of the kernel's, somebody in
+//     another container. So a loop calls none, but has a Mover call them. A wait
+//     for somebody has an end of its own. Waits says whether Add, Aim and Leave
+//     take more than microseconds.
+//   - It owns all its sockets. Lend returns a duplicate, which is the caller's.
+//   - Aim is atomic: a connection goes where it went before or where it is to
+//     go, and connections that exist stay where they are. If it fails, nothing
+//     has changed, and it may be tried again.
+//   - A socket to which connections go is never closed; one that nobody has any
+//     more is, and what waits in it is reset and not left hanging.
+type Group interface {
+	// Add gives generation n a socket, which gets no connection until Aim says
+	// so. Where the generation with the traffic has left, n takes over its socket
+	// and what waits in it; with share, or where generations share (Reason), it has
+	// the socket with the traffic. Nothing happens if n has one.
+	Add(n int, share bool) error
+	// Aim sends share/shares.Full of the connections that begin from now on to
+	// generation to, the others to rest, which counts only then. ErrNoSocket: to
+	// or rest has none. ErrClosed is final.
+	Aim(to, rest, share int) error
+	// Leave: generation n has no process any more. Its socket is closed, unless
+	// another generation has it too or connections go there: then it stays, until
+	// Aim leads them elsewhere or Add hands it on. An unknown n is no error.
+	Leave(n int)
 
-	Backlog int // of every socket
+	// Lend duplicates generation n's socket, close-on-exec and above 2, for a
+	// fork. inode is the socket's, see Inode.
+	Lend(n int) (fd int, inode uint64, err error)
+	// Inode is that of generation n's socket, 0 if it has none.
+	Inode(n int) uint64
+	// Share is generation n's part of the new connections in 1/shares.Full; ok is false
+	// where it shares its socket or has none.
+	Share(n int) (share int, ok bool)
+	// Reason is why generations share a socket, "" where each has its own.
+	Reason() string
+	// SetShared makes all generations that come share; "" ends that.
+	SetShared(reason string)
 
-	// Watch is told of each new member before it can be harmed, Unwatch of
-	// one that is about to be closed. They are called with the group's mutex
-	// held and must not call the group. Nil: nobody watches.
-	Watch   func(fd int)
-	Unwatch func(fd int)
+	// Observe returns the func that looks at generation n's connections, one look
+	// a call; nil where n has no socket or shares it, or nobody can see them. It
+	// keeps nothing open, and may be called by one goroutine at a time. After n has
+	// left it finds nothing.
+	Observe(n int) func(idleAfter time.Duration) (Look, error)
+	// Counts tells each what a look at every generation finds, in one go. Those
+	// that cannot be observed are left out; Half is not counted.
+	Counts(idleAfter time.Duration, each func(n int, l Look)) error
+
+	// Mend looks at the sockets and repairs what a process has harmed. It
+	// returns what it did, or why it could not; neither when all is well.
+	Mend() (line string, err error)
+	// Watch has all sockets watched by whoever calls Mend when one is harmed.
+	Watch() error
+	Waits() bool
+	// Close closes all sockets. A process that holds one keeps it.
+	Close()
 }
 
-// Group is the sockets of one TCP endpoint: one for each generation, in one
-// SO_REUSEPORT group of the kernel. It owns them. Its methods may be called
-// from any goroutine; none of them waits for anything but the kernel.
-type Group struct {
+// Look is what one look at a generation's connections has found.
+type Look struct {
+	Open   int // accepted or not
+	Idle   int // of these: quiet for some time, with nothing left to do
+	Half   int // handshakes that were under way at the first look and still are
+	Queued int // of Open: not accepted yet
+}
+
+// Errors of any group.
+var (
+	ErrClosed   = errors.New("the endpoint is closed")
+	ErrNoSocket = errors.New("it has no socket")
+)
+
+// member is one socket of a group, which owns fd.
+type member struct {
+	fd    int
+	inode uint64
+	tag   uint8  // TCP: 0 until a generation gets it
+	path  Path   // Unix: what fd and inode are of
+	bound string // Unix: its name
+}
+
+// holding is what a group of our own sockets knows of the generations.
+type holding struct {
 	mu      sync.Mutex
-	options Options
-	at      bound
-	books   books
-	shared  string // why all generations share a socket, for good
-	foreign string // why the latest generation does
-	muddled bool   // the kernel's order is not known, see Mend
-	visit   int    // number of the latest Preflight
-	closed  bool
+	holders map[int]*member // by generation; two may have the same
+	shared  string          // SetShared
+	trouble string          // why all share, for as long as it lasts
+	latest  string          // why the latest generation shares a socket
 }
 
-var errClosed = errors.New("the endpoint is closed")
-
-// New makes a group of first, a socket that listens and that was bound
-// without SO_REUSEPORT, got it afterwards and went through Prepare. It
-// belongs to generation, and gets all connections. New takes first over; when
-// it fails first is as it was and still the caller's. Options.Watch is not
-// told of first.
-func New(first, generation int, o Options) (*Group, error) {
-	g := &Group{options: o}
-	m := &member{fd: first}
-	g.books = books{holders: map[int]*member{generation: m}, to: m, rest: m, share: whole}
-	g.books.append(m)
-	var err error
-	if g.at, err = boundTo(first); err == nil {
-		m.inode, err = inodeOf(first)
-	}
-	if err == nil {
-		err = setTag(first, tagFirst)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot steer: %w", err)
-	}
-	g.books.useTag(m, tagFirst)
-	// Without a program a second member would get connections from the start.
-	p := g.books.program()
-	if err = p.attach(first); err != nil {
-		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
-	}
-	return g, nil
-}
-
-// Socket is what generation n has: the group's descriptor, lent until Leave,
-// and its inode.
-func (g *Group) Socket(n int) (fd int, inode uint64, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	m := g.books.holders[n]
+func (h *holding) Lend(n int) (fd int, inode uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.holders[n]
 	if m == nil {
-		return -1, 0, false
+		return -1, 0, ErrNoSocket
 	}
-	return m.fd, m.inode, true
+	fd, err = unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, m.inode, err
 }
 
-// Add gives generation n a socket. It is one that gets no connection until
-// Aim says so, with two exceptions: where the generation that had the traffic
-// has left, n takes over its socket and the connections in it; and where the
-// endpoint is shared (Reason), n has the socket that has the traffic. If n
-// has one already nothing happens.
-func (g *Group) Add(n int) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	b := &g.books
-	if g.closed {
-		return errClosed
+func (h *holding) Inode(n int) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.holders[n]; m != nil {
+		return m.inode
 	}
-	if b.holders[n] != nil {
-		return nil
-	}
-	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
-	if c := b.carrier(); b.users(c) == 0 {
-		// Connections of the former generation are to be told apart.
-		if tag := b.nextTag(); tag != 0 && setTag(c.fd, tag) == nil {
-			b.useTag(c, tag)
-		}
-		b.holders[n] = c
-		return nil
-	}
-	g.examine()
-	if g.reason() != "" {
-		b.holders[n] = b.carrier()
-		return nil
-	}
-	m := b.spare()
-	tag := b.nextTag()
-	var err error
+	return 0
+}
+
+func (h *holding) Reason() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason()
+}
+
+func (h *holding) reason() string {
 	switch {
-	case tag == 0:
-		err = errors.New("too many generations have one: end some of them first")
-	case m == nil:
-		m, err = g.open()
+	case h.shared != "":
+		return h.shared
+	case h.trouble != "":
+		return h.trouble
 	}
-	if err == nil {
-		// Before the first connection, so before n can be aimed at.
-		if err = setTag(m.fd, tag); err == nil {
-			b.useTag(m, tag)
-			b.holders[n] = m
-			return nil
-		}
-	}
-	g.tidy()
-	return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+	return h.latest
 }
 
-// open adds a member that nobody has yet.
-func (g *Group) open() (*member, error) {
-	fd, err := g.options.Open()
-	if err != nil {
-		return nil, err
-	}
-	m := &member{fd: fd}
-	at, err := boundTo(fd)
-	if err == nil && at != g.at {
-		err = errors.New("it is bound to another address")
-	}
-	if err == nil {
-		m.inode, err = inodeOf(fd)
-	}
-	if err == nil {
-		// The program in force names another index: nothing comes.
-		err = unix.Listen(fd, g.options.Backlog)
-	}
-	if err != nil {
-		_ = syscall.Close(fd)
-		return nil, err
-	}
-	g.books.append(m)
-	if g.options.Watch != nil {
-		g.options.Watch(fd)
-	}
-	return m, nil
+func (h *holding) SetShared(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shared = reason
 }
 
-// Aim sends share/10000 of the connections that begin from now on to
-// generation to, and the others to generation rest, which counts only then.
-// Connections that exist stay where they are. Between generations that share
-// a socket it changes nothing.
-func (g *Group) Aim(to, rest, share int) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	b := &g.books
-	share = min(max(share, 0), whole)
-	switch share {
-	case 0:
-		to = rest
-	case whole:
-		rest = to
+// alone is generation n's socket, nil unless it has that for itself.
+func (h *holding) alone(n int) *member {
+	if m := h.holders[n]; m != nil && h.users(m) == 1 {
+		return m
 	}
-	toMember, restMember := b.holders[to], b.holders[rest]
-	if toMember == restMember {
-		share = whole
-	}
-	var err error
-	switch {
-	case g.closed:
-		err = errClosed
-	case toMember == nil || restMember == nil:
-		err = errors.New("it has no socket")
-	default:
-		// Indexes are worth something only while all members listen.
-		_, err = g.mend()
-		if b.index(toMember) >= 0 && b.index(restMember) >= 0 {
-			err = nil
-		}
-	}
-	if err == nil && g.muddled && (toMember != b.to || restMember != b.rest || share != b.share) {
-		err = errors.New(muddle)
-	}
-	if err == nil {
-		was := *b
-		b.to, b.rest, b.share = toMember, restMember, share
-		if err = g.attach(); err != nil {
-			b.to, b.rest, b.share = was.to, was.rest, was.share
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
-	}
-	g.tidy()
 	return nil
 }
 
-// attach puts the program that the books want into force.
-func (g *Group) attach() error {
-	if g.muddled {
-		return nil // see Mend
-	}
-	p := g.books.program()
-	for _, m := range g.books.order {
-		if listens(m.fd) {
-			if err := p.attach(m.fd); err != nil {
-				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
-			}
-			return nil
+// users counts the generations that have m.
+func (h *holding) users(m *member) (n int) {
+	for _, held := range h.holders {
+		if held == m {
+			n++
 		}
 	}
-	return errors.New("a process shut all its sockets down")
+	return n
 }
 
-// Share is generation n's part of the new connections in 1/10000. ok is
-// false where the endpoint is shared, or n has no socket.
-func (g *Group) Share(n int) (share int, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	m := g.books.holders[n]
-	if m == nil || g.reason() != "" || g.books.users(m) > 1 {
-		return 0, false
+func without(list []*member, m *member) []*member {
+	if i := slices.Index(list, m); i >= 0 {
+		return slices.Delete(list, i, i+1)
 	}
-	return g.books.part(m), true
-}
-
-// Reason is why generations share a socket, "" where each has its own.
-func (g *Group) Reason() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.reason()
-}
-
-func (g *Group) reason() string {
-	switch {
-	case g.shared != "":
-		return g.shared
-	case g.muddled:
-		return muddle
-	}
-	return g.foreign
-}
-
-// SetShared makes all generations that come share the socket that has the
-// traffic; "" ends that.
-func (g *Group) SetShared(reason string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shared = reason
-}
-
-// FDs are the descriptors of all members, lent as with Socket.
-func (g *Group) FDs() []int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var fds []int
-	for _, m := range g.books.all() {
-		fds = append(fds, m.fd)
-	}
-	return fds
-}
-
-// Close closes all members. A process that holds one keeps it. After it the
-// methods do nothing, or fail.
-func (g *Group) Close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return
-	}
-	g.closed = true
-	for _, m := range g.books.all() {
-		g.close(m)
-	}
-	g.books = books{}
+	return list
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
@@ -155,13 +156,13 @@ func TestSwapsUnderLoad(t *testing.T) {
 	for n := 2; n < 2+swaps && l.failed.Load() == 0; n++ {
 		add(t, g, n)
 		next := serve(t, socketOf(t, g, n))
-		must(t, g.Aim(n, n-1, whole))
+		must(t, g.Aim(n, n-1, shares.Full))
 		if !(Drain{Looks: looks{g.Observe(n - 1)}, Gone: true}).Run(nil) {
 			t.Fatal("stopped")
 		}
 		served += now.kill()
 		g.Leave(n - 1)
-		if members := len(g.FDs()); members != 1 {
+		if members := len(fdsOf(g)); members != 1 {
 			t.Fatalf("%d members", members)
 		}
 		now = next
@@ -177,9 +178,9 @@ func TestSwapsUnderLoad(t *testing.T) {
 }
 
 // Whichever member leaves, and wherever the one with the traffic stands, not
-// one connection goes astray: to the leaver, where it would be reset, or to
+// one connection goes wrong: to the leaver, where it would be reset, or to
 // one that nobody accepts from, where it would hang.
-func TestNothingGoesAstrayWhenOneLeaves(t *testing.T) {
+func TestNothingGoesToTheWrongOneWhenOneLeaves(t *testing.T) {
 	rounds := 12
 	if testing.Short() {
 		rounds = 2
@@ -202,7 +203,7 @@ func TestNothingGoesAstrayWhenOneLeaves(t *testing.T) {
 					if aimed > 0 { // the traffic to another one
 						to := others[aimed-1]
 						next := serve(t, socketOf(t, g, to))
-						must(t, g.Aim(to, now, whole))
+						must(t, g.Aim(to, now, shares.Full))
 						if !(Drain{Looks: looks{g.Observe(now)}, Gone: true}).Run(nil) {
 							t.Fatal("stopped")
 						}
@@ -231,7 +232,7 @@ func TestNothingGoesAstrayWhenOneLeaves(t *testing.T) {
 	}
 	l.end(t)
 	s.kill()
-	if members := len(g.FDs()); members > 5 {
+	if members := len(fdsOf(g)); members > 5 {
 		t.Errorf("%d members", members)
 	}
 }
@@ -253,7 +254,7 @@ func TestCanaryUnderLoad(t *testing.T) {
 		}
 		g.Leave(100 + n)
 		l.more(t, 50)
-		must(t, g.Aim(1, n, whole)) // rollback
+		must(t, g.Aim(1, n, shares.Full)) // rollback
 		if !(Drain{Looks: looks{g.Observe(n)}, Gone: true}).Run(nil) {
 			t.Fatal("stopped")
 		}

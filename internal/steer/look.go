@@ -1,6 +1,9 @@
 package steer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // alive are the states in which a server still has something to do.
 const alive = 1<<established | 1<<closeWait
@@ -29,31 +32,23 @@ func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), 1<<31))
 }
 
-// Observe begins to observe the connections of generation n, right after
-// others got its traffic. The func looks once: open is how many there are,
-// accepted or not; idle how many of them were quiet for idleAfter with nothing
-// left to do; half how many handshakes that were under way at the first look
-// still are (they do not show whose they are, so those of all generations
-// count); queued how many wait to be accepted. After n has left they are 0. The func
-// keeps nothing open, and may be called by one goroutine at a time.
-//
-// It is nil where n has no socket, or shares it with another generation.
-//
-// A SYN that was steered just before the cut-over may take some more moments until it
-// shows; so the first look should come 10 ms later.
-func (g *Group) Observe(n int) func(idleAfter time.Duration) (open, idle, half, queued int, err error) {
+// Observe is to be called right after others got n's traffic. Half of its looks
+// counts the handshakes of all generations, as they do not show whose they are. A
+// SYN that was steered just before the cut-over may take some more moments until
+// it shows; so the first look should come 10 ms later.
+func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.books.holders[n]
-	if m == nil || g.books.users(m) > 1 {
+	m := g.alone(n)
+	if m == nil {
 		return nil
 	}
 	at, tag := g.at, m.tag
 	var known map[uint64]bool // handshakes, by cookie; nil before the first look
-	return func(idleAfter time.Duration) (open, idle, half, queued int, err error) {
+	return func(idleAfter time.Duration) (look Look, err error) {
 		here, queued, err := g.queue(m, tag)
 		if err != nil || !here {
-			return 0, 0, 0, 0, err
+			return look, err
 		}
 		still := map[uint64]bool{}
 		limit := milliseconds(idleAfter)
@@ -66,62 +61,58 @@ func (g *Group) Observe(n int) func(idleAfter time.Duration) (open, idle, half, 
 					still[s.cookie] = true
 				}
 			case s.tagged && s.tag == tag:
-				open++
-				if s.idle(limit) {
-					idle++
-				}
+				look.add(s, limit)
 			}
 		})
 		if err != nil {
-			return 0, 0, 0, 0, err
+			return Look{}, err
 		}
-		known = still
-		return open, idle, len(known), queued, nil
+		known, look.Half, look.Queued = still, len(still), queued
+		return look, nil
 	}
 }
 
 // queue looks at the queue of a member, under the mutex, as the descriptor may
 // be closed otherwise. here: connections with the tag are still those that it
 // had when it came from m.
-func (g *Group) queue(m *member, tag uint8) (here bool, queued int, err error) {
+func (g *TCP) queue(m *member, tag uint8) (here bool, queued int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := &g.books
 	switch {
 	case m.tag != tag: // handed on, with its queue
-		return !g.closed && !b.tagged(tag), 0, nil
-	case !b.has(m):
+		return !g.closed && !g.tagged(tag), 0, nil
+	case !slices.Contains(g.all(), m):
 		return false, 0, nil
 	}
 	queued, err = queueOf(m.fd)
 	return true, queued, err
 }
 
-// Counts tells each how many connections a generation has, as Observe does,
-// all from one look. Generations that share a socket are left out. It lasts
-// as long as a look, without holding anybody up.
-func (g *Group) Counts(idleAfter time.Duration, each func(generation, open, idle, queued int)) error {
-	type count struct{ open, idle, queued int }
-	var counts [tagMax + 1]count
+// add counts an accepted connection, or one that waits to be.
+func (l *Look) add(s *socket, limit uint32) {
+	l.Open++
+	if s.idle(limit) {
+		l.Idle++
+	}
+}
+
+func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
+	var looks [tagMax + 1]Look
 	var generations [tagMax + 1]int
 	g.mu.Lock()
 	at := g.at
-	for n, m := range g.books.holders {
-		if g.books.users(m) == 1 {
+	for n := range g.holders {
+		if m := g.alone(n); m != nil {
 			generations[m.tag] = n
-			counts[m.tag].queued, _ = queueOf(m.fd)
+			looks[m.tag].Queued, _ = queueOf(m.fd)
 		}
 	}
-	g.mu.Unlock()
+	g.mu.Unlock() // nobody waits for a long answer
 	limit := milliseconds(idleAfter)
 	q := question{bound: at, states: alive, info: true}
 	err := q.ask(func(s *socket) {
 		if s.port == at.port && s.tagged {
-			c := &counts[s.tag]
-			c.open++
-			if s.idle(limit) {
-				c.idle++
-			}
+			looks[s.tag].add(s, limit)
 		}
 	})
 	if err != nil {
@@ -129,7 +120,7 @@ func (g *Group) Counts(idleAfter time.Duration, each func(generation, open, idle
 	}
 	for tag, n := range generations {
 		if n != 0 {
-			each(n, counts[tag].open, counts[tag].idle, counts[tag].queued)
+			each(n, looks[tag])
 		}
 	}
 	return nil

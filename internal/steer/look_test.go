@@ -5,23 +5,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
-type result struct{ open, idle, half, queued int }
-
-func seen(t *testing.T, look func(time.Duration) (int, int, int, int, error), idleAfter time.Duration) (r result) {
+func seen(t *testing.T, look func(time.Duration) (Look, error), idleAfter time.Duration) (r Look) {
 	t.Helper()
 	var err error
-	r.open, r.idle, r.half, r.queued, err = look(idleAfter)
+	r, err = look(idleAfter)
 	must(t, err)
 	return r
 }
 
 // sees polls until a look finds that.
-func sees(t *testing.T, what string, look func(time.Duration) (int, int, int, int, error), idleAfter time.Duration, want result) {
+func sees(t *testing.T, what string, look func(time.Duration) (Look, error), idleAfter time.Duration, want Look) {
 	t.Helper()
-	var r result
+	var r Look
 	eventually(t, what, func() bool {
 		r = seen(t, look, idleAfter)
 		return r == want
@@ -59,24 +58,24 @@ func TestObserve(t *testing.T) {
 			add(t, g, n+1)
 			near := dial(t, to)
 			old := g.Observe(n)
-			if r := seen(t, old, 0); r != (result{open: 1, queued: 1}) {
+			if r := seen(t, old, 0); r != (Look{Open: 1, Queued: 1}) {
 				t.Errorf("%v: in the queue: %v", to, r)
 			}
 			far := accept(t, socketOf(t, g, n))
-			sees(t, "accepted, and nothing said: idle", old, soon, result{open: 1, idle: 1})
+			sees(t, "accepted, and nothing said: idle", old, soon, Look{Open: 1, Idle: 1})
 			exchange(t, near, far)
-			sees(t, "answered: idle", old, soon, result{open: 1, idle: 1})
-			if r := seen(t, old, never); r != (result{open: 1}) {
+			sees(t, "answered: idle", old, soon, Look{Open: 1, Idle: 1})
+			if r := seen(t, old, never); r != (Look{Open: 1}) {
 				t.Errorf("%v: not quiet long enough: %v", to, r)
 			}
 			must(t, near.send("more"))
-			sees(t, "unread", old, 0, result{open: 1})
+			sees(t, "unread", old, 0, Look{Open: 1})
 			_, err := unix.Read(far.fd, make([]byte, 16))
 			must(t, err)
 			// Read, and not answered: that does not pass with time.
 			end := time.Now().Add(4 * soon)
 			eventually(t, "some time", func() bool {
-				if r := seen(t, old, soon); r != (result{open: 1}) {
+				if r := seen(t, old, soon); r != (Look{Open: 1}) {
 					t.Fatalf("%v: a request is being worked on: %v", to, r)
 				}
 				return time.Now().After(end)
@@ -84,22 +83,22 @@ func TestObserve(t *testing.T) {
 			must(t, far.send("answer"))
 			_, err = unix.Read(near.fd, make([]byte, 16))
 			must(t, err)
-			sees(t, "answered", old, soon, result{open: 1, idle: 1})
+			sees(t, "answered", old, soon, Look{Open: 1, Idle: 1})
 
-			must(t, g.Aim(n+1, n, whole))
+			must(t, g.Aim(n+1, n, shares.Full))
 			other := dial(t, to)
-			if r := seen(t, old, never); r != (result{open: 1}) {
+			if r := seen(t, old, never); r != (Look{Open: 1}) {
 				t.Errorf("%v: a connection of the successor counts: %v", to, r)
 			}
 			other.close()
 			accept(t, socketOf(t, g, n+1)).close() // a queue keeps what was reset
 			must(t, unix.Shutdown(near.fd, unix.SHUT_WR))
-			sees(t, "half closed by the client", old, 0, result{open: 1})
+			sees(t, "half closed by the client", old, 0, Look{Open: 1})
 			far.close()
-			sees(t, "closed", old, 0, result{})
+			sees(t, "closed", old, 0, Look{})
 			near.close()
 			g.Leave(n)
-			if r := seen(t, old, 0); r != (result{}) {
+			if r := seen(t, old, 0); r != (Look{}) {
 				t.Errorf("%v: after it left: %v", to, r)
 			}
 		}
@@ -119,7 +118,7 @@ func TestAFirstRequestIsBusy(t *testing.T) {
 	look := g.Observe(1)
 	end := time.Now().Add(4 * soon)
 	eventually(t, "some time", func() bool {
-		if r := seen(t, look, 0); r != (result{open: 1}) {
+		if r := seen(t, look, 0); r != (Look{Open: 1}) {
 			t.Fatalf("%v", r)
 		}
 		return time.Now().After(end)
@@ -143,7 +142,7 @@ func TestUnsentIsBusy(t *testing.T) {
 		}
 	}
 	look := g.Observe(1)
-	if r := seen(t, look, 0); r != (result{open: 1}) {
+	if r := seen(t, look, 0); r != (Look{Open: 1}) {
 		t.Errorf("%v", r)
 	}
 }
@@ -163,22 +162,22 @@ func TestHandshakesUnderWay(t *testing.T) {
 			must(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 600))
 			first, second := dial(t, to), dial(t, to)
 			add(t, g, n+1)
-			must(t, g.Aim(n+1, n, whole))
+			must(t, g.Aim(n+1, n, shares.Full))
 			look := g.Observe(n)
-			if r := seen(t, look, 0); r != (result{half: 2}) {
+			if r := seen(t, look, 0); r != (Look{Half: 2}) {
 				t.Errorf("%v: two handshakes: %v", to, r)
 			}
 			must(t, unix.SetsockoptInt(socketOf(t, g, n+1), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 600))
 			later := dial(t, to)
-			if r := seen(t, look, 0); r != (result{half: 2}) {
+			if r := seen(t, look, 0); r != (Look{Half: 2}) {
 				t.Errorf("%v: a later one counts: %v", to, r)
 			}
 			must(t, first.send("now"))
-			sees(t, "one done", look, 0, result{open: 1, half: 1, queued: 1})
+			sees(t, "one done", look, 0, Look{Open: 1, Half: 1, Queued: 1})
 			accept(t, fd).close()
-			sees(t, "and over", look, 0, result{half: 1})
+			sees(t, "and over", look, 0, Look{Half: 1})
 			second.close() // by a reset, in mid-handshake
-			sees(t, "all over", look, 0, result{})
+			sees(t, "all over", look, 0, Look{})
 			first.close()
 			later.close()
 			g.Leave(n)
@@ -203,7 +202,7 @@ func TestAFullQueue(t *testing.T) {
 	if err := c.connect(to); err != unix.EINPROGRESS {
 		t.Fatalf("connect: %v", err)
 	}
-	if r := seen(t, look, 0); r.open != 2 || r.queued != 2 {
+	if r := seen(t, look, 0); r.Open != 2 || r.Queued != 2 {
 		t.Errorf("%v", r)
 	}
 	orderIsKnown := func() {
@@ -229,7 +228,7 @@ func TestCounts(t *testing.T) {
 		}
 	}()
 	for n := 1; n <= 3; n++ {
-		must(t, g.Aim(n, 1, whole))
+		must(t, g.Aim(n, 1, shares.Full))
 		for range n {
 			ends = append(ends, dial(t, to))
 		}
@@ -237,10 +236,10 @@ func TestCounts(t *testing.T) {
 			ends = append(ends, accept(t, socketOf(t, g, n)))
 		}
 	}
-	want := map[int]result{1: {open: 1, queued: 1}, 2: {open: 2, idle: 1, queued: 1}, 3: {open: 3, idle: 1, queued: 2}}
+	want := map[int]Look{1: {Open: 1, Queued: 1}, 2: {Open: 2, Idle: 1, Queued: 1}, 3: {Open: 3, Idle: 1, Queued: 2}}
 	eventually(t, "the counts", func() bool {
-		got := map[int]result{}
-		must(t, g.Counts(soon, func(n, open, idle, queued int) { got[n] = result{open: open, idle: idle, queued: queued} }))
+		got := map[int]Look{}
+		must(t, g.Counts(soon, func(n int, l Look) { got[n] = l }))
 		ok := len(got) == len(want)
 		for n, r := range want {
 			ok = ok && got[n] == r
@@ -249,7 +248,7 @@ func TestCounts(t *testing.T) {
 	})
 	g.SetShared("test")
 	add(t, g, 4) // with 3
-	must(t, g.Counts(soon, func(n, open, idle, queued int) {
+	must(t, g.Counts(soon, func(n int, l Look) {
 		if n > 2 {
 			t.Errorf("a count for generation %d, which shares a socket", n)
 		}
@@ -304,8 +303,8 @@ func TestManyConnections(t *testing.T) {
 		defer c.close()
 		defer accept(t, socketOf(t, g, 1)).close()
 	}
-	if r := seen(t, g.Observe(1), 0); r.open != n {
-		t.Errorf("%d of %d", r.open, n)
+	if r := seen(t, g.Observe(1), 0); r.Open != n {
+		t.Errorf("%d of %d", r.Open, n)
 	}
 }
 
@@ -314,7 +313,7 @@ func BenchmarkStrangers(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g, err := New(fd, 1, Options{})
+	g, err := NewTCP(fd, 1, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -331,14 +330,14 @@ func BenchmarkLook(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g, err := New(fd, 1, Options{})
+	g, err := NewTCP(fd, 1, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer g.Close()
 	look := g.Observe(1)
 	for b.Loop() {
-		if _, _, _, _, err := look(0); err != nil {
+		if _, err := look(0); err != nil {
 			b.Fatal(err)
 		}
 	}

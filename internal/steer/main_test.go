@@ -142,7 +142,7 @@ func firstSocket(host string) (int, netip.AddrPort, error) {
 
 // newGroup is a group of generation 1 on a loopback or wildcard address. The
 // address that is returned can be connected to.
-func newGroup(t *testing.T, host string, change ...func(*Options)) (*Group, netip.AddrPort) {
+func newGroup(t *testing.T, host string, change ...func(*Options)) (*TCP, netip.AddrPort) {
 	t.Helper()
 	fd, addr, err := firstSocket(host)
 	if err != nil {
@@ -153,7 +153,7 @@ func newGroup(t *testing.T, host string, change ...func(*Options)) (*Group, neti
 	for _, f := range change {
 		f(&o)
 	}
-	g, err := New(fd, 1, o)
+	g, err := NewTCP(fd, 1, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,18 +265,28 @@ func acceptAny(fds map[int]int) (key, conn int, err error) {
 }
 
 // sockets are the descriptors of the generations.
-func sockets(g *Group) map[int]int {
+func sockets(g *TCP) map[int]int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	fds := map[int]int{}
-	for n, m := range g.books.holders {
+	for n, m := range g.layout.holders {
 		fds[n] = m.fd
 	}
 	return fds
 }
 
+// fdsOf are those of all members.
+func fdsOf(g *TCP) (fds []int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range g.layout.all() {
+		fds = append(fds, m.fd)
+	}
+	return fds
+}
+
 // whoGets connects and tells the generation that got it.
-func whoGets(g *Group, to netip.AddrPort) (int, error) {
+func whoGets(g *TCP, to netip.AddrPort) (int, error) {
 	c, _, err := bindClient(to)
 	if err != nil {
 		return 0, err
@@ -293,7 +303,7 @@ func whoGets(g *Group, to netip.AddrPort) (int, error) {
 }
 
 // expect checks that several connections all go to generation n.
-func expect(t *testing.T, g *Group, to netip.AddrPort, n int) {
+func expect(t *testing.T, g *TCP, to netip.AddrPort, n int) {
 	t.Helper()
 	for range 20 {
 		got, err := whoGets(g, to)
@@ -315,16 +325,16 @@ func must(t *testing.T, err error) {
 }
 
 // add gives the generations sockets.
-func add(t *testing.T, g *Group, generations ...int) {
+func add(t *testing.T, g *TCP, generations ...int) {
 	t.Helper()
 	for _, n := range generations {
-		must(t, g.Add(n))
+		must(t, g.Add(n, false))
 	}
 }
 
-func socketOf(t *testing.T, g *Group, n int) int {
+func socketOf(t *testing.T, g *TCP, n int) int {
 	t.Helper()
-	fd, _, ok := g.Socket(n)
+	fd, ok := sockets(g)[n]
 	if !ok {
 		t.Fatalf("generation %d has no socket", n)
 	}

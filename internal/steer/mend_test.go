@@ -4,11 +4,12 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
 // harm is what a process that has the socket can do to it.
-func harm(t *testing.T, g *Group, n int) {
+func harm(t *testing.T, g *TCP, n int) {
 	t.Helper()
 	must(t, unix.Shutdown(socketOf(t, g, n), unix.SHUT_RDWR))
 }
@@ -26,7 +27,7 @@ func TestMendAfterAnyShutdowns(t *testing.T) {
 					for n := 2; n <= generations; n++ {
 						add(t, g, n)
 					}
-					must(t, g.Aim(aimed, 1, whole))
+					must(t, g.Aim(aimed, 1, shares.Full))
 					for i := range generations {
 						n := i + 1
 						if !upwards {
@@ -58,7 +59,7 @@ func TestMendAfterAnyShutdowns(t *testing.T) {
 	}
 }
 
-// What is not mended yet does not lead Add, Aim or Leave astray.
+// What is not mended yet does not mislead Add, Aim or Leave.
 func TestOthersNoticeTheHarm(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
@@ -67,7 +68,7 @@ func TestOthersNoticeTheHarm(t *testing.T) {
 	expect(t, g, to, 1)
 	orderIsTrue(t, g, to)
 	harm(t, g, 1)
-	must(t, g.Aim(3, 1, whole))
+	must(t, g.Aim(3, 1, shares.Full))
 	expect(t, g, to, 3)
 	orderIsTrue(t, g, to)
 	harm(t, g, 3)
@@ -76,7 +77,7 @@ func TestOthersNoticeTheHarm(t *testing.T) {
 	orderIsTrue(t, g, to)
 	harm(t, g, 2) // and it is the one that leaves
 	g.Leave(2)
-	if n := len(g.FDs()); n != 1 {
+	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
 	expect(t, g, to, 3)
@@ -115,10 +116,10 @@ func TestMendWhileAnotherHasThePort(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := g.Aim(1, 1, whole); err == nil {
+	if err := g.Aim(1, 1, shares.Full); err == nil {
 		t.Error("it can be aimed at all the same")
 	}
-	if fd, _, ok := g.Socket(1); !ok || len(g.FDs()) != 1 || g.FDs()[0] != fd {
+	if fd, ok := sockets(g)[1]; !ok || len(fdsOf(g)) != 1 || fdsOf(g)[0] != fd {
 		t.Error("the socket is gone")
 	}
 	unix.Close(rival)
@@ -172,7 +173,7 @@ func TestStrangers(t *testing.T) {
 		if reason := g.Reason(); reason != "" || socketOf(t, g, 4) == socketOf(t, g, 3) {
 			t.Errorf("%s: still not steered: %s", host, reason)
 		}
-		must(t, g.Aim(4, 3, whole))
+		must(t, g.Aim(4, 3, shares.Full))
 		g.Leave(3)
 		expect(t, g, to, 4)
 		orderIsTrue(t, g, to)
@@ -184,7 +185,7 @@ func TestStrangers(t *testing.T) {
 func TestStrangersInMidSwap(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
-	must(t, g.Aim(2, 1, whole))
+	must(t, g.Aim(2, 1, shares.Full))
 	one, two := stranger(t, to), stranger(t, to)
 	g.Leave(1)
 	expect(t, g, to, 2)
@@ -194,7 +195,7 @@ func TestStrangersInMidSwap(t *testing.T) {
 	leaveStranger(t, two)
 	_, err := g.Mend()
 	must(t, err)
-	if n := len(g.FDs()); n != 1 {
+	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
 	expect(t, g, to, 2)
@@ -209,7 +210,7 @@ func TestShutdownAmongStrangers(t *testing.T) {
 		for harmed := 1; harmed <= 3; harmed++ {
 			g, to := newGroup(t, "127.0.0.1")
 			add(t, g, 2, 3)
-			must(t, g.Aim(aimed, 1, whole))
+			must(t, g.Aim(aimed, 1, shares.Full))
 			foreign := stranger(t, to)
 			harm(t, g, harmed)
 			line, err := g.Mend()
@@ -219,10 +220,10 @@ func TestShutdownAmongStrangers(t *testing.T) {
 			}
 			expect(t, g, to, aimed)
 			contains(t, "the reason", g.Reason(), "a process shut a socket of it down")
-			if err := g.Aim(aimed%3+1, 1, whole); err == nil {
+			if err := g.Aim(aimed%3+1, 1, shares.Full); err == nil {
 				t.Error("it aims at what it cannot know")
 			}
-			must(t, g.Aim(aimed, 1, whole))
+			must(t, g.Aim(aimed, 1, shares.Full))
 			add(t, g, 4)
 			if socketOf(t, g, 4) != socketOf(t, g, aimed) {
 				t.Error("a further one is steered")

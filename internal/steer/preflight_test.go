@@ -3,11 +3,13 @@ package steer
 import (
 	"net/netip"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // visit makes one connection from a socket that was announced by Preflight,
 // and others, and checks who gets them.
-func visit(t *testing.T, g *Group, to netip.AddrPort, n, others int) {
+func visit(t *testing.T, g *TCP, to netip.AddrPort, n, others int) {
 	t.Helper()
 	c, from, err := bindClient(to)
 	must(t, err)
@@ -29,7 +31,7 @@ func visit(t *testing.T, g *Group, to netip.AddrPort, n, others int) {
 	end()
 	end()
 	expect(t, g, to, others)
-	if g.books.guest != nil {
+	if g.layout.probed != nil {
 		t.Error("the visit never ends")
 	}
 }
@@ -47,7 +49,7 @@ func TestPreflight(t *testing.T) {
 			visit(t, g, to, 3, 1)
 			visit(t, g, to, 1, 1)
 		}
-		must(t, g.Aim(3, 1, whole))
+		must(t, g.Aim(3, 1, shares.Full))
 		visit(t, g, to, 1, 3)
 	}
 }
@@ -149,7 +151,7 @@ func TestAGenerationLeavesDuringItsPreflight(t *testing.T) {
 	must(t, c.connect(to))
 	client{accept(t, socketOf(t, g, 1)).fd}.close()
 	end()
-	if n := len(g.FDs()); n != 1 {
+	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
 	if _, err := g.Preflight(2, from); err == nil {

@@ -28,72 +28,58 @@ func Probe() error {
 	return err
 }
 
-func probe(at bound) error {
-	fds := [3]int{-1, -1, -1} // first, second, client
-	err := try(at, &fds)
-	for _, fd := range fds {
-		if fd >= 0 {
+func probe(at bound) (err error) {
+	do := func(what string, failed error) bool {
+		if err == nil && failed != nil {
+			err = fmt.Errorf("%s: %w", what, failed)
+		}
+		return err == nil
+	}
+	var fds []int // first, second, client
+	defer func() {
+		for _, fd := range fds {
 			_ = syscall.Close(fd)
 		}
-	}
-	return err
-}
-
-// step gives the first error of several calls the name of its call.
-type step struct{ err error }
-
-func (s *step) do(what string, err error) bool {
-	if s.err == nil && err != nil {
-		s.err = fmt.Errorf("%s: %w", what, err)
-	}
-	return s.err == nil
-}
-
-func try(at bound, fds *[3]int) error {
-	var s step
-	for i := range fds {
-		fd, err := unix.Socket(int(at.family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if !s.do("socket", err) {
-			return s.err
+	}()
+	for range 3 {
+		fd, failed := unix.Socket(int(at.family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if !do("socket", failed) {
+			return err
 		}
-		fds[i] = fd
+		fds = append(fds, fd)
 	}
 	first, second, client := fds[0], fds[1], fds[2]
 	// The first one as endpoints are opened, see the package's documentation.
-	s.do("bind", unix.Bind(first, at.sockaddr()))
-	s.do("SO_REUSEPORT", unix.SetsockoptInt(first, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-	s.do("tag", Prepare(first))
-	if !s.do("listen", unix.Listen(first, 8)) {
-		return s.err
+	do("bind", unix.Bind(first, at.sockaddr()))
+	do("SO_REUSEPORT", unix.SetsockoptInt(first, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	do("tag", Prepare(first))
+	if !do("listen", unix.Listen(first, 8)) {
+		return err
 	}
-	at, err := boundTo(first)
-	s.do("getsockname", err)
-	s.do("SO_REUSEPORT", unix.SetsockoptInt(second, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-	s.do("bind with SO_REUSEPORT", unix.Bind(second, at.sockaddr()))
+	at, failed := boundTo(first)
+	do("getsockname", failed)
+	do("SO_REUSEPORT", unix.SetsockoptInt(second, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	do("bind with SO_REUSEPORT", unix.Bind(second, at.sockaddr()))
 	const tag = tagFirst + 1
-	s.do("tag", setTag(second, tag))
-	s.do("listen", unix.Listen(second, 8))
+	do("tag", setTag(second, tag))
+	do("listen", unix.Listen(second, 8))
 	var p program
-	p.answer(1)
-	if s.err == nil {
-		s.do("SO_ATTACH_REUSEPORT_CBPF", p.attach(first))
+	if p.answer(1); err == nil {
+		do("SO_ATTACH_REUSEPORT_CBPF", p.attach(first))
 	}
-	s.do("SO_SNDTIMEO", unix.SetsockoptTimeval(client, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: probeWait}))
-	if s.err != nil {
-		return s.err
+	if !do("SO_SNDTIMEO", unix.SetsockoptTimeval(client, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: probeWait})) {
+		return err
 	}
-	err = unix.Connect(client, at.sockaddr())
-	if err == unix.EINTR { // it goes on by itself, see connect(2)
-		err = nil
+	failed = unix.Connect(client, at.sockaddr())
+	if failed == unix.EINTR { // it goes on by itself, see connect(2)
+		failed = nil
 	}
-	s.do("connect", err)
-	if s.err == nil && !readable(second) {
+	if do("connect", failed) && !readable(second) {
 		return errors.New("SO_ATTACH_REUSEPORT_CBPF: the program is not obeyed")
 	}
-	from, err := boundTo(client)
-	s.do("getsockname", err)
-	if s.err != nil {
-		return s.err
+	from, failed := boundTo(client)
+	if !do("getsockname", failed) {
+		return err
 	}
 	seen := false
 	q := question{bound: at, states: ^uint32(0), peer: from.port}
@@ -114,7 +100,7 @@ func (b *bound) sockaddr() unix.Sockaddr {
 // readable waits for a connection.
 func readable(fd int) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for range 1000 { // an interrupted wait begins anew, but not for ever
+	for range 1000 { // an interrupted wait begins again, but not for ever
 		n, err := unix.Poll(poll, probeWait*1000)
 		if err != unix.EINTR {
 			return n == 1 && poll[0].Revents&unix.POLLIN != 0

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,22 +64,22 @@ func helperUnprivileged() error {
 	if err != nil {
 		return err
 	}
-	g, err := New(fd, 1, Options{Backlog: 16, Open: func() (int, error) { return newSocket(addr, true) }})
+	g, err := NewTCP(fd, 1, Options{Backlog: 16, Open: func() (int, error) { return newSocket(addr, true) }})
 	if err != nil {
 		return err
 	}
 	for n := 2; n < 40; n++ {
-		if err := g.Add(n); err != nil {
+		if err := g.Add(n, false); err != nil {
 			return err
 		}
 		if reason := g.Reason(); reason != "" {
 			return errors.New(reason)
 		}
-		if err := g.Aim(n, n-1, whole); err != nil {
+		if err := g.Aim(n, n-1, shares.Full); err != nil {
 			return err
 		}
 		look := g.Observe(n - 1)
-		if _, _, _, _, err := look(0); err != nil {
+		if _, err := look(0); err != nil {
 			return err
 		}
 		g.Leave(n - 1)

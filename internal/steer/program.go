@@ -8,9 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// whole is all connections; shares are counted in its parts.
-const whole = shares.Full
-
 // What classic BPF has that x/sys/unix lacks (linux/filter.h).
 const (
 	skfRandom = 0xfffff000 + 56 // SKF_AD_OFF + SKF_AD_RANDOM
@@ -47,7 +44,7 @@ func (p *program) answer(index int) { p.put(unix.BPF_RET|unix.BPF_K, uint32(inde
 func (p *program) split(to, rest, share int) {
 	if to != rest {
 		p.load(unix.BPF_W, skfRandom)
-		p.put(unix.BPF_ALU|unix.BPF_MOD|unix.BPF_K, whole)
+		p.put(unix.BPF_ALU|unix.BPF_MOD|unix.BPF_K, shares.Full)
 		p.put(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_K, uint32(share))
 		p.code[p.n-1].Jt = 1
 	}
@@ -71,10 +68,10 @@ func sourceOf(addr netip.AddrPort) source {
 	return source{ip.Is6(), binary.BigEndian.Uint32(all[12:]), addr.Port()}
 }
 
-// guest sends the connections of one source to index, ahead of all others.
+// match sends the connections of one source to index, ahead of all others.
 // The offsets hold for IPv4 without options, which is what the first byte
 // says, and IPv6 with TCP as its next header: a connection of our own has neither.
-func (p *program) guest(from source, index int) {
+func (p *program) match(from source, index int) {
 	addr, port := uint32(16-4), uint32(20)
 	if from.v6 {
 		addr, port = 8+16-4, 40

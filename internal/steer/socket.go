@@ -1,8 +1,6 @@
 package steer
 
 import (
-	"syscall"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -15,12 +13,6 @@ func Prepare(fd int) error { return setTag(fd, tagFirst) }
 func listens(fd int) bool {
 	yes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	return err == nil && yes == 1
-}
-
-func inodeOf(fd int) (uint64, error) {
-	var stat syscall.Stat_t
-	err := syscall.Fstat(fd, &stat)
-	return stat.Ino, err
 }
 
 // queueOf is how many connections wait to be accepted.

@@ -2,55 +2,46 @@ package steer
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 )
 
 // strangers counts the sockets of others that listen on the very address of
 // the group: servers that open SO_REUSEPORT sockets of their own. They are
 // members too, behind ours, and disturb nothing for as long as ours neither
 // come nor go. The caller holds the mutex.
-func (g *Group) strangers() (n int, err error) {
+func (g *TCP) strangers() (n int, err error) {
 	q := question{bound: g.at, states: 1 << listening}
 	err = q.ask(func(s *socket) {
-		if s.state == listening && s.bound == g.at && !g.owns(s.inode) {
+		ours := func(m *member) bool { return uint32(m.inode) == s.inode } // it has 32 bits
+		if s.state == listening && s.bound == g.at && !slices.ContainsFunc(g.order, ours) {
 			n++
 		}
 	})
 	return n, err
 }
 
-// owns: inet_diag has 32 bits for an inode.
-func (g *Group) owns(inode uint32) bool {
-	for _, m := range g.books.order {
-		if uint32(m.inode) == inode {
-			return true
-		}
-	}
-	return false
-}
-
 // Foreign counts, now, the sockets of others that listen on the very address
 // of the endpoint.
-func (g *Group) Foreign() (n int, err error) {
+func (g *TCP) Foreign() (n int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return 0, nil
+	if !g.closed {
+		n, err = g.strangers()
 	}
-	return g.strangers()
+	return n, err
 }
 
 // examine finds out whether a further member can be steered to.
-func (g *Group) examine() {
+func (g *TCP) examine() {
 	n, err := g.strangers()
 	switch {
 	case err != nil:
-		g.foreign = fmt.Sprintf("cannot see who listens on this address: %v", err)
+		g.latest = fmt.Sprintf("cannot see who listens on this address: %v", err)
 	case n == 1:
-		g.foreign = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
+		g.latest = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
 	case n > 1:
-		g.foreign = "the server has " + strconv.Itoa(n) + " listening sockets of its own on this address (SO_REUSEPORT)"
+		g.latest = fmt.Sprintf("the server has %d listening sockets of its own on this address (SO_REUSEPORT)", n)
 	default:
-		g.foreign = ""
+		g.latest = ""
 	}
 }

@@ -10,6 +10,8 @@ const (
 	tagMax     = 15
 	tagDefault = 12 // what a socket has that nobody tagged
 	tagFirst   = 1
+
+	maxSockets = tagMax - 1 // that a group can have: 0 and tagDefault are nobody's
 )
 
 var tagOptions = [4]int{unix.IP_FREEBIND, unix.IP_BIND_ADDRESS_NO_PORT, unix.IP_MULTICAST_LOOP, unix.IP_MULTICAST_ALL}

@@ -36,6 +36,37 @@ func TestSteerMaxGenerations(t *testing.T) {
 	c.wantListeners(1)
 }
 
+// More live generations than a group can have sockets: the next one shares that
+// with the traffic, and says so; when there is room again each has its own.
+func TestSteerMoreGenerationsThanSockets(t *testing.T) {
+	t.Parallel()
+	const sockets = 14
+	c := startWeb(t, steered("SWAPINIT_DRAIN=gone", "SWAPINIT_MAX_GENERATIONS=1000"))
+	first := c.keep()
+	for n := 2; n <= sockets; n++ {
+		c.Swap()
+		c.wantOnly(n)
+		c.keep()
+	}
+	c.wantListeners(sockets)
+	if e := c.endpoint(0); !*e.Steered {
+		t.Fatalf("not steered: %s", e.Reason)
+	}
+	c.Swap()
+	c.wantShared(0, "all 14 sockets")
+	c.awaitErr("generations share a socket: live generations have all 14 sockets")
+	c.wantServing(sockets + 1)
+	c.wantListeners(sockets)
+	first.conn.Close()
+	c.awaitStatus("the end of generation 1", func(s status) bool { return s.stateOf(1) == "" })
+	c.Swap()
+	if e := c.endpoint(0); !*e.Steered {
+		t.Fatalf("there is room, and it is not steered: %s", e.Reason)
+	}
+	c.wantOnly(sockets + 2)
+	c.awaitErr("each generation has its own socket again")
+}
+
 // A predecessor that still drains takes the traffic back, however many are in
 // between.
 func TestSteerCrashWithSeveralDraining(t *testing.T) {

@@ -31,7 +31,7 @@ func look(n int) error {
 		steer.Prepare(fd), unix.Listen(fd, 4096)); err != nil {
 		return err
 	}
-	group, err := steer.New(fd, 1, steer.Options{Open: func() (int, error) { return 0, errors.ErrUnsupported }, Backlog: 4096})
+	group, err := steer.NewTCP(fd, 1, steer.Options{Open: func() (int, error) { return 0, errors.ErrUnsupported }, Backlog: 4096})
 	if err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func look(n int) error {
 	var took []time.Duration
 	for range looks {
 		begin := time.Now()
-		open, _, _, _, err := once(time.Second)
+		l, err := once(time.Second)
 		took = append(took, time.Since(begin))
-		if err == nil && open != n {
+		if err == nil && l.Open != n {
 			err = errors.New("it does not see all connections")
 		}
 		if err != nil {

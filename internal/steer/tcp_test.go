@@ -7,21 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
 var hosts = []string{"127.0.0.1", "0.0.0.0", "::1", "::"}
 
 // orderIsTrue asks the kernel which member each index means.
-func orderIsTrue(t *testing.T, g *Group, to netip.AddrPort) {
+func orderIsTrue(t *testing.T, g *TCP, to netip.AddrPort) {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	fds := map[int]int{}
-	for i, m := range g.books.order {
+	for i, m := range g.layout.order {
 		fds[i] = m.fd
 	}
-	for i := range g.books.order {
+	for i := range g.layout.order {
 		var p program
 		p.answer(i)
 		must(t, p.attach(fds[0]))
@@ -31,7 +32,7 @@ func orderIsTrue(t *testing.T, g *Group, to netip.AddrPort) {
 		client{conn}.close()
 		c.close()
 		if got != i {
-			t.Fatalf("the kernel's index %d is the books' %d", i, got)
+			t.Fatalf("the kernel's index %d is the layout' %d", i, got)
 		}
 	}
 	must(t, g.attach())
@@ -44,11 +45,11 @@ func TestANewGenerationGetsNothingUntilAimedAt(t *testing.T) {
 		expect(t, g, to, 1)
 		add(t, g, 2)
 		expect(t, g, to, 1)
-		must(t, g.Aim(2, 0, whole))
+		must(t, g.Aim(2, 0, shares.Full))
 		expect(t, g, to, 2)
-		must(t, g.Aim(1, 0, whole)) // rollback
+		must(t, g.Aim(1, 0, shares.Full)) // rollback
 		expect(t, g, to, 1)
-		must(t, g.Aim(2, 0, whole))
+		must(t, g.Aim(2, 0, shares.Full))
 		g.Leave(1)
 		expect(t, g, to, 2)
 		if reason := g.Reason(); reason != "" {
@@ -62,12 +63,12 @@ func TestIPv4ToADualStackSocket(t *testing.T) {
 	to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
 	add(t, g, 2)
 	expect(t, g, to, 1)
-	must(t, g.Aim(2, 1, whole))
+	must(t, g.Aim(2, 1, shares.Full))
 	expect(t, g, to, 2)
 }
 
 // Whatever comes and goes, connections go where the last Aim said, and the
-// books have the kernel's order.
+// layout has the kernel's order.
 func TestRandomSequences(t *testing.T) {
 	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 7))
@@ -83,7 +84,7 @@ func TestRandomSequences(t *testing.T) {
 					most = max(most, len(live))
 				}
 			case 1:
-				must(t, g.Aim(live[i], active, whole))
+				must(t, g.Aim(live[i], active, shares.Full))
 				active = live[i]
 			case 2:
 				if live[i] != active {
@@ -99,16 +100,16 @@ func TestRandomSequences(t *testing.T) {
 			if random.IntN(4) == 0 { // which renews the program
 				orderIsTrue(t, g, to)
 			}
-			if n := len(g.FDs()); n > most+1 {
+			if n := len(fdsOf(g)); n > most+1 {
 				t.Fatalf("seed %d: %d members, though there were never more than %d generations", seed, n, most)
 			}
 			for _, n := range live {
-				if share, ok := g.Share(n); !ok || (share == whole) != (n == active) || share%whole != 0 {
+				if share, ok := g.Share(n); !ok || (share == shares.Full) != (n == active) || share%shares.Full != 0 {
 					t.Fatalf("seed %d: generation %d has %d, %v", seed, n, share, ok)
 				}
 			}
 		}
-		must(t, g.Aim(active, active, whole))
+		must(t, g.Aim(active, active, shares.Full))
 		for _, n := range live {
 			if n != active {
 				g.Leave(n)
@@ -116,9 +117,9 @@ func TestRandomSequences(t *testing.T) {
 		}
 		last++
 		add(t, g, last)
-		must(t, g.Aim(last, active, whole))
+		must(t, g.Aim(last, active, shares.Full))
 		g.Leave(active)
-		if n := len(g.FDs()); n != 1 {
+		if n := len(fdsOf(g)); n != 1 {
 			t.Errorf("seed %d: %d members for one generation", seed, n)
 		}
 	}
@@ -138,12 +139,12 @@ func TestTheMomentInWhichOneLeaves(t *testing.T) {
 					for n := 2; n <= size; n++ {
 						add(t, g, n)
 					}
-					must(t, g.Aim(aimed, 1, whole))
-					m := g.books.holders[leaver]
-					g.brace(m)
+					must(t, g.Aim(aimed, 1, shares.Full))
+					m := g.layout.holders[leaver]
+					g.backfill(m)
 					must(t, unix.Shutdown(m.fd, unix.SHUT_RD))
 					expect(t, g, to, aimed)
-					delete(g.books.holders, leaver)
+					delete(g.layout.holders, leaver)
 					g.retire(m)
 					expect(t, g, to, aimed)
 					orderIsTrue(t, g, to)
@@ -158,13 +159,13 @@ func TestShares(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
 	for _, c := range []struct{ share, low, high int }{
-		{0, 0, 0}, {100, 1, 60}, {5000, 800, 1200}, {9900, 1940, 1999}, {whole, 2000, 2000}, {whole + 5, 2000, 2000}, {-3, 0, 0},
+		{0, 0, 0}, {100, 1, 60}, {5000, 800, 1200}, {9900, 1940, 1999}, {shares.Full, 2000, 2000}, {shares.Full + 5, 2000, 2000}, {-3, 0, 0},
 	} {
 		must(t, g.Aim(2, 1, c.share))
-		if share, ok := g.Share(2); !ok || share != min(max(c.share, 0), whole) {
+		if share, ok := g.Share(2); !ok || share != min(max(c.share, 0), shares.Full) {
 			t.Errorf("share %d is %d, %v", c.share, share, ok)
 		}
-		if share, ok := g.Share(1); !ok || share != whole-min(max(c.share, 0), whole) {
+		if share, ok := g.Share(1); !ok || share != shares.Full-min(max(c.share, 0), shares.Full) {
 			t.Errorf("the rest of %d is %d, %v", c.share, share, ok)
 		}
 		got := 0
@@ -183,22 +184,22 @@ func TestShares(t *testing.T) {
 
 func TestACrashedGenerationsConnectionsAreServedByTheNext(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
-	_, inode, _ := g.Socket(1)
+	inode := g.Inode(1)
 	g.Leave(1)
-	if _, _, ok := g.Socket(1); ok {
+	if g.Inode(1) != 0 {
 		t.Error("a generation that has left has a socket")
 	}
 	waiting := dial(t, to) // accepted by the kernel, though nobody is there
 	defer waiting.close()
 	add(t, g, 2)
-	if _, now, _ := g.Socket(2); now != inode {
+	if g.Inode(2) != inode {
 		t.Fatal("the next generation has another socket")
 	}
 	if reason := g.Reason(); reason != "" {
 		t.Error(reason)
 	}
 	client{accept(t, socketOf(t, g, 2)).fd}.close()
-	if share, ok := g.Share(2); !ok || share != whole {
+	if share, ok := g.Share(2); !ok || share != shares.Full {
 		t.Errorf("its share is %d, %v", share, ok)
 	}
 	expect(t, g, to, 2)
@@ -214,11 +215,11 @@ func TestAHandedOnSocketGetsANewTag(t *testing.T) {
 	add(t, g, 2)
 	now := dial(t, to)
 	defer now.close()
-	if open, _, _, queued, err := old(0); err != nil || open != 1 || queued != 0 {
-		t.Errorf("of the former: %d open, %d queued, %v", open, queued, err)
+	if l, err := old(never); err != nil || l != (Look{Open: 1}) {
+		t.Errorf("of the former: %+v, %v", l, err)
 	}
-	if open, _, _, queued, err := g.Observe(2)(0); err != nil || open != 1 || queued != 1 {
-		t.Errorf("of the latter: %d open, %d queued, %v", open, queued, err)
+	if l, err := g.Observe(2)(never); err != nil || l != (Look{Open: 1, Queued: 1}) {
+		t.Errorf("of the latter: %+v, %v", l, err)
 	}
 }
 
@@ -227,11 +228,11 @@ func TestLeaveWhereConnectionsStillGo(t *testing.T) {
 	add(t, g, 2)
 	must(t, g.Aim(2, 1, 3000))
 	g.Leave(2) // the canary died: its part waits until it is aimed elsewhere
-	if n := len(g.FDs()); n != 2 {
+	if n := len(fdsOf(g)); n != 2 {
 		t.Fatalf("%d members", n)
 	}
-	must(t, g.Aim(1, 1, whole))
-	if n := len(g.FDs()); n != 1 {
+	must(t, g.Aim(1, 1, shares.Full))
+	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
 	expect(t, g, to, 1)
@@ -249,7 +250,7 @@ func TestLeaveResetsWhatWaits(t *testing.T) {
 	must(t, err)
 	defer unix.Close(stray)
 	add(t, g, 2)
-	must(t, g.Aim(2, 1, whole))
+	must(t, g.Aim(2, 1, shares.Full))
 	g.Leave(1)
 	if _, err := unix.Read(waiting.fd, make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("read: %v", err)
@@ -289,7 +290,7 @@ func TestSharedByAll(t *testing.T) {
 	if socketOf(t, g, 3) == socketOf(t, g, 2) {
 		t.Error("it is still shared")
 	}
-	must(t, g.Aim(3, 2, whole))
+	must(t, g.Aim(3, 2, shares.Full))
 	g.Leave(2)
 	expect(t, g, to, 3)
 }
@@ -297,12 +298,12 @@ func TestSharedByAll(t *testing.T) {
 func TestAimAtNobody(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
-	for _, c := range [][3]int{{7, 1, whole}, {2, 7, 100}, {7, 7, 0}} {
+	for _, c := range [][3]int{{7, 1, shares.Full}, {2, 7, 100}, {7, 7, 0}} {
 		if err := g.Aim(c[0], c[1], c[2]); err == nil {
 			t.Errorf("%v: no error", c)
 		}
 	}
-	must(t, g.Aim(1, 7, whole)) // rest does not count
+	must(t, g.Aim(1, 7, shares.Full)) // rest does not count
 	expect(t, g, to, 1)
 }
 
@@ -317,12 +318,12 @@ func TestAddThatFails(t *testing.T) {
 			return open()
 		}
 	})
-	err := g.Add(2)
+	err := g.Add(2, false)
 	if !errors.Is(err, unix.EMFILE) {
 		t.Fatal(err)
 	}
 	contains(t, "the error", err.Error(), "cannot add a socket for generation 2: ")
-	if _, _, ok := g.Socket(2); ok {
+	if g.Inode(2) != 0 {
 		t.Error("it has a socket all the same")
 	}
 	expect(t, g, to, 1)
@@ -330,7 +331,7 @@ func TestAddThatFails(t *testing.T) {
 	add(t, g, 2)
 	// Without a spare one, the last moves into the hole all the same.
 	add(t, g, 3)
-	must(t, g.Aim(3, 1, whole))
+	must(t, g.Aim(3, 1, shares.Full))
 	broken = true
 	g.Leave(1)
 	expect(t, g, to, 3)
@@ -342,7 +343,7 @@ func TestASocketOfAnotherAddress(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1", func(o *Options) {
 		o.Open = func() (int, error) { return newSocket(netip.MustParseAddrPort("127.0.0.2:0"), true) }
 	})
-	if err := g.Add(2); err == nil {
+	if err := g.Add(2, false); err == nil {
 		t.Error("it was taken")
 	}
 	expect(t, g, to, 1)
@@ -352,33 +353,73 @@ func TestASocketOfAnotherAddress(t *testing.T) {
 	}
 }
 
-func TestMoreGenerationsThanTags(t *testing.T) {
+// More live generations than a group can have sockets: the later ones share that
+// with the traffic, until there is room again.
+func TestMoreGenerationsThanSockets(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
-	n := 2
-	var err error
-	for ; n < 40 && err == nil; n++ {
-		err = g.Add(n)
+	for n := 2; n <= maxSockets; n++ {
+		add(t, g, n)
+		must(t, g.Aim(n, n-1, shares.Full))
+		if reason := g.Reason(); reason != "" {
+			t.Fatalf("generation %d: %s", n, reason)
+		}
 	}
-	if err == nil || n != 16 {
-		t.Fatalf("generation %d: %v", n-1, err)
+	n := maxSockets
+	for range 20 {
+		n++
+		add(t, g, n)
+		must(t, g.Aim(n, n-1, shares.Full))
+		contains(t, "the reason", g.Reason(), "live generations have all 14 sockets")
+		if _, ok := g.Share(n); ok || g.Inode(n) != g.Inode(maxSockets) || g.Observe(n) != nil {
+			t.Fatalf("generation %d does not share the active one's socket", n)
+		}
+		if members := len(fdsOf(g)); members != maxSockets {
+			t.Fatalf("%d members", members)
+		}
 	}
-	if members := len(g.FDs()); members != 14 {
-		t.Errorf("%d members", members)
+	if got, err := whoGets(g, to); err != nil || got < maxSockets {
+		t.Errorf("generation %d, %v", got, err)
 	}
+	// One whose socket is shared makes no room, one that was alone does.
+	g.Leave(maxSockets)
+	n++
+	add(t, g, n)
+	contains(t, "the reason", g.Reason(), "live generations have all 14 sockets")
 	g.Leave(5)
-	add(t, g, 50)
-	must(t, g.Aim(50, 1, whole))
-	expect(t, g, to, 50)
+	n++
+	add(t, g, n)
+	if reason := g.Reason(); reason != "" || g.Inode(n) == g.Inode(n-1) {
+		t.Errorf("there is room: %q", reason)
+	}
+	must(t, g.Aim(n, n-1, shares.Full))
+	expect(t, g, to, n)
+	orderIsTrue(t, g, to)
+}
+
+// The generation with the traffic is dead while the group is full: the next
+// one has its socket for itself, and the tag that is free.
+func TestDeadWhileFull(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	for n := 2; n <= maxSockets; n++ {
+		add(t, g, n)
+	}
+	g.Leave(1)
+	add(t, g, 20)
+	if reason := g.Reason(); reason != "" {
+		t.Error(reason)
+	}
+	expect(t, g, to, 20)
 }
 
 func TestWatchHearsOfEachMember(t *testing.T) {
 	watched := map[int]bool{}
 	g, to := newGroup(t, "127.0.0.1", func(o *Options) {
-		o.Watch = func(fd int) {
+		o.Watch = func(fd int) error {
 			if watched[fd] || !listens(fd) {
 				t.Errorf("watch %d", fd)
 			}
 			watched[fd] = true
+			return nil
 		}
 		o.Unwatch = func(fd int) {
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
@@ -390,7 +431,7 @@ func TestWatchHearsOfEachMember(t *testing.T) {
 	watched[socketOf(t, g, 1)] = true
 	same := func() {
 		t.Helper()
-		fds := g.FDs()
+		fds := fdsOf(g)
 		if len(fds) != len(watched) {
 			t.Errorf("watched are %v of %v", watched, fds)
 		}
@@ -402,7 +443,7 @@ func TestWatchHearsOfEachMember(t *testing.T) {
 	}
 	add(t, g, 2, 3)
 	same()
-	must(t, g.Aim(3, 1, whole))
+	must(t, g.Aim(3, 1, shares.Full))
 	g.Leave(1)
 	same()
 	g.Leave(2)
@@ -422,10 +463,10 @@ func TestAfterClose(t *testing.T) {
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors are open, %d were", after, before)
 	}
-	if err := g.Add(3); err == nil {
+	if err := g.Add(3, false); err == nil {
 		t.Error("Add works")
 	}
-	if err := g.Aim(1, 1, whole); err == nil {
+	if err := g.Aim(1, 1, shares.Full); err == nil {
 		t.Error("Aim works")
 	}
 	if _, err := g.Preflight(1, to); err == nil {
@@ -438,13 +479,13 @@ func TestAfterClose(t *testing.T) {
 	if n, err := g.Foreign(); n != 0 || err != nil {
 		t.Errorf("Foreign: %d, %v", n, err)
 	}
-	if _, _, ok := g.Socket(1); ok || len(g.FDs()) != 0 || g.Observe(1) != nil {
+	if g.Inode(1) != 0 || len(fdsOf(g)) != 0 || g.Observe(1) != nil {
 		t.Error("something is left")
 	}
-	if open, _, half, queued, err := look(0); open+half+queued != 0 || err != nil {
+	if l, err := look(0); l != (Look{}) || err != nil {
 		t.Errorf("a look: %v", err)
 	}
-	must(t, g.Counts(0, func(int, int, int, int) { t.Error("a count") }))
+	must(t, g.Counts(0, func(int, Look) { t.Error("a count") }))
 }
 
 func TestNewRefusesWhatCannotBeSteered(t *testing.T) {
@@ -452,11 +493,27 @@ func TestNewRefusesWhatCannotBeSteered(t *testing.T) {
 	must(t, err)
 	defer unix.Close(fd)
 	must(t, unix.Listen(fd, 8))
-	_, err = New(fd, 1, Options{})
+	_, err = NewTCP(fd, 1, Options{})
 	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "SO_ATTACH_REUSEPORT_CBPF") {
 		t.Errorf("%v", err)
 	}
 	if !listens(fd) {
 		t.Error("it does not listen any more")
+	}
+}
+
+// A generation that is to have its predecessor's sockets has them, and nobody is
+// told that steering ends.
+func TestAddShared(t *testing.T) {
+	g, to := newGroup(t, "127.0.0.1")
+	must(t, g.Add(2, true))
+	if g.Inode(2) != g.Inode(1) || g.Reason() != "" {
+		t.Errorf("sockets %d and %d, %q", g.Inode(1), g.Inode(2), g.Reason())
+	}
+	add(t, g, 3)
+	must(t, g.Aim(3, 2, shares.Full))
+	expect(t, g, to, 3)
+	if g.Inode(3) == g.Inode(2) {
+		t.Error("the next one shares, too")
 	}
 }

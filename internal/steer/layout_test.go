@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
-// library makes books with members named by letters.
-func library(order string) (*books, func(name byte) *member) {
+// newLayout makes one with members named by letters.
+func newLayout(order string) (*layout, func(name byte) *member) {
 	members := map[byte]*member{}
 	named := func(name byte) *member {
 		if name == '-' {
@@ -18,7 +20,8 @@ func library(order string) (*books, func(name byte) *member) {
 		}
 		return members[name]
 	}
-	b := &books{holders: map[int]*member{}, share: whole}
+	b := &layout{target: target{share: shares.Full}}
+	b.holders = map[int]*member{}
 	for i := range order {
 		b.append(named(order[i]))
 		b.holders[i+1] = named(order[i])
@@ -26,7 +29,7 @@ func library(order string) (*books, func(name byte) *member) {
 	return b, named
 }
 
-func (b *books) text() (s string) {
+func (b *layout) text() (s string) {
 	for _, m := range b.order {
 		s += string(rune(m.inode))
 	}
@@ -44,7 +47,7 @@ func TestTheLastMovesIntoTheHole(t *testing.T) {
 		{"abcd", "dcb", "a"},
 		{"abc", "x", "abc"},
 	} {
-		b, named := library(c.order)
+		b, named := newLayout(c.order)
 		for i := range c.leaves {
 			b.remove(named(c.leaves[i]))
 		}
@@ -61,22 +64,22 @@ func TestSmooth(t *testing.T) {
 	for size := 2; size <= len(order); size++ {
 		for to := range size {
 			for rest := range size {
-				for guest := -1; guest < size; guest++ {
+				for probed := -1; probed < size; probed++ {
 					for leaver := range size {
-						b, named := library(order[:size])
+						b, named := newLayout(order[:size])
 						b.to, b.rest = named(order[to]), named(order[rest])
-						if guest >= 0 {
-							b.guest = named(order[guest])
+						if probed >= 0 {
+							b.probed = named(order[probed])
 						}
 						m := named(order[leaver])
-						if b.aimed(m) || b.guest == m {
+						if b.aimed(m) || b.probed == m {
 							continue
 						}
 						want := safe(b, m)
 						if got := b.smooth(m); got && !want {
-							t.Errorf("%s to %c rest %c guest %d: %c may leave, but something goes astray", order[:size], order[to], order[rest], guest, order[leaver])
-						} else if !got && want && guest < 0 {
-							t.Errorf("%s to %c rest %c: %c may not leave, but nothing goes astray", order[:size], order[to], order[rest], order[leaver])
+							t.Errorf("%s to %c rest %c probed %d: %c may leave, but something goes to the wrong one", order[:size], order[to], order[rest], probed, order[leaver])
+						} else if !got && want && probed < 0 {
+							t.Errorf("%s to %c rest %c: %c may not leave, but nothing would go to the wrong one", order[:size], order[to], order[rest], order[leaver])
 						}
 					}
 				}
@@ -86,7 +89,7 @@ func TestSmooth(t *testing.T) {
 }
 
 // safe works out what smooth is to tell, from the kernel's rules.
-func safe(b *books, leaver *member) bool {
+func safe(b *layout, leaver *member) bool {
 	after := slices.Clone(b.order)
 	i := slices.Index(after, leaver)
 	after[i] = after[len(after)-1]
@@ -97,7 +100,7 @@ func safe(b *books, leaver *member) bool {
 	}{
 		{b.to, []*member{b.to, b.rest}},
 		{b.rest, []*member{b.to, b.rest}},
-		{b.guest, []*member{b.guest}},
+		{b.probed, []*member{b.probed}},
 	} {
 		if target.m == nil {
 			continue
@@ -120,7 +123,7 @@ func safe(b *books, leaver *member) bool {
 }
 
 func TestTagsGoRound(t *testing.T) {
-	b, named := library("ab")
+	b, named := newLayout("ab")
 	b.useTag(named('a'), tagFirst)
 	var seen []uint8
 	for range 30 {
@@ -134,7 +137,7 @@ func TestTagsGoRound(t *testing.T) {
 	if fmt.Sprint(seen[:14]) != "[2 3 4 5 6 7 8 9 10 11 13 14 15 2]" {
 		t.Errorf("%v", seen)
 	}
-	b, named = library("abcdefghijklmn")
+	b, named = newLayout("abcdefghijklmn")
 	for i := byte('a'); i <= 'n'; i++ {
 		b.useTag(named(i), b.nextTag())
 	}
@@ -148,22 +151,22 @@ func TestTagsGoRound(t *testing.T) {
 }
 
 func TestParts(t *testing.T) {
-	b, named := library("abc")
+	b, named := newLayout("abc")
 	b.to, b.rest, b.share = named('b'), named('a'), 100
 	for name, want := range map[byte]int{'a': 9900, 'b': 100, 'c': 0} {
 		if got := b.part(named(name)); got != want {
 			t.Errorf("%c has %d, not %d", name, got, want)
 		}
 	}
-	if b.carrier() != named('a') {
-		t.Error("the carrier is not the one with most of it")
+	if b.busiest() != named('a') {
+		t.Error("the busiest is not the one with most of it")
 	}
 	b.share = 7500
-	if b.carrier() != named('b') {
-		t.Error("the carrier is not the one with most of it")
+	if b.busiest() != named('b') {
+		t.Error("the busiest is not the one with most of it")
 	}
-	b.to, b.rest, b.share = named('c'), named('c'), whole
-	if got := b.part(named('c')); got != whole {
+	b.to, b.rest, b.share = named('c'), named('c'), shares.Full
+	if got := b.part(named('c')); got != shares.Full {
 		t.Errorf("all is %d", got)
 	}
 }

@@ -1,0 +1,239 @@
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"syscall"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/shares"
+	"golang.org/x/sys/unix"
+)
+
+// Options is what a group needs from those who know the endpoint.
+type Options struct {
+	// Open returns one more socket for the address, with SO_REUSEPORT set
+	// before it was bound, not listening. The group owns it.
+	Open func() (fd int, err error)
+
+	Backlog int // of every socket
+
+	// Watch is told of each new member before it can be harmed, Unwatch of
+	// one that is about to be closed. They are called with the group's mutex
+	// held and must not call the group. Nil: nobody watches.
+	Watch   func(fd int) error
+	Unwatch func(fd int)
+}
+
+// TCP is the group of a TCP endpoint: sockets in one SO_REUSEPORT group of the
+// kernel. Its moves are system calls of microseconds, so a loop may wait for them,
+// and what it says next is true already.
+type TCP struct {
+	layout
+	options Options
+	at      bound
+	closed  bool
+}
+
+// NewTCP makes a group of first, a socket that listens and that was bound
+// without SO_REUSEPORT, got it afterwards and went through Prepare. It
+// belongs to generation, and gets all connections. NewTCP takes first over; when
+// it fails first is as it was and still the caller's. Options.Watch is not
+// told of first.
+func NewTCP(first, generation int, o Options) (*TCP, error) {
+	if o.Watch == nil {
+		o.Watch, o.Unwatch = func(int) error { return nil }, func(int) {}
+	}
+	g := &TCP{options: o}
+	m := &member{fd: first}
+	g.holders, g.target = map[int]*member{generation: m}, target{m, m, shares.Full}
+	g.append(m)
+	var err error
+	if g.at, err = boundTo(first); err == nil {
+		m.inode, err = procnet.Inode(first)
+	}
+	if err == nil {
+		err = setTag(first, tagFirst)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot steer: %w", err)
+	}
+	g.useTag(m, tagFirst)
+	// Without a program a second member would get connections from the start.
+	p := g.program()
+	if err = p.attach(first); err != nil {
+		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
+	}
+	return g, nil
+}
+
+// Add also makes a generation share where the group has no place for one more
+// (see tag.go), until another one has left.
+func (g *TCP) Add(n int, share bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return ErrClosed
+	}
+	if g.holders[n] != nil {
+		return nil
+	}
+	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
+	tag := g.nextTag()
+	if m := g.busiest(); share || g.users(m) == 0 {
+		// Connections of a former generation are to be told apart.
+		if tag != 0 && g.users(m) == 0 && setTag(m.fd, tag) == nil {
+			g.useTag(m, tag)
+		}
+		g.holders[n] = m
+		return nil
+	}
+	if g.examine(); tag == 0 {
+		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
+	}
+	if g.reason() != "" {
+		g.holders[n] = g.busiest()
+		return nil
+	}
+	m := g.spare()
+	var err error
+	if m == nil {
+		m, err = g.open()
+	}
+	if err == nil {
+		// Before the first connection, so before n can be aimed at.
+		if err = setTag(m.fd, tag); err == nil {
+			g.useTag(m, tag)
+			g.holders[n] = m
+			return nil
+		}
+	}
+	g.tidy()
+	return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+}
+
+// open adds a member that nobody has yet.
+func (g *TCP) open() (*member, error) {
+	fd, err := g.options.Open()
+	if err != nil {
+		return nil, err
+	}
+	m := &member{fd: fd}
+	at, err := boundTo(fd)
+	if err == nil && at != g.at {
+		err = errors.New("it is bound to another address")
+	}
+	if err == nil {
+		m.inode, err = procnet.Inode(fd)
+	}
+	if err == nil {
+		// The program in force names another index: nothing comes.
+		err = unix.Listen(fd, g.options.Backlog)
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	g.append(m)
+	_ = g.options.Watch(fd) // else it is looked at when a generation ends
+	return m, nil
+}
+
+// Aim between generations that share a socket changes nothing.
+func (g *TCP) Aim(to, rest, share int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	share = min(max(share, 0), shares.Full)
+	switch share {
+	case 0:
+		to = rest
+	case shares.Full:
+		rest = to
+	}
+	t := target{g.holders[to], g.holders[rest], share}
+	if t.to == t.rest {
+		t.share = shares.Full
+	}
+	was := g.target
+	var err error
+	switch {
+	case g.closed:
+		err = ErrClosed
+	case t.to == nil || t.rest == nil:
+		err = ErrNoSocket
+	default:
+		// Indexes are worth something only while all members listen.
+		if _, err = g.mend(); g.index(t.to) >= 0 && g.index(t.rest) >= 0 {
+			err = nil
+		}
+	}
+	if err == nil && g.trouble != "" && t != was {
+		err = errors.New(g.trouble)
+	}
+	if err == nil {
+		g.target = t
+		if err = g.attach(); err != nil {
+			g.target = was
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+	}
+	g.tidy()
+	return nil
+}
+
+// attach puts the program that the layout wants into force.
+func (g *TCP) attach() error {
+	if g.trouble != "" {
+		return nil // see Mend
+	}
+	p := g.program()
+	for _, m := range g.order {
+		if listens(m.fd) {
+			if err := p.attach(m.fd); err != nil {
+				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+			}
+			return nil
+		}
+	}
+	return errors.New("a process shut all its sockets down")
+}
+
+func (g *TCP) Share(n int) (share int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := g.alone(n)
+	if m == nil || g.reason() != "" {
+		return 0, false
+	}
+	return g.part(m), true
+}
+
+// Watch is not needed for what comes later: Options.Watch hears of that.
+func (g *TCP) Watch() (err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range g.all() {
+		if failed := g.options.Watch(m.fd); failed != nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+func (g *TCP) Waits() bool { return false }
+
+func (g *TCP) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
+	g.closed = true
+	for _, m := range g.all() {
+		g.close(m)
+	}
+	g.holders, g.order, g.lost, g.target = nil, nil, nil, target{}
+}
