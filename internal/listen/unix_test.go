@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/shares"
-	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
 )
 
