@@ -62,6 +62,7 @@ type world struct {
 	bodies  map[name]*body
 	strays  map[int]bool // something of it is left when its main process is gone
 	undying map[int]bool // survives KILL (uninterruptible sleep)
+	crashes bool         // nobody lives long
 	calm    bool         // whoever is started lives on, and nobody asks for anything
 	overdue int          // steps in a row after which a deadline still lay in the past
 	events  []moment
@@ -114,7 +115,7 @@ func newWorld(seed uint64) *world {
 			cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
 		}
 	}
-	return &world{r: r, cfg: cfg, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
+	return &world{r: r, cfg: cfg, crashes: r.IntN(20) == 0, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
 }
 
 func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
