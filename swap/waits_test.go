@@ -1,9 +1,11 @@
 package swap
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -17,6 +19,17 @@ type about struct {
 	what     string
 	name     name
 	resource string
+}
+
+func (a about) String() string {
+	out := a.what
+	if a.name.generation > 0 {
+		out += fmt.Sprintf(" of generation %d, worker %d", a.name.generation, a.name.worker)
+	}
+	if a.resource != "" {
+		out += " " + strconv.Quote(a.resource)
+	}
+	return out
 }
 
 // wait is over at its time at the latest.

@@ -163,6 +163,18 @@ func (w *world) step(e Event) error {
 	if g, ok := e.(*GenerationEvent); ok && (g.Kind == Exited || g.Kind == StartFailed) {
 		w.body(e).alive = false
 	}
+	effects, err := w.tell(e)
+	if err != nil {
+		return err
+	}
+	for _, f := range effects {
+		w.react(f)
+	}
+	return nil
+}
+
+// tell gives the machine an event, and the checker what came out.
+func (w *world) tell(e Event) ([]Effect, error) {
 	w.events = append(w.events, moment{w.now, e})
 	w.c.in(w.now, e)
 	effects := w.m.Step(w.now, e)
@@ -174,17 +186,14 @@ func (w *world) step(e Event) error {
 		says = unarmed{w.m}
 	}
 	if err := w.c.out(effects, says); err != nil {
-		return err
+		return effects, err
 	}
 	if at, armed := w.m.Deadline(); !armed || at > w.now {
 		w.overdue = 0
 	} else if w.overdue++; w.overdue > 10 {
-		return fmt.Errorf("a deadline that passed at %v is not dealt with at %v: the loop would spin", at, w.now)
+		return effects, fmt.Errorf("a deadline that passed at %v is not dealt with at %v: the loop would spin", at, w.now)
 	}
-	for _, f := range effects {
-		w.react(f)
-	}
-	return nil
+	return effects, nil
 }
 
 // advance brings the next thing about: an event of the agenda or the machine's
