@@ -342,6 +342,9 @@ func (c *checker) effect(e Effect) error {
 		if !c.sweeping {
 			return fmt.Errorf("NobodyLeftBehind: exit without a sweep")
 		}
+		if !c.rollout.empty {
+			return fmt.Errorf("NobodyLeftBehind: what is left has not got KILL")
+		}
 		if want := c.status[c.active]; e.Status != want {
 			return fmt.Errorf("FaithfulExit: generation %d %v", c.active, want)
 		}

@@ -72,7 +72,13 @@ func (c *checker) waited(a about) bool {
 
 // quiet is what is left when nothing happens any more and no deadline is armed.
 func (c *checker) quiet(m account) error {
-	if c.over || c.stopping || c.sweeping {
+	switch {
+	case c.over:
+		return nil
+	case c.stopping || c.sweeping:
+		if c.sweeping || c.cfg.StopTimeout > 0 {
+			return fmt.Errorf("a container that does not end: %v", describeViews(m))
+		}
 		return nil
 	}
 	living := map[int]int{}

@@ -17,9 +17,13 @@ func rule(err error) string {
 	if err == nil {
 		return ""
 	}
-	_, text, _ := strings.Cut(err.Error(), ": ")
+	text := err.Error()
+	if _, after, step := strings.Cut(text, ": "); step && strings.HasPrefix(text, "step ") {
+		text = after
+	}
 	text, _, _ = strings.Cut(text, " was waited for until") // late, or never
 	text, _, _ = strings.Cut(text, " is waited for")
+	text, _, _ = strings.Cut(text, ": [") // what the generations are like
 	return strings.Map(func(r rune) rune {
 		if unicode.IsDigit(r) {
 			return -1

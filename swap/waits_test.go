@@ -53,6 +53,7 @@ type rollout struct {
 	forced        int           // the step in which the active one was told to stop for it
 	told          bool          // the container was told to stop
 	stopped       bool          // and its generations
+	empty         bool          // nothing is left, or all of it has got KILL
 	killed        map[int]bool
 }
 
@@ -128,6 +129,7 @@ func (c *checker) heard(e Event) {
 		switch e.Kind {
 		case NothingLeft:
 			if c.sweeping {
+				c.rollout.empty = true
 				c.expect(0, about{what: "exit"})
 			}
 		case Prepared:
@@ -235,6 +237,7 @@ func (c *checker) promised(e Effect) {
 		clear(c.waits)
 		c.expect(c.cfg.LeftoverTimeout, about{what: "all leftovers"})
 	case *KillAll:
+		c.rollout.empty = true
 		clear(c.waits)
 		c.expect(5*time.Second, about{what: "exit"})
 	case *Exit:
