@@ -14,56 +14,55 @@ type part struct {
 	loops              int // ends in a row, soon and without readiness
 }
 
-// checker watches what goes into a machine and what comes out of it, keeps its
-// own books, and says which invariant was broken. It shares no code with the
-// machine.
+// checker watches what goes into a machine and what comes out of it, keeps an
+// account of its own, and says which invariant was broken. It shares no code with
+// the machine.
 type checker struct {
-	cfg      Config
-	step     int
-	now      time.Duration
-	last     int          // newest generation started
-	alive    map[int]bool // started, not forgotten
-	parts    map[name]*part
-	pending  map[name]bool // workers that are to be started again
-	status   map[int]Status
-	exited   map[int]bool          // all its workers are gone for good
-	readyAt  map[int]time.Duration // all that were started have said so
-	holds    map[int]bool
-	failed   map[int]bool
-	left     map[int]bool // cut over from: may be told to stop
-	cleared  map[int]bool // ended for a successor that is not ready yet
-	aborted  map[int]bool // missed its watchdog
-	begun    map[int]int  // the step of its start
-	asked    map[uint64]int
-	answered map[uint64]bool
-	verbs    map[uint64]bool // rollback and promote
-	clearing int             // requests for a strategy that may end the active one first
-	was      map[int]bool    // active at some time
-	unfit    map[int]bool    // rolled back from
-	aim      int             // gets the new connections,
-	share    int             // or this part of them: the rest is the active generation's
-	rolling  bool            // this step's event asked to go back
-	active   int
-	full     bool          // the active one has had all its workers ready
-	crashed  bool          // a worker has died that was not told to, or does not get ready in time
-	again    time.Duration // when one of the active generation was started last
-	stopping bool
-	sweeping bool
-	over     bool
-	empty    bool // nothing is left in the container
-	waits    map[about]*wait
-	swap     swapWaits
-	counts   map[string]int
+	cfg        Config
+	step       int
+	now        time.Duration
+	last       int          // newest generation started
+	alive      map[int]bool // started, not forgotten
+	parts      map[name]*part
+	pending    map[name]bool // workers that are to be started again
+	status     map[int]Status
+	exited     map[int]bool          // all its workers are gone for good
+	readyAt    map[int]time.Duration // all that were started have said so
+	holds      map[int]bool
+	failed     map[int]bool
+	left       map[int]bool // cut over from: may be told to stop
+	early      map[int]bool // ended for a successor that is not ready yet
+	aborted    map[int]bool // missed its watchdog
+	begun      map[int]int  // the step of its start
+	asked      map[uint64]int
+	answered   map[uint64]bool
+	verbs      map[uint64]bool // rollback and promote
+	replacing  int             // requests for a strategy that may end the active one first
+	was        map[int]bool    // active at some time
+	rolledBack map[int]bool    // the traffic was taken from them by request
+	aim        int             // gets the new connections,
+	share      int             // or this part of them: the rest is the active generation's
+	rolling    bool            // this step's event asked to go back
+	active     int
+	full       bool          // the active one has had all its workers ready
+	crashed    bool          // a worker has died that was not told to, or does not get ready in time
+	again      time.Duration // when one of the active generation was started last
+	stopping   bool
+	sweeping   bool
+	over       bool
+	waits      map[about]*wait
+	swap       swapWaits
+	counts     map[string]int
 }
 
 func newChecker(cfg Config) *checker {
 	cfg.Workers = max(cfg.Workers, 1)
-	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, unfit: map[int]bool{}, alive: map[int]bool{},
+	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, rolledBack: map[int]bool{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
-		failed: map[int]bool{}, left: map[int]bool{}, cleared: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
+		failed: map[int]bool{}, left: map[int]bool{}, early: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
 		answered: map[uint64]bool{}, counts: map[string]int{}, waits: map[about]*wait{}, swap: swapWaits{killed: map[int]bool{}, killedAt: map[int]time.Duration{}}}
 	if cfg.Strategy > Overlap {
-		c.clearing++
+		c.replacing++
 	}
 	return c
 }
@@ -129,8 +128,6 @@ func (c *checker) containerEvent(e *ContainerEvent) {
 	switch e.Kind {
 	case Rollback, Promote:
 		c.verbs[e.Request.ID] = true
-	case NothingLeft:
-		c.empty = c.sweeping
 	case Stop:
 		c.stopping = true
 	case Swap:
@@ -138,7 +135,7 @@ func (c *checker) containerEvent(e *ContainerEvent) {
 			c.asked[e.Request.ID] = c.step
 		}
 		if e.Request.Strategy > Overlap || e.Request.Force {
-			c.clearing++ // it may wait for long
+			c.replacing++ // it may wait for long
 		}
 	}
 }
@@ -227,7 +224,7 @@ func (c *checker) views(views []View) error {
 // capacity: never fewer than Workers ready processes, unless a crash took them
 // or the strategy ends the predecessor first.
 func (c *checker) capacity() error {
-	if !c.full || c.crashed || c.stopping || c.sweeping || c.clearing > 0 || len(c.aborted) > 0 {
+	if !c.full || c.crashed || c.stopping || c.sweeping || c.replacing > 0 || len(c.aborted) > 0 {
 		return nil
 	}
 	n := 0
@@ -244,7 +241,7 @@ func (c *checker) capacity() error {
 
 // aimed: generations must not be touched while connections go to them.
 func (c *checker) aimed(g int) bool {
-	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.cleared[c.active] && (g == c.aim || g == c.active && c.share < Full)
+	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.early[c.active] && (g == c.aim || g == c.active && c.share < Full)
 }
 
 // replaced: worker k of the active generation has a ready one in its place.
@@ -280,11 +277,11 @@ func (c *checker) effect(e Effect) error {
 			c.lives(c.active)
 		case e.Stage == StageHung:
 			c.aborted[g] = true
-		case e.Stage == StageStopping && e.Other == c.active && c.clearing > 0:
-			c.cleared[e.Other] = true
-		case e.Stage == StageBack && e.Detail == "started anew":
-			if !c.exited[c.active] && !c.survived(c.active) || !c.cleared[c.active] {
-				return fmt.Errorf("started anew without need")
+		case e.Stage == StageStopping && e.Other == c.active && c.replacing > 0:
+			c.early[e.Other] = true
+		case e.Stage == StageBack && !c.was[g]:
+			if !c.exited[c.active] && !c.survived(c.active) || !c.early[c.active] {
+				return fmt.Errorf("the previous command is started again without need")
 			}
 			c.active, c.was[g], c.full = g, true, false
 		case e.Stage == StageRespawn && strings.Contains(e.Detail, "given up"):
@@ -332,16 +329,21 @@ func (c *checker) effect(e Effect) error {
 		if !c.exited[c.active] {
 			return fmt.Errorf("everything is ended although the active generation %d lives", c.active)
 		}
-		if c.cleared[c.active] && !c.stopping {
+		for g := range c.alive {
+			if !c.stopping && c.couldServe(g) {
+				return fmt.Errorf("the container ends although generation %d could take over", g)
+			}
+		}
+		if c.early[c.active] && !c.stopping {
 			return fmt.Errorf("the container ends because of a swap")
 		}
 	case *Exit:
 		c.over = true
-		if !c.empty && c.counts[kindOf(&KillAll{})] == 0 {
-			return fmt.Errorf("NobodyLeftBehind: exit although what is left has not got KILL")
-		}
 		if !c.sweeping {
 			return fmt.Errorf("NobodyLeftBehind: exit without a sweep")
+		}
+		if !c.swap.empty {
+			return fmt.Errorf("NobodyLeftBehind: what is left has not got KILL")
 		}
 		if want := c.status[c.active]; e.Status != want {
 			return fmt.Errorf("FaithfulExit: generation %d %v", c.active, want)

@@ -117,6 +117,10 @@ func (w *world) lives(n, k int) {
 		return
 	}
 	w.plan(w.later(100*time.Millisecond), &GenerationEvent{Kind: Started, Generation: n, Worker: k})
+	if w.crashes && w.chance(80) {
+		w.death(n, k, w.later(time.Second), Status{Code: 1})
+		return
+	}
 	if w.chance(85) {
 		w.plan(w.later(12*time.Second), &GenerationEvent{Kind: Ready, Generation: n, Worker: k})
 	}
@@ -126,8 +130,11 @@ func (w *world) lives(n, k int) {
 	if w.chance(25) {
 		w.death(n, k, w.later(60*time.Second), Status{Code: w.r.IntN(256)})
 	}
-	if w.chance(30) {
+	if w.cfg.Strategy == Handover || w.chance(10) { // it speaks on its channel
 		w.plan(w.later(100*time.Millisecond), &GenerationEvent{Kind: Joined, Generation: n, Worker: k})
+		for _, resource := range []string{"a", "b"} {
+			w.plan(w.later(3*time.Second), &GenerationEvent{Kind: ReadyFor, Generation: n, Worker: k, Resource: resource})
+		}
 	}
 	for range w.r.IntN(4) {
 		kinds := []GenerationKind{Extend, Ping, Ping, Note, Hung, Joined, ReadyFor, ReadyFor}

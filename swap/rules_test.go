@@ -12,6 +12,13 @@ func (c *checker) givenUp(g int) {
 	}
 }
 
+// couldServe: a predecessor that lives, and nobody has told it to stop.
+func (c *checker) couldServe(g int) bool {
+	fit := c.left[g] && !c.failed[g] && !c.rolledBack[g] && !c.exited[g]
+	c.all(g, func(p *part) { fit = fit && !p.told })
+	return fit
+}
+
 func (c *checker) start(e *Start) error {
 	g := e.Generation
 	if c.stopping || c.sweeping {
@@ -56,7 +63,7 @@ func (c *checker) signal(g, worker int, sig Signal) error {
 		return nil
 	}
 	again := p != nil && p.told // it was its turn before
-	fair := again || c.aborted[g] || c.cleared[g] || c.replaced(g, worker)
+	fair := again || c.aborted[g] || c.early[g] || c.replaced(g, worker)
 	if c.aimed(g) && !fair {
 		return fmt.Errorf("it is told to stop while connections go to it")
 	}
@@ -101,13 +108,13 @@ func (c *checker) cutOver(e *CutOver) error {
 	}
 	c.active = g
 	if g < old { // back to a predecessor that was never told to stop
-		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.unfit[g] {
+		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.rolledBack[g] {
 			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
 		}
 		delete(c.left, g)
 		c.full = false // it may miss those of its workers that were replaced in batches
 		if !oldDead {
-			c.left[old], c.unfit[old] = true, true
+			c.left[old], c.rolledBack[old] = true, true
 		}
 		return nil
 	}
@@ -115,13 +122,13 @@ func (c *checker) cutOver(e *CutOver) error {
 		return fmt.Errorf("the predecessor %d is dead: %v", old, oldDead)
 	}
 	at, ready := c.readyAt[g]
-	if oldDead && !c.cleared[old] {
+	if oldDead && !c.early[old] {
 		c.all(g, func(p *part) { ready = ready || p.ready }) // in the middle of a batch one has to do
 	}
 	if !ready || c.failed[g] {
 		return fmt.Errorf("ReadyBeforeRetire: it is not ready, or has failed")
 	}
-	if !oldDead || c.cleared[old] && !c.stopping {
+	if !oldDead || c.early[old] && !c.stopping {
 		if !c.holds[g] || c.now-at < c.cfg.Settle {
 			return fmt.Errorf("ReadyBeforeRetire: holds %v, settled for %v", c.holds[g], c.now-at)
 		}

@@ -111,9 +111,8 @@ func TestSimulation(t *testing.T) {
 		seed := first + uint64(i)
 		w := newWorld(seed)
 		if err := w.run(); err != nil {
-			events, short := shrink(w.cfg, w.events, err)
-			t.Fatalf("seed %d: %v\nreplay: go test ./swap -run TestSimulation -sim.seed %d\nas short as it gets (%v):\n%s", seed, err, seed, short,
-				scenarioOf(w.cfg, events))
+			scenario, short := w.shrink(err)
+			t.Fatalf("seed %d: %v\nreplay: go test ./swap -run TestSimulation -sim.seed %d\nas short as it gets (%v):\n%s", seed, err, seed, short, scenario)
 		}
 		events += len(w.events)
 		for op, n := range w.c.counts {

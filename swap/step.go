@@ -82,6 +82,8 @@ func (m *Machine) hear(e *raised) {
 			e.kind = successorEnded
 		}
 		heard = active || successor
+	case gone:
+		m.giveBack(e.g)
 	case settled, proved, late, failing, rejected:
 		heard = successor
 	case workerGone, restarted, released:
@@ -90,13 +92,8 @@ func (m *Machine) hear(e *raised) {
 	if a := rolloutActions[m.rollout.state][e.kind]; heard && a.do != nil {
 		a.do(m, e)
 	}
-	switch e.kind {
-	case ended, successorEnded:
-		if m.phase < Sweeping {
-			m.emit(&Sweep{Generation: e.g.number})
-		}
-	case gone:
-		m.giveBack(e.g)
+	if (e.kind == ended || e.kind == successorEnded) && m.phase < Sweeping {
+		m.emit(&Sweep{Generation: e.g.number})
 	}
 }
 

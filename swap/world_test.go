@@ -61,6 +61,7 @@ type world struct {
 	bodies  map[name]*body
 	strays  map[int]bool // something of it is left when its main process is gone
 	undying map[int]bool // survives KILL (uninterruptible sleep)
+	crashes bool         // nobody lives long
 	calm    bool         // whoever is started lives on, and nobody asks for anything
 	overdue int          // steps in a row after which a deadline still lay in the past
 	events  []moment
@@ -110,7 +111,7 @@ func newWorld(seed uint64) *world {
 			cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
 		}
 	}
-	return &world{r: r, cfg: cfg, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
+	return &world{r: r, cfg: cfg, crashes: r.IntN(20) == 0, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
 }
 
 func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
@@ -158,6 +159,18 @@ func (w *world) step(e Event) error {
 	if g, ok := e.(*GenerationEvent); ok && (g.Kind == Exited || g.Kind == StartFailed) {
 		w.body(e).alive = false
 	}
+	effects, err := w.tell(e)
+	if err != nil {
+		return err
+	}
+	for _, f := range effects {
+		w.react(f)
+	}
+	return nil
+}
+
+// tell gives the machine an event, and the checker what came out.
+func (w *world) tell(e Event) ([]Effect, error) {
 	w.events = append(w.events, moment{w.now, e})
 	w.c.in(w.now, e)
 	effects := w.m.Step(w.now, e)
@@ -169,17 +182,14 @@ func (w *world) step(e Event) error {
 		says = unarmed{w.m}
 	}
 	if err := w.c.out(effects, says); err != nil {
-		return err
+		return effects, err
 	}
 	if at, armed := w.m.Deadline(); !armed || at > w.now {
 		w.overdue = 0
 	} else if w.overdue++; w.overdue > 10 {
-		return fmt.Errorf("a deadline that passed at %v is not dealt with at %v: the loop would spin", at, w.now)
+		return effects, fmt.Errorf("a deadline that passed at %v is not dealt with at %v: the loop would spin", at, w.now)
 	}
-	for _, f := range effects {
-		w.react(f)
-	}
-	return nil
+	return effects, nil
 }
 
 // advance brings the next thing about: an event of the agenda or the machine's
