@@ -31,7 +31,7 @@ func (m *Machine) Step(now time.Duration, e Event) []Effect {
 				m.happened(g, e)
 			}
 		case *ContainerEvent:
-			containerActions[m.phase][e.Kind].do(m, e)
+			containerActions[m.phase][e.Kind](m, e)
 		}
 		m.hearAll()
 		// Whatever the event was, deadlines that have passed meanwhile count: a
@@ -45,11 +45,8 @@ func (m *Machine) Step(now time.Duration, e Event) []Effect {
 
 // happened looks up what an event means in the generation's state.
 func (m *Machine) happened(g *generation, e *GenerationEvent) {
-	if m.phase >= Sweeping {
-		return // everything is ended together: nothing of a single generation counts
-	}
-	if a := generationActions[g.state][e.Kind]; a.do != nil {
-		a.do(m, g, e)
+	if m.phase < Sweeping { // else all are ended together, and nothing of a single one counts
+		generationActions[g.state][e.Kind](m, g, e)
 	}
 }
 
@@ -89,8 +86,8 @@ func (m *Machine) hear(e *raised) {
 	case workerGone, restarted, released:
 		heard = active
 	}
-	if a := rolloutActions[m.rollout.state][e.kind]; heard && a.do != nil {
-		a.do(m, e)
+	if heard {
+		rolloutActions[m.rollout.state][e.kind](m, e)
 	}
 	if (e.kind == ended || e.kind == successorEnded) && m.phase < Sweeping {
 		m.emit(&Sweep{Generation: e.g.number})

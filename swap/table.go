@@ -1,173 +1,97 @@
 package swap
 
-// The three tables. An entry has an action, or a reason for doing nothing; a test walks
-// all pairs.
+// The tables of all pairs of state and event. What does nothing is entered as one of
+// the funcs that say why; a test walks all pairs.
 
-// generationAction is what an event does to a generation in a state.
-type generationAction struct {
-	do  func(*Machine, *generation, *GenerationEvent)
-	why string
-}
+type generationAction func(*Machine, *generation, *GenerationEvent)
 
-// The reasons for doing nothing.
-const (
-	whyOnce        = "happens once, and did before"
-	whyReady       = "readiness is known already"
-	whyNotAsked    = "asked for only while settling"
-	whyGoing       = "on its way out: it is not waited for as a successor any more"
-	whyNotOut      = "asked for only on the way out"
-	whyGone        = "no event of it counts any more"
-	whyAlways      = "its readiness changes nothing any more"
-	whyNoLimit     = "has no deadline that it could extend"
-	whyNoCanary    = "no canary of it runs"
-	whyWorkers     = "only its workers have deadlines, and those were looked at"
-	whyNothingHeld = "nobody has asked it to release anything"
-	whyTold        = "it has been told to stop, whatever its connections do"
-	whyKept        = "its connections are looked at when it drains"
-	whyDead        = "none of its workers lives"
-	whyKilled      = "it has got KILL"
-)
+func happenedBefore(*Machine, *generation, *GenerationEvent)  {} // happens once, and did before
+func knownReady(*Machine, *generation, *GenerationEvent)      {} // readiness is known already
+func notAsked(*Machine, *generation, *GenerationEvent)        {} // asked for only while settling
+func notAwaited(*Machine, *generation, *GenerationEvent)      {} // on its way out: it is not waited for as a successor any more
+func notLeaving(*Machine, *generation, *GenerationEvent)      {} // asked for only on the way out
+func noMore(*Machine, *generation, *GenerationEvent)          {} // no event of it counts any more
+func readinessIsPast(*Machine, *generation, *GenerationEvent) {} // its readiness changes nothing any more
+func noLimit(*Machine, *generation, *GenerationEvent)         {} // has no deadline that it could extend
+func noCanary(*Machine, *generation, *GenerationEvent)        {} // no canary of it runs
+func workersOnly(*Machine, *generation, *GenerationEvent)     {} // only its workers have deadlines, and those were looked at
+func nothingHeld(*Machine, *generation, *GenerationEvent)     {} // nobody has asked it to release anything
+func toldAlready(*Machine, *generation, *GenerationEvent)     {} // it has been told to stop, whatever its connections do
+func notYet(*Machine, *generation, *GenerationEvent)          {} // its connections are looked at when it drains
+func nobodyLives(*Machine, *generation, *GenerationEvent)     {} // none of its workers lives
+func killedAlready(*Machine, *generation, *GenerationEvent)   {} // it has got KILL
 
-// generationActions is the table of all pairs of state and event of a generation.
 var generationActions = [numStates][numGenerationKinds]generationAction{
 	Starting: {
-		Started:     {do: (*Machine).successorStarted},
-		StartFailed: {do: (*Machine).successorExited},
-		Ready:       {do: (*Machine).becameReady},
-		Never:       {do: (*Machine).doomed},
-		Exited:      {do: (*Machine).successorExited},
-		Extend:      {do: (*Machine).extend},
-		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).successorHung},
-		Joined:      {do: (*Machine).join},
-		ReadyFor:    {do: (*Machine).readyFor},
-		Note:        {do: (*Machine).noted},
-		Expired:     {do: (*Machine).startingExpired},
-		Verified:    {why: whyNotAsked}, Refused: {why: whyNotAsked},
-		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
-		Released:    {why: whyNothingHeld},
-		CheckFailed: {why: whyNoCanary},
+		Started: (*Machine).successorStarted, StartFailed: (*Machine).successorExited, Ready: (*Machine).becameReady,
+		Never: (*Machine).doomed, Exited: (*Machine).successorExited, Extend: (*Machine).extend,
+		Ping: (*Machine).ping, Hung: (*Machine).successorHung, Joined: (*Machine).join,
+		ReadyFor: (*Machine).readyFor, Note: (*Machine).noted, Expired: (*Machine).startingExpired,
+		Verified: notAsked, Refused: notAsked, Swept: notLeaving, Drained: notLeaving, Busy: notLeaving,
+		Released: nothingHeld, CheckFailed: noCanary,
 	},
 	Settling: {
-		Started:     {do: (*Machine).successorStarted},
-		StartFailed: {do: (*Machine).successorExited},
-		Ready:       {do: (*Machine).becameReady},
-		Verified:    {do: (*Machine).verified},
-		Refused:     {do: (*Machine).doomed},
-		Exited:      {do: (*Machine).successorExited},
-		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).successorHung},
-		Joined:      {do: (*Machine).join},
-		ReadyFor:    {do: (*Machine).readyFor},
-		CheckFailed: {do: (*Machine).checkFailed},
-		Expired:     {do: (*Machine).settlingExpired},
-		Never:       {why: whyReady}, Note: {why: whyReady},
-		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
-		Extend:   {why: whyNoLimit},
-		Released: {why: whyNothingHeld},
+		Started: (*Machine).successorStarted, StartFailed: (*Machine).successorExited, Ready: (*Machine).becameReady,
+		Verified: (*Machine).verified, Refused: (*Machine).doomed, Exited: (*Machine).successorExited,
+		Ping: (*Machine).ping, Hung: (*Machine).successorHung, Joined: (*Machine).join,
+		ReadyFor: (*Machine).readyFor, CheckFailed: (*Machine).checkFailed, Expired: (*Machine).settlingExpired,
+		Never: knownReady, Note: knownReady, Swept: notLeaving, Drained: notLeaving, Busy: notLeaving,
+		Extend: noLimit, Released: nothingHeld,
 	},
 	Active: {
-		Started:     {do: (*Machine).started},
-		StartFailed: {do: (*Machine).servingExited},
-		Ready:       {do: (*Machine).becameReady},
-		Exited:      {do: (*Machine).servingExited},
-		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).hung},
-		Joined:      {do: (*Machine).join},
-		ReadyFor:    {do: (*Machine).readyFor},
-		Released:    {do: (*Machine).releasedResource},
-		Note:        {do: (*Machine).noted},
-		Never:       {why: whyAlways},
-		Verified:    {why: whyNotAsked}, Refused: {why: whyNotAsked},
-		Swept: {why: whyNotOut}, Drained: {why: whyNotOut}, Busy: {why: whyNotOut},
-		Extend:      {why: whyNoLimit},
-		CheckFailed: {why: whyNoCanary},
-		Expired:     {why: whyWorkers},
+		Started: (*Machine).started, StartFailed: (*Machine).servingExited, Ready: (*Machine).becameReady,
+		Exited: (*Machine).servingExited, Ping: (*Machine).ping, Hung: (*Machine).hung, Joined: (*Machine).join,
+		ReadyFor: (*Machine).readyFor, Released: (*Machine).releasedResource, Note: (*Machine).noted,
+		Never: readinessIsPast, Verified: notAsked, Refused: notAsked, Swept: notLeaving, Drained: notLeaving,
+		Busy: notLeaving, Extend: noLimit, CheckFailed: noCanary, Expired: workersOnly,
 	},
 	Kept: {
-		Started:     {do: (*Machine).started},
-		StartFailed: {do: (*Machine).servingExited},
-		Ready:       {do: (*Machine).becameReady},
-		Exited:      {do: (*Machine).servingExited},
-		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).hung},
-		Joined:      {do: (*Machine).join},
-		Expired:     {do: (*Machine).keepExpired},
-		Never:       {why: whyAlways}, Note: {why: whyAlways},
-		Verified: {why: whyNotAsked}, Refused: {why: whyNotAsked},
-		Swept:    {why: whyNotOut},
-		Extend:   {why: whyNoLimit},
-		ReadyFor: {why: whyGoing},
-		Released: {why: whyNothingHeld},
-		Drained:  {why: whyKept}, Busy: {why: whyKept},
-		CheckFailed: {why: whyNoCanary},
+		Started: (*Machine).started, StartFailed: (*Machine).servingExited, Ready: (*Machine).becameReady,
+		Exited: (*Machine).servingExited, Ping: (*Machine).ping, Hung: (*Machine).hung, Joined: (*Machine).join,
+		Expired: (*Machine).keepExpired,
+		Never:   readinessIsPast, Note: readinessIsPast, Verified: notAsked, Refused: notAsked, Swept: notLeaving,
+		Extend: noLimit, ReadyFor: notAwaited, Released: nothingHeld, Drained: notYet, Busy: notYet,
+		CheckFailed: noCanary,
 	},
 	Draining: {
-		StartFailed: {do: (*Machine).leavingExited},
-		Ready:       {do: (*Machine).becameReady},
-		Exited:      {do: (*Machine).leavingExited},
-		Ping:        {do: (*Machine).ping},
-		Hung:        {do: (*Machine).hung},
-		Joined:      {do: (*Machine).join},
-		Drained:     {do: (*Machine).drained},
-		Busy:        {do: (*Machine).busy},
-		Expired:     {do: (*Machine).drainExpired},
-		Started:     {why: whyOnce},
-		Never:       {why: whyAlways}, Note: {why: whyAlways},
-		Verified: {why: whyNotAsked}, Refused: {why: whyNotAsked},
-		Swept:       {why: whyNotOut},
-		Extend:      {why: whyNoLimit},
-		ReadyFor:    {why: whyGoing},
-		Released:    {why: whyNothingHeld},
-		CheckFailed: {why: whyNoCanary},
+		StartFailed: (*Machine).leavingExited, Ready: (*Machine).becameReady, Exited: (*Machine).leavingExited,
+		Ping: (*Machine).ping, Hung: (*Machine).hung, Joined: (*Machine).join, Drained: (*Machine).drained,
+		Busy: (*Machine).busy, Expired: (*Machine).drainExpired,
+		Started: happenedBefore, Never: readinessIsPast, Note: readinessIsPast, Verified: notAsked,
+		Refused: notAsked, Swept: notLeaving, Extend: noLimit, ReadyFor: notAwaited, Released: nothingHeld,
+		CheckFailed: noCanary,
 	},
 	Stopping: {
-		StartFailed: {do: (*Machine).leavingExited},
-		Exited:      {do: (*Machine).leavingExited},
-		Extend:      {do: (*Machine).extend},
-		Released:    {do: (*Machine).releasedResource},
-		Expired:     {do: (*Machine).stoppingExpired},
-		Started:     {why: whyGoing}, Ready: {why: whyGoing}, Never: {why: whyGoing}, Verified: {why: whyGoing},
-		Refused: {why: whyGoing}, Joined: {why: whyGoing}, ReadyFor: {why: whyGoing}, Note: {why: whyGoing},
-		Swept: {why: whyNotOut},
-		Ping:  {why: whyTold}, Hung: {why: whyTold}, Busy: {why: whyTold},
-		Drained:     {why: whyOnce},
-		CheckFailed: {why: whyNoCanary},
+		StartFailed: (*Machine).leavingExited, Exited: (*Machine).leavingExited, Extend: (*Machine).extend,
+		Released: (*Machine).releasedResource, Expired: (*Machine).stoppingExpired,
+		Started: notAwaited, Ready: notAwaited, Never: notAwaited, Verified: notAwaited, Refused: notAwaited,
+		Joined: notAwaited, ReadyFor: notAwaited, Note: notAwaited, Swept: notLeaving, Ping: toldAlready,
+		Hung: toldAlready, Busy: toldAlready, Drained: happenedBefore, CheckFailed: noCanary,
 	},
 	Killing: {
-		StartFailed: {do: (*Machine).leavingExited},
-		Exited:      {do: (*Machine).leavingExited},
-		Expired:     {do: (*Machine).survived},
-		Started:     {why: whyKilled}, Ready: {why: whyKilled}, Never: {why: whyKilled}, Verified: {why: whyKilled},
-		Refused: {why: whyKilled}, Swept: {why: whyKilled}, Extend: {why: whyKilled}, Ping: {why: whyKilled},
-		Hung: {why: whyKilled}, Joined: {why: whyKilled}, ReadyFor: {why: whyKilled}, Released: {why: whyKilled},
-		Drained: {why: whyKilled}, Busy: {why: whyKilled}, CheckFailed: {why: whyKilled}, Note: {why: whyKilled},
+		StartFailed: (*Machine).leavingExited, Exited: (*Machine).leavingExited, Expired: (*Machine).survived,
+		Started: killedAlready, Ready: killedAlready, Never: killedAlready, Verified: killedAlready,
+		Refused: killedAlready, Swept: killedAlready, Extend: killedAlready, Ping: killedAlready,
+		Hung: killedAlready, Joined: killedAlready, ReadyFor: killedAlready, Released: killedAlready,
+		Drained: killedAlready, Busy: killedAlready, CheckFailed: killedAlready, Note: killedAlready,
 	},
 	Leftovers: {
-		StartFailed: {do: (*Machine).leftoverExited},
-		Exited:      {do: (*Machine).leftoverExited},
-		Swept:       {do: (*Machine).swept},
-		Expired:     {do: (*Machine).leftoversExpired},
-		Started:     {why: whyDead}, Ready: {why: whyDead}, Never: {why: whyDead}, Verified: {why: whyDead},
-		Refused: {why: whyDead}, Extend: {why: whyDead}, Ping: {why: whyDead}, Hung: {why: whyDead},
-		Joined: {why: whyDead}, ReadyFor: {why: whyDead}, Released: {why: whyDead}, Drained: {why: whyDead},
-		Busy: {why: whyDead}, CheckFailed: {why: whyDead}, Note: {why: whyDead},
+		StartFailed: (*Machine).leftoverExited, Exited: (*Machine).leftoverExited, Swept: (*Machine).swept,
+		Expired: (*Machine).leftoversExpired,
+		Started: nobodyLives, Ready: nobodyLives, Never: nobodyLives, Verified: nobodyLives, Refused: nobodyLives,
+		Extend: nobodyLives, Ping: nobodyLives, Hung: nobodyLives, Joined: nobodyLives, ReadyFor: nobodyLives,
+		Released: nobodyLives, Drained: nobodyLives, Busy: nobodyLives, CheckFailed: nobodyLives, Note: nobodyLives,
 	},
 	KilledLeftovers: {
-		StartFailed: {do: (*Machine).leftoverExited},
-		Exited:      {do: (*Machine).leftoverExited},
-		Swept:       {do: (*Machine).swept},
-		Expired:     {do: (*Machine).abandoned},
-		Started:     {why: whyDead}, Ready: {why: whyDead}, Never: {why: whyDead}, Verified: {why: whyDead},
-		Refused: {why: whyDead}, Extend: {why: whyDead}, Ping: {why: whyDead}, Hung: {why: whyDead},
-		Joined: {why: whyDead}, ReadyFor: {why: whyDead}, Released: {why: whyDead}, Drained: {why: whyDead},
-		Busy: {why: whyDead}, CheckFailed: {why: whyDead}, Note: {why: whyDead},
+		StartFailed: (*Machine).leftoverExited, Exited: (*Machine).leftoverExited, Swept: (*Machine).swept,
+		Expired: (*Machine).abandoned,
+		Started: nobodyLives, Ready: nobodyLives, Never: nobodyLives, Verified: nobodyLives, Refused: nobodyLives,
+		Extend: nobodyLives, Ping: nobodyLives, Hung: nobodyLives, Joined: nobodyLives, ReadyFor: nobodyLives,
+		Released: nobodyLives, Drained: nobodyLives, Busy: nobodyLives, CheckFailed: nobodyLives, Note: nobodyLives,
 	},
 	Gone: {
-		Started: {why: whyGone}, StartFailed: {why: whyGone}, Ready: {why: whyGone}, Never: {why: whyGone},
-		Verified: {why: whyGone}, Refused: {why: whyGone}, Exited: {why: whyGone}, Swept: {why: whyGone},
-		Extend: {why: whyGone}, Ping: {why: whyGone}, Hung: {why: whyGone}, Joined: {why: whyGone},
-		ReadyFor: {why: whyGone}, Released: {why: whyGone}, Drained: {why: whyGone}, Busy: {why: whyGone},
-		CheckFailed: {why: whyGone}, Note: {why: whyGone}, Expired: {why: whyGone},
+		Started: noMore, StartFailed: noMore, Ready: noMore, Never: noMore, Verified: noMore, Refused: noMore,
+		Exited: noMore, Swept: noMore, Extend: noMore, Ping: noMore, Hung: noMore, Joined: noMore, ReadyFor: noMore,
+		Released: noMore, Drained: noMore, Busy: noMore, CheckFailed: noMore, Note: noMore, Expired: noMore,
 	},
 }

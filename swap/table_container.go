@@ -1,12 +1,44 @@
 package swap
 
-// containerAction is what an event that concerns the container does in a phase.
-type containerAction struct {
-	do  func(*Machine, *ContainerEvent)
-	why string
+type containerAction func(*Machine, *ContainerEvent)
+
+func notSweeping(*Machine, *ContainerEvent)  {} // asked for only when sweeping
+func tick(*Machine, *ContainerEvent)         {} // deadlines are looked at in every step
+func offAlready(*Machine, *ContainerEvent)   {} // the swap has been called off
+func delayRuns(*Machine, *ContainerEvent)    {} // a second one shortens nothing, the stop delay included
+func allTold(*Machine, *ContainerEvent)      {} // everything that is left has got its signal
+func nobodyToTell(*Machine, *ContainerEvent) {} // the generation that it was meant for has ended
+func afterExit(*Machine, *ContainerEvent)    {} // nothing follows the exit
+
+var containerActions = [numPhases][numContainerKinds]containerAction{
+	Running: {
+		Swap: (*Machine).raiseRequest, Prepared: (*Machine).raisePrepared, Rollback: (*Machine).raiseRollback,
+		Promote: (*Machine).raisePromote, Stop: (*Machine).stop, Forward: (*Machine).forward,
+		NothingLeft: notSweeping, Tick: tick,
+	},
+	Delaying: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: delayRuns, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
+	},
+	StoppingAll: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: (*Machine).stopAgain, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
+	},
+	Sweeping: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
+	},
+	KillingAll: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
+	},
+	Over: {
+		Swap: afterExit, Prepared: afterExit, Rollback: afterExit, Promote: afterExit, Stop: afterExit,
+		Forward: afterExit, NothingLeft: afterExit, Tick: afterExit,
+	},
 }
 
-func ignore(*Machine, *ContainerEvent) {}
+// Requests are the rollout's.
 
 func (m *Machine) raiseRequest(e *ContainerEvent) {
 	m.raise(&raised{kind: requested, request: &e.Request})
@@ -23,67 +55,3 @@ func (m *Machine) raisePrepared(e *ContainerEvent) {
 }
 
 func (m *Machine) refuse(e *ContainerEvent) { m.answer(e.Request, 0, stopping) }
-
-// containerActions is the table of all pairs of phase and container event.
-var containerActions = [numPhases][numContainerKinds]containerAction{
-	Running: {
-		Swap:        {do: (*Machine).raiseRequest},
-		Prepared:    {do: (*Machine).raisePrepared},
-		Rollback:    {do: (*Machine).raiseRollback},
-		Promote:     {do: (*Machine).raisePromote},
-		Stop:        {do: (*Machine).stop},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Delaying: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: ignore, why: "a second one shortens nothing, the stop delay included"},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	StoppingAll: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: (*Machine).stopAgain},
-		Forward:     {do: (*Machine).forward},
-		NothingLeft: {do: ignore, why: "asked for only when sweeping"},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Sweeping: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: ignore, why: "everything that is left has got its signal"},
-		Forward:     {do: ignore, why: "the generation that it was meant for has ended"},
-		NothingLeft: {do: (*Machine).nothingLeft},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	KillingAll: {
-		Swap:        {do: (*Machine).refuse},
-		Prepared:    {do: ignore, why: "the swap has been called off"},
-		Rollback:    {do: (*Machine).refuse},
-		Promote:     {do: (*Machine).refuse},
-		Stop:        {do: ignore, why: "everything that is left has got its signal"},
-		Forward:     {do: ignore, why: "the generation that it was meant for has ended"},
-		NothingLeft: {do: (*Machine).nothingLeft},
-		Tick:        {do: ignore, why: "deadlines are looked at in every step"},
-	},
-	Over: {
-		Swap:        {do: ignore, why: "nothing follows the exit"},
-		Prepared:    {do: ignore, why: "nothing follows the exit"},
-		Rollback:    {do: ignore, why: "nothing follows the exit"},
-		Promote:     {do: ignore, why: "nothing follows the exit"},
-		Stop:        {do: ignore, why: "nothing follows the exit"},
-		Forward:     {do: ignore, why: "nothing follows the exit"},
-		NothingLeft: {do: ignore, why: "nothing follows the exit"},
-		Tick:        {do: ignore, why: "nothing follows the exit"},
-	},
-}

@@ -1,198 +1,95 @@
 package swap
 
-// rolloutAction is what an event does to the rollout in a state.
-type rolloutAction struct {
-	do  func(*Machine, *raised)
-	why string
-}
+type rolloutAction func(*Machine, *raised)
 
-// The reasons for doing nothing.
-const (
-	whyIdle        = "no swap runs"
-	whyRuns        = "a swap runs already"
-	whyHooked      = "nothing is being prepared"
-	whyNoDeadline  = "has no deadline"
-	whyNoSuccessor = "there is no successor yet"
-	whyCalledOff   = "its swap was called off; it is told to stop with all others"
-	whyFailed      = "it has failed already"
-	whyFailing     = "a successor that ends has failed before that"
-	whyProven      = "it has proved itself already"
-	whyBatch       = "it counts for the first batch only"
-	whyCanary      = "a check counts only while a canary runs"
-	whyNoBatch     = "no workers are being replaced, or given back"
-	whyNotFirst    = "nothing waits for its end"
-	whyForSwap     = "it ended for the swap's sake, and its command is started again when it is gone"
-	whyNoRoom      = "nothing waits for room"
-	whyUnasked     = "nobody has asked it to release anything"
-)
+func noSwap(*Machine, *raised)         {} // no swap runs
+func swapRuns(*Machine, *raised)       {} // a swap runs already
+func notPreparing(*Machine, *raised)   {} // nothing is being prepared
+func noDeadline(*Machine, *raised)     {} // has no deadline
+func noSuccessor(*Machine, *raised)    {} // there is no successor yet
+func calledOff(*Machine, *raised)      {} // its swap was called off; it is told to stop with all others
+func failedBefore(*Machine, *raised)   {} // it has failed already
+func failedFirst(*Machine, *raised)    {} // a successor that ends has failed before that
+func provenBefore(*Machine, *raised)   {} // it has proved itself already
+func firstBatchOnly(*Machine, *raised) {} // it counts for the first batch only
+func noCheck(*Machine, *raised)        {} // a check counts only while a canary runs
+func noBatch(*Machine, *raised)        {} // no workers are being replaced, or given back
+func notWaitedFor(*Machine, *raised)   {} // nothing waits for its end
+func endedForSwap(*Machine, *raised)   {} // it ended for the swap's sake, and its command is started again when it is gone
+func roomEnough(*Machine, *raised)     {} // nothing waits for room
+func unasked(*Machine, *raised)        {} // nobody has asked it to release anything
 
-// rolloutActions is the table of all pairs of state and event of the rollout.
 var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 	noRollout: {
-		requested: {do: (*Machine).request},
-		back:      {do: (*Machine).rollback},
-		promoted:  {do: (*Machine).promote},
-		begins:    {do: (*Machine).beginQueued},
-		ended:     {do: (*Machine).activeEnded},
-		wants:     {do: (*Machine).letGo},
-		hooked:    {why: whyIdle},
-		due:       {why: whyNoDeadline},
-		risen:     {why: whyCalledOff}, settled: {why: whyCalledOff}, proved: {why: whyCalledOff}, late: {why: whyCalledOff},
-		failing: {why: whyCalledOff}, rejected: {why: whyCalledOff},
-		workerGone: {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		successorEnded: {why: whyNoSuccessor},
-		survived:       {why: whyNotFirst},
-		gone:           {why: whyNoRoom},
-		released:       {why: whyUnasked},
+		requested: (*Machine).request, back: (*Machine).rollback, promoted: (*Machine).promote,
+		begins: (*Machine).beginQueued, ended: (*Machine).activeEnded, wants: (*Machine).letGo,
+		hooked: noSwap, due: noDeadline, risen: calledOff, settled: calledOff, proved: calledOff, late: calledOff,
+		failing: calledOff, rejected: calledOff, workerGone: noBatch, restarted: noBatch, whole: noBatch,
+		successorEnded: noSuccessor, survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	preparing: {
-		requested: {do: (*Machine).enqueue},
-		hooked:    {do: (*Machine).prepared},
-		back:      {do: (*Machine).rollback},
-		promoted:  {do: (*Machine).promote},
-		due:       {do: (*Machine).prepareDue},
-		ended:     {do: (*Machine).endedBeforeStart},
-		wants:     {do: (*Machine).letGo},
-		begins:    {why: whyRuns},
-		risen:     {why: whyNoSuccessor}, settled: {why: whyNoSuccessor}, proved: {why: whyNoSuccessor},
-		late: {why: whyNoSuccessor}, failing: {why: whyNoSuccessor}, rejected: {why: whyNoSuccessor},
-		successorEnded: {why: whyNoSuccessor},
-		workerGone:     {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		survived: {why: whyNotFirst},
-		gone:     {why: whyNoRoom},
-		released: {why: whyUnasked},
+		requested: (*Machine).enqueue, hooked: (*Machine).prepared, back: (*Machine).rollback,
+		promoted: (*Machine).promote, due: (*Machine).prepareDue, ended: (*Machine).endedBeforeStart,
+		wants:  (*Machine).letGo,
+		begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor, late: noSuccessor,
+		failing: noSuccessor, rejected: noSuccessor, successorEnded: noSuccessor, workerGone: noBatch,
+		restarted: noBatch, whole: noBatch, survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	waitingRoom: {
-		requested: {do: (*Machine).enqueue},
-		back:      {do: (*Machine).rollback},
-		promoted:  {do: (*Machine).promote},
-		due:       {do: (*Machine).roomDue},
-		ended:     {do: (*Machine).endedBeforeStart},
-		survived:  {do: (*Machine).makeRoom},
-		gone:      {do: (*Machine).makeRoom},
-		wants:     {do: (*Machine).letGo},
-		hooked:    {why: whyHooked},
-		begins:    {why: whyRuns},
-		risen:     {why: whyNoSuccessor}, settled: {why: whyNoSuccessor}, proved: {why: whyNoSuccessor},
-		late: {why: whyNoSuccessor}, failing: {why: whyNoSuccessor}, rejected: {why: whyNoSuccessor},
-		successorEnded: {why: whyNoSuccessor},
-		workerGone:     {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		released: {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		due: (*Machine).roomDue, ended: (*Machine).endedBeforeStart, survived: (*Machine).makeRoom,
+		gone: (*Machine).makeRoom, wants: (*Machine).letGo,
+		hooked: notPreparing, begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor,
+		late: noSuccessor, failing: noSuccessor, rejected: noSuccessor, successorEnded: noSuccessor,
+		workerGone: noBatch, restarted: noBatch, whole: noBatch, released: unasked,
 	},
 	rising: {
-		requested:  {do: (*Machine).enqueue},
-		back:       {do: (*Machine).rollback},
-		promoted:   {do: (*Machine).promote},
-		risen:      {do: (*Machine).successorRisen},
-		settled:    {do: (*Machine).successorSettled},
-		proved:     {do: (*Machine).proceed},
-		late:       {do: (*Machine).lateSuccessor},
-		failing:    {do: (*Machine).fail},
-		ended:      {do: (*Machine).endedWhileRising},
-		wants:      {do: (*Machine).ask},
-		hooked:     {why: whyHooked},
-		begins:     {why: whyRuns},
-		due:        {why: whyNoDeadline},
-		rejected:   {why: whyCanary},
-		workerGone: {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		successorEnded: {why: whyFailing},
-		survived:       {why: whyNotFirst},
-		gone:           {why: whyNoRoom},
-		released:       {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		risen: (*Machine).successorRisen, settled: (*Machine).successorSettled, proved: (*Machine).proceed,
+		late: (*Machine).lateSuccessor, failing: (*Machine).fail, ended: (*Machine).endedWhileRising,
+		wants:  (*Machine).ask,
+		hooked: notPreparing, begins: swapRuns, due: noDeadline, rejected: noCheck, workerGone: noBatch,
+		restarted: noBatch, whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
+		released: unasked,
 	},
 	handingOver: {
-		requested:  {do: (*Machine).enqueue},
-		back:       {do: (*Machine).rollback},
-		promoted:   {do: (*Machine).promote},
-		due:        {do: (*Machine).takedownDue},
-		risen:      {do: (*Machine).successorRisen},
-		settled:    {do: (*Machine).successorSettled},
-		proved:     {do: (*Machine).proceed},
-		late:       {do: (*Machine).lateSuccessor},
-		failing:    {do: (*Machine).fail},
-		ended:      {do: (*Machine).endedWhileRising},
-		wants:      {do: (*Machine).ask},
-		released:   {do: (*Machine).release},
-		hooked:     {why: whyHooked},
-		begins:     {why: whyRuns},
-		rejected:   {why: whyCanary},
-		workerGone: {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		successorEnded: {why: whyFailing},
-		survived:       {why: whyNotFirst},
-		gone:           {why: whyNoRoom},
+		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		due: (*Machine).takedownDue, risen: (*Machine).successorRisen, settled: (*Machine).successorSettled,
+		proved: (*Machine).proceed, late: (*Machine).lateSuccessor, failing: (*Machine).fail,
+		ended: (*Machine).endedWhileRising, wants: (*Machine).ask, released: (*Machine).release,
+		hooked: notPreparing, begins: swapRuns, rejected: noCheck, workerGone: noBatch, restarted: noBatch,
+		whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
 	},
 	inCanary: {
-		requested: {do: (*Machine).enqueue},
-		back:      {do: (*Machine).rollbackSuccessor},
-		promoted:  {do: (*Machine).promoteSuccessor},
-		due:       {do: (*Machine).proceed},
-		failing:   {do: (*Machine).fail},
-		rejected:  {do: (*Machine).fail},
-		ended:     {do: (*Machine).endedInCanary},
-		wants:     {do: (*Machine).letGo},
-		hooked:    {why: whyHooked},
-		begins:    {why: whyRuns},
-		risen:     {why: whyProven}, settled: {why: whyProven}, proved: {why: whyProven}, late: {why: whyProven},
-		workerGone: {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		successorEnded: {why: whyFailing},
-		survived:       {why: whyNotFirst},
-		gone:           {why: whyNoRoom},
-		released:       {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollbackSuccessor, promoted: (*Machine).promoteSuccessor,
+		due: (*Machine).proceed, failing: (*Machine).fail, rejected: (*Machine).fail,
+		ended: (*Machine).endedInCanary, wants: (*Machine).letGo,
+		hooked: notPreparing, begins: swapRuns, risen: provenBefore, settled: provenBefore, proved: provenBefore,
+		late: provenBefore, workerGone: noBatch, restarted: noBatch, whole: noBatch, successorEnded: failedFirst,
+		survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	rolling: {
-		requested:  {do: (*Machine).enqueue},
-		back:       {do: (*Machine).rollbackSuccessor},
-		promoted:   {do: (*Machine).promote},
-		due:        {do: (*Machine).lateSuccessor},
-		risen:      {do: (*Machine).batchRisen},
-		proved:     {do: (*Machine).proceed},
-		failing:    {do: (*Machine).unroll},
-		workerGone: {do: (*Machine).nextBatch},
-		ended:      {do: (*Machine).endedInRoll},
-		wants:      {do: (*Machine).letGo},
-		hooked:     {why: whyHooked},
-		begins:     {why: whyRuns},
-		settled:    {why: whyBatch}, late: {why: whyBatch},
-		rejected:  {why: whyCanary},
-		restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		successorEnded: {why: whyFailing},
-		survived:       {why: whyNotFirst},
-		gone:           {why: whyNoRoom},
-		released:       {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollbackSuccessor, promoted: (*Machine).promote,
+		due: (*Machine).lateSuccessor, risen: (*Machine).batchRisen, proved: (*Machine).proceed,
+		failing: (*Machine).unroll, workerGone: (*Machine).nextBatch, ended: (*Machine).endedInRoll,
+		wants:  (*Machine).letGo,
+		hooked: notPreparing, begins: swapRuns, settled: firstBatchOnly, late: firstBatchOnly, rejected: noCheck,
+		restarted: noBatch, whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
+		released: unasked,
 	},
 	restoring: {
-		requested: {do: (*Machine).enqueue},
-		back:      {do: (*Machine).rollbackInRestore},
-		promoted:  {do: (*Machine).promote},
-		survived:  {do: (*Machine).startAgain},
-		gone:      {do: (*Machine).startAgain},
-		wants:     {do: (*Machine).letGo},
-		hooked:    {why: whyHooked},
-		begins:    {why: whyRuns},
-		risen:     {why: whyFailed}, settled: {why: whyFailed}, proved: {why: whyFailed}, late: {why: whyFailed},
-		failing: {why: whyFailed}, rejected: {why: whyFailed},
-		workerGone: {why: whyNoBatch}, restarted: {why: whyNoBatch}, whole: {why: whyNoBatch},
-		ended: {why: whyForSwap}, due: {why: whyNoDeadline},
-		successorEnded: {why: whyFailing},
-		released:       {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollbackInRestore, promoted: (*Machine).promote,
+		survived: (*Machine).startAgain, gone: (*Machine).startAgain, wants: (*Machine).letGo,
+		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,
+		late: failedBefore, failing: failedBefore, rejected: failedBefore, workerGone: noBatch, restarted: noBatch,
+		whole: noBatch, ended: endedForSwap, due: noDeadline, successorEnded: failedFirst, released: unasked,
 	},
 	restoringWorkers: {
-		requested:      {do: (*Machine).enqueue},
-		back:           {do: (*Machine).rollback},
-		promoted:       {do: (*Machine).promote},
-		due:            {do: (*Machine).restoreDue},
-		restarted:      {do: (*Machine).moreTime},
-		whole:          {do: (*Machine).wholeAgain},
-		ended:          {do: (*Machine).endedWhileRestored},
-		successorEnded: {do: (*Machine).failedEnded},
-		wants:          {do: (*Machine).letGo},
-		hooked:         {why: whyHooked},
-		begins:         {why: whyRuns},
-		risen:          {why: whyFailed}, settled: {why: whyFailed}, proved: {why: whyFailed}, late: {why: whyFailed},
-		failing: {why: whyFailed}, rejected: {why: whyFailed},
-		workerGone: {why: whyNoBatch},
-		survived:   {why: whyNotFirst},
-		gone:       {why: whyNoRoom},
-		released:   {why: whyUnasked},
+		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		due: (*Machine).restoreDue, restarted: (*Machine).moreTime, whole: (*Machine).wholeAgain,
+		ended: (*Machine).endedWhileRestored, successorEnded: (*Machine).failedEnded, wants: (*Machine).letGo,
+		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,
+		late: failedBefore, failing: failedBefore, rejected: failedBefore, workerGone: noBatch,
+		survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 }

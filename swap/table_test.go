@@ -4,27 +4,24 @@ import "testing"
 
 // Every pair is explicit: it has an action, or a reason for having none.
 func TestEveryPairIsExplicit(t *testing.T) {
-	for s := State(0); s < numStates; s++ {
-		for k := GenerationKind(0); k < numGenerationKinds; k++ {
-			a := generationActions[s][k]
-			if (a.do == nil) == (a.why == "") {
-				t.Errorf("generation %v, event %v: want an action or a reason, have action %v, reason %q", s, k, a.do != nil, a.why)
+	for s, row := range generationActions {
+		for k, do := range row {
+			if do == nil {
+				t.Errorf("generation %v, event %v: no entry", State(s), GenerationKind(k))
 			}
 		}
 	}
-	for s := rolloutState(0); s < numRolloutStates; s++ {
-		for k := rolloutKind(0); k < numRolloutKinds; k++ {
-			a := rolloutActions[s][k]
-			if (a.do == nil) == (a.why == "") {
-				t.Errorf("rollout %v, event %v: want an action or a reason, have action %v, reason %q", s, k, a.do != nil, a.why)
+	for s, row := range rolloutActions {
+		for k, do := range row {
+			if do == nil {
+				t.Errorf("rollout %v, event %v: no entry", rolloutState(s), rolloutKind(k))
 			}
 		}
 	}
-	for p := Phase(0); p < numPhases; p++ {
-		for k := ContainerKind(0); k < numContainerKinds; k++ {
-			a := containerActions[p][k]
-			if a.do == nil {
-				t.Errorf("phase %d, event %v: no entry", p, k)
+	for p, row := range containerActions {
+		for k, do := range row {
+			if do == nil {
+				t.Errorf("phase %d, event %v: no entry", p, ContainerKind(k))
 			}
 		}
 	}
