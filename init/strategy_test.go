@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/control"
@@ -15,7 +16,7 @@ func TestStrategies(t *testing.T) {
 			t.Errorf("%q is %d, want %d", name, got, want)
 		}
 	}
-	const accepted = ", accepted: overlap, handover, replace"
+	accepted := ", accepted: " + strings.Join(swap.StrategyNames(), ", ")
 	for _, c := range []struct{ strategy, canary, want string }{
 		{"", "", ""},
 		{"", "1%/10s", ""},

@@ -16,7 +16,7 @@ const (
 	inCanary                             // it has a share of the new connections; deadline: the next stage
 	rolling                              // some of its workers have replaced others; deadline: the next ones are ready
 	handingOver                          // the predecessor releases what the successor asks for; deadline: it is told to stop
-	restoring                            // it has failed, and its predecessor's command is to be started again; it has no deadline but those of whom it waits for
+	restoring                            // it has failed, and its predecessor's command is to be started again
 	restoringWorkers                     // it has failed, and the workers that it replaced are started again; deadline: not waited for
 	numRolloutStates
 )

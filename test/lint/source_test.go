@@ -144,15 +144,12 @@ func mayImport(from, to string) bool {
 
 const maxComment = 100
 
-// unheld are folders that the rules about comments do not hold for yet.
-var unheld = []string{"init", "internal/listen", "internal/steer", "swap"}
-
 // words are not the field's; what they stood for has a standard term.
 var words = regexp.MustCompile(`(?i)\b(giving|owes|anew|unfit|witness(es)?|astray|bookkeeping|carriers?|guests?|lonely|bells?|census|books|brace|aside)\b`)
 
 // comments finds those for which bad holds, line by line.
 func (f *file) comments(bad func(line string) bool) (found []ast.Node) {
-	if f.test || slices.Contains(unheld, f.dir) {
+	if f.test {
 		return nil
 	}
 	for _, group := range f.ast.Comments {
