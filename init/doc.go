@@ -7,7 +7,7 @@
 //
 //	child exits ─┐
 //	signals ─────┤            ┌── swap.Step(now, event) ──┐
-//	readiness ───┼─> Init.run ┤                           ├─> perform: start, signal, sweep, reply, exit
+//	readiness ───┼─> Init.run ┤                           ├─> perform: start, signal, sweep, exit
 //	control ─────┤            └── Deadline() -> one timer ┘
 //	timer ───────┘
 //
