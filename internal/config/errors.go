@@ -51,8 +51,3 @@ func plain(name string) string {
 
 // oneLine makes the message of somebody else's error safe.
 func oneLine(s string) string { return text.Clip(text.Escape(s), maxDetail) }
-
-// nameByte says whether c can stand in the name of an environment variable.
-func nameByte(c byte) bool {
-	return c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-}

@@ -73,7 +73,7 @@ func (f *flags) long(name string, rest []string) ([]string, error) {
 	}
 	shown := "--" + name
 	switch {
-	case takesValue(letter):
+	case wants(letter) != "":
 		return f.setValue(shown, letter, value, attached, rest)
 	case letter != '-' && attached:
 		return nil, usage("flag " + shown + " takes no value")
@@ -89,7 +89,7 @@ func (f *flags) bundle(letters string, rest []string) ([]string, error) {
 		letter, size := utf8.DecodeRuneInString(letters)
 		shown := "-" + letters[:size]
 		letters = letters[size:]
-		if takesValue(letter) {
+		if wants(letter) != "" {
 			return f.setValue(shown, letter, letters, letters != "", rest)
 		}
 		if !f.set(letter) {
@@ -98,8 +98,6 @@ func (f *flags) bundle(letters string, rest []string) ([]string, error) {
 	}
 	return rest, nil
 }
-
-func takesValue(letter rune) bool { return letter == 'e' || letter == 'p' || letter == 'r' }
 
 // set handles a flag without a value, false if there is none of that letter.
 func (f *flags) set(letter rune) bool {
@@ -145,7 +143,9 @@ func (f *flags) setValue(shown string, letter rune, value string, attached bool,
 			return nil, badFlag(shown, letter, value, "")
 		}
 		var left, right syscall.Signal
-		left, right, err = f.parsers.rewrite(from, to)
+		if left, err = f.parsers.caught(from); err == nil {
+			right, err = f.parsers.rewritten(to)
+		}
 		put(&f.rewrites, left, right)
 	}
 	if err != nil {
@@ -179,15 +179,17 @@ func (f *flags) apply(s *Settings, levels []string) {
 	}
 }
 
+// wants is the value that a flag takes, "" for one that takes none.
 func wants(letter rune) string {
 	switch letter {
 	case 'e':
 		return "an exit status, 0 to 255"
 	case 'p':
 		return "a signal such as KILL or 9"
-	default:
+	case 'r':
 		return "FROM:TO, signals such as TERM:QUIT or 15:3, TO 0 drops"
 	}
+	return ""
 }
 
 func badFlag(shown string, letter rune, value, problem string) error {
