@@ -2,6 +2,7 @@ package signals
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,12 +63,8 @@ func parse(s string) (syscall.Signal, bool) {
 	case "POLL":
 		return syscall.SIGIO, true
 	}
-	for i, name := range names {
-		if name != "" && name == s {
-			return syscall.Signal(i), true
-		}
-	}
-	return 0, false
+	i := slices.Index(names[:], s)
+	return syscall.Signal(i), i > 0
 }
 
 // offset reads what may follow RTMIN and RTMAX: nothing, or a sign and a
