@@ -108,11 +108,8 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 }
 
 func controlAddress(s string) bool {
-	switch {
-	case s == "auto" || s == "off":
+	if s == "auto" || s == "off" {
 		return true
-	case len(s) > unixname.MaxPath:
-		return false
 	}
-	return len(s) > 1 && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
+	return len(s) > 1 && len(s) <= unixname.MaxPath && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
 }

@@ -24,12 +24,7 @@ type flags struct {
 }
 
 // longFlags are the letters of the long names.
-var longFlags = [...]struct {
-	name   string
-	letter rune
-}{
-	{"single-child", 'c'}, {"rewrite", 'r'}, {"verbose", 'v'}, {"version", 'V'}, {"help", 'h'},
-}
+var longFlags = map[string]rune{"single-child": 'c', "rewrite": 'r', "verbose": 'v', "version": 'V', "help": 'h'}
 
 // parseFlags reads flags up to the first argument that is not one; what
 // follows is the command's, flags or not. The first -h or -V ends it all.
@@ -65,17 +60,12 @@ func parseFlags(args []string, p *Parsers) (*flags, error) {
 // that are left.
 func (f *flags) long(name string, rest []string) ([]string, error) {
 	name, value, attached := strings.Cut(name, "=")
-	letter := '-' // no flag's
-	for i := range longFlags {
-		if longFlags[i].name == name {
-			letter = longFlags[i].letter
-		}
-	}
+	letter := longFlags[name] // 0 is no flag's
 	shown := "--" + name
 	switch {
 	case wants(letter) != "":
 		return f.setValue(shown, letter, value, attached, rest)
-	case letter != '-' && attached:
+	case letter != 0 && attached:
 		return nil, usage("flag " + shown + " takes no value")
 	case !f.set(letter):
 		return nil, unknownFlag(shown)

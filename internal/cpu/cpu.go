@@ -71,11 +71,8 @@ func quota(dir string) int {
 		return unlimited
 	}
 	time, err := strconv.ParseUint(fields[0], 10, 64)
-	if err != nil {
-		return unlimited
-	}
-	period, err := strconv.ParseUint(fields[1], 10, 64)
-	if err != nil || period == 0 || time/period >= unlimited {
+	period, periodErr := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil || periodErr != nil || period == 0 || time/period >= unlimited {
 		return unlimited
 	}
 	n := int(time / period)
