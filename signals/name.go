@@ -2,6 +2,7 @@ package signals
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,12 +63,8 @@ func parse(s string) (syscall.Signal, bool) {
 	case "POLL":
 		return syscall.SIGIO, true
 	}
-	for i, name := range names {
-		if name != "" && name == s {
-			return syscall.Signal(i), true
-		}
-	}
-	return 0, false
+	i := slices.Index(names[:], s)
+	return syscall.Signal(i), i > 0
 }
 
 // offset reads what may follow RTMIN and RTMAX: nothing, or a sign and a
@@ -84,14 +81,11 @@ func offset(s, sign string) (int, bool) {
 	return n, ok && n <= int(rtMax-rtMin)
 }
 
-// number accepts at most three digits and nothing else; strconv alone would
-// let signs through ("RTMIN+-3").
+// number accepts at most three digits and nothing else: Atoi would let signs
+// through ("RTMIN+-3").
 func number(s string) (int, bool) {
-	if s == "" || len(s) > 3 || strings.Trim(s, "0123456789") != "" {
-		return 0, false
-	}
-	n, err := strconv.Atoi(s)
-	return n, err == nil
+	n, err := strconv.ParseUint(s, 10, 16)
+	return int(n), err == nil && len(s) <= 3
 }
 
 // Name gives the canonical name without SIG: "TERM", "RTMIN+3", "RTMAX-1" (the

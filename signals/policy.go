@@ -15,19 +15,7 @@ const (
 	Stop                // stop the container
 )
 
-func (k Kind) String() string {
-	switch k {
-	case Drop:
-		return "drop"
-	case Forward:
-		return "forward"
-	case Swap:
-		return "swap"
-	case Stop:
-		return "stop"
-	}
-	return "unknown"
-}
+func (k Kind) String() string { return [...]string{"drop", "forward", "swap", "stop"}[k] }
 
 // Policy is the configured meaning of signals. The zero Policy forwards
 // everything that can be forwarded.

@@ -11,19 +11,13 @@ import (
 // start. The kernel throws a signal away for which PID 1 has no handler, so
 // these are registered first of all; each one costs about 50 microseconds,
 // which is why the other fifty wait until the child runs.
-var early = []syscall.Signal{
+var early = []os.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1,
 	syscall.SIGUSR2, syscall.SIGABRT, syscall.SIGCONT, syscall.SIGWINCH,
 }
 
 // Early lists what to register with os/signal before anything else is done.
-func Early() []os.Signal {
-	list := make([]os.Signal, len(early))
-	for i, sig := range early {
-		list[i] = sig
-	}
-	return list
-}
+func Early() []os.Signal { return slices.Clone(early) }
 
 // Late lists all other signals that can be caught and forwarded. Register
 // them, in a goroutine, once the first child is running. CHLD is not among
@@ -31,7 +25,7 @@ func Early() []os.Signal {
 func Late() []os.Signal {
 	var list []os.Signal
 	for sig := syscall.Signal(1); sig <= rtMax; sig++ {
-		if forwardable(sig) && !slices.Contains(early, sig) {
+		if forwardable(sig) && !slices.Contains(early, os.Signal(sig)) {
 			list = append(list, sig)
 		}
 	}

@@ -24,10 +24,12 @@ type verbArgs struct {
 	data  string           // message: JSON
 }
 
-// parseVerb reads the arguments of a known verb.
+// parseVerb reads the arguments of a known verb: the options are those that its
+// usage has.
 func parseVerb(verb string, args []string) (a verbArgs, err error) {
+	usage := verbUsage(verb)
 	swap, message := verb == control.VerbSwap, verb == control.VerbMessage
-	starts := swap || verb == control.VerbRestart
+	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force}
 	for len(args) > 0 && err == nil {
 		arg := args[0]
 		args = args[1:]
@@ -35,17 +37,9 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 		switch {
 		case arg == "-h" || arg == "--help":
 			a.help = true
-		case verb == control.VerbStatus && arg == "--json":
-			a.json = true
-		case verb == control.VerbStatus && arg == "--watch":
-			a.watch = true
-		case starts && arg == "--no-wait":
-			a.swap.NoWait = true
-		case swap && arg == "--follow":
-			a.swap.Follow = true
-		case starts && !swap && arg == "--force":
-			a.swap.Force = true
-		case starts && name == "--timeout" || swap && (name == "--canary" || name == "--strategy"):
+		case flags[arg] != nil && strings.Contains(usage, "["+arg+"]"):
+			*flags[arg] = true
+		case (name == "--timeout" || name == "--canary" || name == "--strategy") && strings.Contains(usage, "["+name+" "):
 			if !inline && len(args) > 0 {
 				value, args = args[0], args[1:]
 			}

@@ -12,7 +12,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -56,7 +55,7 @@ func run(args []string) int {
 	settings, err := config.Load(os.Environ(), args, pid1.Parsers())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
-		return exitStatus(err)
+		return config.ExitStatus
 	}
 	switch {
 	case settings.Help:
@@ -75,14 +74,6 @@ func run(args []string) int {
 		}
 	}
 	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
-}
-
-func exitStatus(err error) int {
-	var e interface{ ExitStatus() int }
-	if errors.As(err, &e) {
-		return e.ExitStatus()
-	}
-	return config.ExitStatus
 }
 
 // version is set by the Makefile (VERSION=...). debug.ReadBuildInfo would know it

@@ -85,7 +85,11 @@ func (v *verbRun) run(verb string, args []string) int {
 	if a.watch {
 		return v.watch(a)
 	}
-	reply, err := v.ask(control.Request{Verb: verb, Swap: a.swap, Data: a.data})
+	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
+	var reply *control.Reply
+	if err == nil {
+		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data}, v.stage)
+	}
 	return v.answered(verb, a, reply, err)
 }
 
@@ -117,14 +121,6 @@ func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err er
 		return v.fail(exitFailed, verb+" failed: "+reply.Error)
 	}
 	return v.done(verb, a, reply)
-}
-
-func (v *verbRun) ask(req control.Request) (*control.Reply, error) {
-	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
-	if err != nil {
-		return nil, err
-	}
-	return control.Do(addr, req, v.stage)
 }
 
 // done prints what a verb that worked has to say.
@@ -168,11 +164,12 @@ func delivered(n int) string {
 // that it ended with, which is 0 when it was replaced.
 func (v *verbRun) followed(r *control.Reply) int {
 	reason, status := r.Error, *r.Exit
-	if reason == "" {
+	switch {
+	case reason != "":
+	case status == 0:
 		reason = generation(r.Generation) + " was replaced"
-		if status != 0 {
-			reason = generation(r.Generation) + " ended with status " + strconv.Itoa(status)
-		}
+	default:
+		reason = generation(r.Generation) + " ended with status " + strconv.Itoa(status)
 	}
 	if status == 0 {
 		return v.say(0, reason)

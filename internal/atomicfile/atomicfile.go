@@ -16,10 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	maxTries = 10 // for a temporary name
-	maxLinks = 40 // as in path_resolution(7)
-)
+const maxLinks = 40 // as in path_resolution(7)
 
 // Write replaces the file at name, or makes it, with mode 0644 less the umask.
 // Where name is a symbolic link it stays, and the file behind it is replaced.
@@ -29,7 +26,10 @@ func Write(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	f, err := create(dir(name))
+	// A name that nobody can know before. O_EXCL neither follows a link nor opens
+	// what is there already, a FIFO for example.
+	temporary := dir(name) + ".swapinit-" + strconv.FormatUint(rand.Uint64(), 16)
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return err
 	}
@@ -41,28 +41,15 @@ func Write(name string, data []byte) error {
 		err = e
 	}
 	if err == nil {
-		err = unix.Rename(f.Name(), name)
+		err = unix.Rename(temporary, name)
 	}
 	if err != nil {
-		_ = unix.Unlink(f.Name())
+		_ = unix.Unlink(temporary)
 	}
 	if err == unix.EBUSY {
 		return fmt.Errorf("%w: it is a mount by itself, mount the directory that it is in", err)
 	}
 	return err
-}
-
-// create makes a file in dir under a name that nobody can know before. O_EXCL
-// neither follows a link nor opens what is there already, a FIFO for example.
-func create(dir string) (f *os.File, err error) {
-	for range maxTries {
-		name := dir + ".swapinit-" + strconv.FormatUint(rand.Uint64(), 16)
-		f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
-		if !errors.Is(err, unix.EEXIST) {
-			break
-		}
-	}
-	return f, err
 }
 
 // Read returns what the regular file at name holds, at most this many bytes. It

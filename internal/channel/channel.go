@@ -33,14 +33,9 @@ func New(node bool) (*Channel, error) {
 		return nil, fmt.Errorf("cannot create channel: %w", err)
 	}
 	for i, fd := range fds {
-		if fd > 2 {
-			continue
-		}
-		fds[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-		unix.Close(fd)
-		if err != nil {
-			unix.Close(fds[1-i])
-			return nil, fmt.Errorf("cannot create channel: %w", err)
+		if fd <= 2 && err == nil {
+			fds[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) // -1 after an error
+			unix.Close(fd)
 		}
 	}
 	// Each end has a file description of its own, so this leaves the child's
@@ -48,7 +43,10 @@ func New(node bool) (*Channel, error) {
 	// new socket it cannot fail.
 	_ = unix.SetNonblock(fds[0], true)
 	c := &Channel{node: node, file: os.NewFile(uintptr(fds[0]), "channel"), child: fds[1]}
-	if c.conn, err = c.file.SyscallConn(); err != nil {
+	if err == nil {
+		c.conn, err = c.file.SyscallConn()
+	}
+	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("cannot create channel: %w", err)
 	}

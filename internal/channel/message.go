@@ -3,6 +3,7 @@ package channel
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/swapinit/swapinit/internal/json"
@@ -73,22 +74,15 @@ func parse(line []byte, node bool) Message {
 		}
 		return Message{}
 	}
-	name := v.GetStringBytes("swapinit")
-	var kind Kind
-	switch string(name) {
-	case "ready":
-		return Message{Kind: Ready}
-	case "readyFor":
-		kind = ReadyFor
-	case "released":
-		kind = Released
-	default:
-		return Message{}
+	name := string(v.GetStringBytes("swapinit"))
+	kind := map[string]Kind{"ready": Ready, "readyFor": ReadyFor, "released": Released}[name]
+	if kind == 0 || kind == Ready {
+		return Message{Kind: kind}
 	}
 	// A copy: the parser's strings are in its own memory.
 	resource := string(v.GetStringBytes("resource"))
 	if !isResource(resource) {
-		return garbage("the resource of " + string(name) + " is not 1 to 256 bytes of printable text")
+		return garbage("the resource of " + name + " is not 1 to 256 bytes of printable text")
 	}
 	return Message{Kind: kind, Resource: resource}
 }
@@ -124,17 +118,12 @@ func encode(m Message, node bool) []byte {
 		if _, wrong := json.Check([]byte(m.Data), depthMax); wrong != "" {
 			return nil
 		}
-		if node {
-			b = append(b, m.Data...)
-		} else {
-			b = append(b, `{"swapinit":"message","data":`...)
-			b = append(append(b, m.Data...), '}')
+		// Between values, as strings have none.
+		data := strings.ReplaceAll(strings.ReplaceAll(m.Data, "\n", " "), "\r", " ")
+		if !node {
+			data = `{"swapinit":"message","data":` + data + "}"
 		}
-		for i, c := range b {
-			if c == '\n' || c == '\r' {
-				b[i] = ' ' // between values, as strings have none
-			}
-		}
+		b = []byte(data)
 	default:
 		return nil
 	}

@@ -48,7 +48,7 @@ func (l *loader) check(s *Settings) error {
 		if l.values[set] == "" {
 			set, other = other, set
 		}
-		return l.bad(set, l.parsers.name(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
+		return l.bad(set, l.parsers.SignalName(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
 	}
 	return l.together(s)
 }
@@ -57,7 +57,7 @@ func (l *loader) check(s *Settings) error {
 func (l *loader) together(s *Settings) error {
 	const overlap = "it needs SWAPINIT_STRATEGY=overlap, unset one of the two"
 	name, problem := "", ""
-	beside := l.parsers.Beside == nil || l.parsers.Beside(s.Strategy)
+	beside := l.parsers.Beside(s.Strategy)
 	switch {
 	case s.Steer == "off":
 		problem = "it needs steering and SWAPINIT_STEER is off, unset one of the two"
@@ -90,13 +90,9 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 	case r.oneOf != nil:
 		return "", slices.Contains(r.oneOf, value)
 	case r.Name == "SWAPINIT_LISTEN":
-		if value != "" && l.parsers.Listen != nil {
-			err = l.parsers.Listen(value)
-		}
+		err = l.parsers.Listen(value)
 	case r.Name == "SWAPINIT_READY":
-		if l.parsers.Ready != nil {
-			err = l.parsers.Ready(value)
-		}
+		err = l.parsers.Ready(value)
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "control character in it", false
 	case r.Name == "SWAPINIT_BATCH":
@@ -112,11 +108,8 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 }
 
 func controlAddress(s string) bool {
-	switch {
-	case s == "auto" || s == "off":
+	if s == "auto" || s == "off" {
 		return true
-	case len(s) > unixname.MaxPath:
-		return false
 	}
-	return len(s) > 1 && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
+	return len(s) > 1 && len(s) <= unixname.MaxPath && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
 }

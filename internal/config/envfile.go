@@ -171,13 +171,6 @@ func unescape(q, c byte) string {
 }
 
 func validKey(key string) bool {
-	if key == "" || key[0] >= '0' && key[0] <= '9' {
-		return false
-	}
-	for i := range len(key) {
-		if !nameByte(key[i]) {
-			return false
-		}
-	}
-	return true
+	const accepted = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	return key != "" && (key[0] < '0' || key[0] > '9') && strings.Trim(key, accepted) == ""
 }

@@ -30,9 +30,6 @@ func (e *ValueError) Error() string {
 	return "cannot use " + plain(e.Variable) + "=" + quote(e.Value) + ": " + problem
 }
 
-// ExitStatus of swapinit after this error.
-func (e *ValueError) ExitStatus() int { return ExitStatus }
-
 // UsageError is a command line that is not accepted.
 type UsageError struct {
 	Problem string // one line
@@ -40,9 +37,6 @@ type UsageError struct {
 
 // Error is one line.
 func (e *UsageError) Error() string { return e.Problem }
-
-// ExitStatus of swapinit after this error.
-func (e *UsageError) ExitStatus() int { return ExitStatus }
 
 // quote shows input in an error: quoted, escaped, cut.
 func quote(s string) string { return text.Quote(s, maxQuoted) }
@@ -57,8 +51,3 @@ func plain(name string) string {
 
 // oneLine makes the message of somebody else's error safe.
 func oneLine(s string) string { return text.Clip(text.Escape(s), maxDetail) }
-
-// nameByte says whether c can stand in the name of an environment variable.
-func nameByte(c byte) bool {
-	return c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-}

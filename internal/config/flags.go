@@ -24,12 +24,7 @@ type flags struct {
 }
 
 // longFlags are the letters of the long names.
-var longFlags = [...]struct {
-	name   string
-	letter rune
-}{
-	{"single-child", 'c'}, {"rewrite", 'r'}, {"verbose", 'v'}, {"version", 'V'}, {"help", 'h'},
-}
+var longFlags = map[string]rune{"single-child": 'c', "rewrite": 'r', "verbose": 'v', "version": 'V', "help": 'h'}
 
 // parseFlags reads flags up to the first argument that is not one; what
 // follows is the command's, flags or not. The first -h or -V ends it all.
@@ -65,17 +60,12 @@ func parseFlags(args []string, p *Parsers) (*flags, error) {
 // that are left.
 func (f *flags) long(name string, rest []string) ([]string, error) {
 	name, value, attached := strings.Cut(name, "=")
-	letter := '-' // no flag's
-	for i := range longFlags {
-		if longFlags[i].name == name {
-			letter = longFlags[i].letter
-		}
-	}
+	letter := longFlags[name] // 0 is no flag's
 	shown := "--" + name
 	switch {
-	case takesValue(letter):
+	case wants(letter) != "":
 		return f.setValue(shown, letter, value, attached, rest)
-	case letter != '-' && attached:
+	case letter != 0 && attached:
 		return nil, usage("flag " + shown + " takes no value")
 	case !f.set(letter):
 		return nil, unknownFlag(shown)
@@ -89,7 +79,7 @@ func (f *flags) bundle(letters string, rest []string) ([]string, error) {
 		letter, size := utf8.DecodeRuneInString(letters)
 		shown := "-" + letters[:size]
 		letters = letters[size:]
-		if takesValue(letter) {
+		if wants(letter) != "" {
 			return f.setValue(shown, letter, letters, letters != "", rest)
 		}
 		if !f.set(letter) {
@@ -98,8 +88,6 @@ func (f *flags) bundle(letters string, rest []string) ([]string, error) {
 	}
 	return rest, nil
 }
-
-func takesValue(letter rune) bool { return letter == 'e' || letter == 'p' || letter == 'r' }
 
 // set handles a flag without a value, false if there is none of that letter.
 func (f *flags) set(letter rune) bool {
@@ -145,7 +133,9 @@ func (f *flags) setValue(shown string, letter rune, value string, attached bool,
 			return nil, badFlag(shown, letter, value, "")
 		}
 		var left, right syscall.Signal
-		left, right, err = f.parsers.rewrite(from, to)
+		if left, err = f.parsers.caught(from); err == nil {
+			right, err = f.parsers.rewritten(to)
+		}
 		put(&f.rewrites, left, right)
 	}
 	if err != nil {
@@ -179,15 +169,17 @@ func (f *flags) apply(s *Settings, levels []string) {
 	}
 }
 
+// wants is the value that a flag takes, "" for one that takes none.
 func wants(letter rune) string {
 	switch letter {
 	case 'e':
 		return "an exit status, 0 to 255"
 	case 'p':
 		return "a signal such as KILL or 9"
-	default:
+	case 'r':
 		return "FROM:TO, signals such as TERM:QUIT or 15:3, TO 0 drops"
 	}
+	return ""
 }
 
 func badFlag(shown string, letter rune, value, problem string) error {

@@ -105,7 +105,7 @@ func TestBadFlags(t *testing.T) {
 		_, err := Load(nil, args(c.line), testParsers())
 		wantError(t, err, c.flag, c.problem)
 		var use *UsageError
-		if !errors.As(err, &use) || use.ExitStatus() != 125 {
+		if !errors.As(err, &use) || ExitStatus != 125 {
 			t.Errorf("%s: got %T, want a *UsageError", c.line, err)
 		}
 	}

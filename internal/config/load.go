@@ -8,8 +8,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Parsers are what other packages know about values. Signal is required; nil
-// for another one leaves that value unchecked.
+// Parsers are what other packages know about values. All of them are required.
 type Parsers struct {
 	Signal     func(string) (syscall.Signal, error)
 	SignalName func(syscall.Signal) string
@@ -79,20 +78,18 @@ func (l *loader) collect(environ []string) error {
 			nested = nested || name == "SWAPINIT_GENERATION"
 			continue
 		}
-		if l.row(name) == nil {
+		r := l.row(name)
+		if r == nil {
 			return &ValueError{Variable: name, Value: value, Problem: l.unknown(name)}
+		}
+		if value == "" && r.emptyMeans {
+			value = " " // env takes the default for an empty value; white space is an empty list
 		}
 		l.values[name] = value
 	}
 	if nested {
 		// It is the address of the swapinit above, given to its children.
 		delete(l.values, "SWAPINIT_CONTROL")
-	}
-	for name, value := range l.values {
-		if value == "" && l.row(name).emptyMeans {
-			// env takes the default for an empty value; white space is an empty list.
-			l.values[name] = " "
-		}
 	}
 	return nil
 }
@@ -121,19 +118,15 @@ func (l *loader) parse() (*Settings, error) {
 		err = all.Errors[0]
 	}
 	if one, ok := err.(env.ParseError); ok {
-		for i := range l.rows {
-			if l.rows[i].field == one.Name {
-				return nil, l.bad(l.rows[i].Name, one.Err.Error())
-			}
-		}
+		return nil, l.bad(l.row(one.Name).Name, one.Err.Error())
 	}
 	return nil, usage("cannot read settings: " + oneLine(err.Error()))
 }
 
-// row finds a setting by its whole name; nil: there is none.
+// row finds a setting by its whole name or by its field; nil: there is none.
 func (l *loader) row(name string) *setting {
 	for i := range l.rows {
-		if l.rows[i].Name == name {
+		if l.rows[i].Name == name || l.rows[i].field == name {
 			return &l.rows[i]
 		}
 	}

@@ -183,7 +183,7 @@ func TestStrategyConflicts(t *testing.T) {
 		_, value, _ := strings.Cut(one, "=")
 		wantError(t, err, c.named+"="+quote(value)+": "+c.problem)
 		var bad *ValueError
-		if !errors.As(err, &bad) || bad.Variable != c.named || bad.ExitStatus() != 125 {
+		if !errors.As(err, &bad) || bad.Variable != c.named || ExitStatus != 125 {
 			t.Errorf("%s, %s: got %#v", one, other, err)
 		}
 	}
@@ -200,7 +200,7 @@ func TestNoCommand(t *testing.T) {
 		_, err := Load(nil, args, testParsers())
 		wantError(t, err, "no command", "SWAPINIT_TARGET_FILE", "swapinit help")
 		var use *UsageError
-		if !errors.As(err, &use) || use.ExitStatus() != 125 {
+		if !errors.As(err, &use) || ExitStatus != 125 {
 			t.Errorf("%q: got %T, want a *UsageError with exit status 125", args, err)
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -162,11 +163,8 @@ func (r *setting) choose(values []string) {
 // rows is the table with what other packages accept.
 func (p *Parsers) rows() []setting {
 	rows := table()
-	for i := range rows {
-		if rows[i].field == "Strategy" && p.Strategies != nil {
-			rows[i].choose(p.Strategies)
-		}
-	}
+	i := slices.IndexFunc(rows, func(r setting) bool { return r.field == "Strategy" })
+	rows[i].choose(p.Strategies)
 	return rows
 }
 

@@ -48,7 +48,7 @@ func Target(data []byte) ([]string, error) {
 		if ended {
 			return nil, targetError(all, rest, "a second command, want one line")
 		}
-		add(&command, *word)
+		command = append(command, *word)
 		rest = after
 	}
 	if len(command) == 0 || command[0] == "" {

@@ -95,7 +95,7 @@ func unique(s string) []string {
 	out := []string{}
 	for _, word := range list(s) {
 		if !slices.Contains(out, word) {
-			add(&out, word)
+			out = append(out, word)
 		}
 	}
 	return out
@@ -140,14 +140,6 @@ func (p *Parsers) signal(s string) (syscall.Signal, error) {
 	return sig, nil
 }
 
-// name is for messages.
-func (p *Parsers) name(sig syscall.Signal) string {
-	if p.SignalName == nil {
-		return strconv.Itoa(int(sig))
-	}
-	return p.SignalName(sig)
-}
-
 // stopSignal is a signal that swapinit sends. STOP would freeze a server for
 // ever. KILL is allowed, as in systemd: some servers are meant to crash.
 func (p *Parsers) stopSignal(s string) (any, error) {
@@ -164,10 +156,8 @@ func (p *Parsers) caught(s string) (syscall.Signal, error) {
 	if err != nil {
 		return 0, err
 	}
-	if p.Uncatchable != nil {
-		if why := p.Uncatchable(sig); why != "" {
-			return 0, errors.New(p.name(sig) + " " + why)
-		}
+	if why := p.Uncatchable(sig); why != "" {
+		return 0, errors.New(p.SignalName(sig) + " " + why)
 	}
 	return sig, nil
 }
@@ -186,25 +176,19 @@ func (p *Parsers) signalList(s string) (any, error) {
 	return sigs, nil
 }
 
-func (p *Parsers) signalMap(s string) (any, error) { return pairs(s, p.rewrite, p.name) }
+func (p *Parsers) signalMap(s string) (any, error) {
+	return pairs(s, p.caught, p.rewritten, p.SignalName)
+}
 
-// rewrite is one entry of the map; to "" or "0" drops the signal.
-func (p *Parsers) rewrite(from, to string) (left, right syscall.Signal, err error) {
-	left, err = p.caught(from)
-	if err == nil && to != "" && to != "0" {
-		right, err = p.signal(to)
+// rewritten is what a signal becomes; "" or "0" drops it.
+func (p *Parsers) rewritten(s string) (syscall.Signal, error) {
+	if s == "" || s == "0" {
+		return 0, nil
 	}
-	return left, right, err
+	return p.signal(s)
 }
 
-func exitMap(s string) (any, error) {
-	return pairs(s, func(from, to string) (left, right int, err error) {
-		if left, err = exitStatus(from); err == nil {
-			right, err = exitStatus(to)
-		}
-		return left, right, err
-	}, strconv.Itoa)
-}
+func exitMap(s string) (any, error) { return pairs(s, exitStatus, exitStatus, strconv.Itoa) }
 
 func exitStatus(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 8)
@@ -215,14 +199,18 @@ func exitStatus(s string) (int, error) {
 }
 
 // pairs reads a list of from=to; name is for messages.
-func pairs[N ~int](s string, parse func(from, to string) (N, N, error), name func(N) string) (any, error) {
+func pairs[N ~int](s string, from, to func(string) (N, error), name func(N) string) (any, error) {
 	m := make(map[N]N)
 	for _, pair := range list(s) {
-		from, to, ok := strings.Cut(pair, "=")
+		before, after, ok := strings.Cut(pair, "=")
 		if !ok {
 			return nil, errors.New("no = in " + quote(pair))
 		}
-		left, right, err := parse(from, to)
+		left, err := from(before)
+		if err != nil {
+			return nil, err
+		}
+		right, err := to(after)
 		if err != nil {
 			return nil, err
 		}

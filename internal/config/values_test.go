@@ -278,7 +278,7 @@ func TestBadValues(t *testing.T) {
 			parts := []string{"SWAPINIT_" + c.name + "=" + quote(c.value) + ": ", c.problem, "want "}
 			wantError(t, err, parts...)
 			var bad *ValueError
-			if !errors.As(err, &bad) || bad.ExitStatus() != 125 {
+			if !errors.As(err, &bad) || ExitStatus != 125 {
 				t.Errorf("got %T, want a *ValueError with exit status 125", err)
 			}
 		})

@@ -17,7 +17,7 @@ func Words(s string) ([]string, error) {
 			return nil, fmt.Errorf("cannot split words: %w", err)
 		}
 		if word != nil {
-			add(&words, *word)
+			words = append(words, *word)
 		} else if rest == "" {
 			return words, nil
 		}
@@ -94,7 +94,5 @@ func quotedPart(s string, b *strings.Builder) (int, error) {
 	}
 	return 0, errors.New("unclosed single quote")
 }
-
-func add(list *[]string, s string) { *list = append(*list, s) }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

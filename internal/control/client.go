@@ -51,7 +51,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, errors.New("the init did not answer within " + answerTime.String())
 		case err != nil && sent != nil:
-			return nil, &NoInit{"cannot send request to " + addr + ": " + unwrapped(sent).Error(), sent}
+			return nil, &NoInit{"cannot send request to " + addr + ": " + errors.Unwrap(sent).Error(), sent}
 		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
 			return nil, ErrGone
 		case err != nil:
@@ -104,22 +104,19 @@ func connect(fd int, addr string, deadline time.Time) error {
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
 			return err
 		}
-		err := unix.Connect(fd, &unix.SockaddrUnix{Name: addr})
-		if err == unix.EINTR {
-			continue
-		}
-		if err == unix.EAGAIN {
+		switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: addr}); err {
+		case nil, unix.EISCONN:
+			if err := checkServer(fd, addr); err != nil {
+				return err
+			}
+			return unix.SetNonblock(fd, true)
+		case unix.EAGAIN:
 			return unix.ETIMEDOUT
-		}
-		if err != nil && err != unix.EISCONN {
+		case unix.EINTR:
+		default:
 			return err
 		}
-		break
 	}
-	if err := checkServer(fd, addr); err != nil {
-		return err
-	}
-	return unix.SetNonblock(fd, true)
 }
 
 // checkServer asks who listens (SO_PEERCRED of a client: who called listen).
@@ -142,13 +139,4 @@ func checkServer(fd int, addr string) error {
 		return errors.New("it belongs to pid " + strconv.Itoa(int(cred.Pid)) + " of uid " + strconv.Itoa(int(cred.Uid)) + " instead of pid " + strconv.Itoa(want))
 	}
 	return nil
-}
-
-// unwrapped strips the name of the file from an error of os.File.
-func unwrapped(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -11,244 +12,185 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// maxDepth is how deep a line may nest; the reply to status needs 7,
-// and what a child gets by message may have 64.
-const maxDepth = 66
+// The types of the protocol are written as JSON (RFC 8259) and read by the tags
+// of their fields, in the order of the fields:
+//
+//	wire   the member's name; then omitempty: it is not written where it is zero;
+//	       percent: 1/10000 is a number of percent on the wire; raw: any value, as
+//	       JSON, read without white space between its parts; version: Version is
+//	       written, whatever the field says
+//	verbs  the verbs that have this arg
+//
+// What is absent or null is zero when it is read. A list is never written as null.
 
-// maxQuoted is how much of a client's text a reason shows, in bytes.
-const maxQuoted = 40
-
-// codec writes a JSON object (RFC 8259), or reads one when from is set. Each type
-// tells it its members once, in order, in the method fields. A member that is
-// read and absent or null is zero. The elements of a list are members without a
-// name.
-type codec struct {
-	b        []byte            // written so far
-	sparse   bool              // write no member that is zero
-	from     *fastjson.Object  // its strings are the parser's, so copies are taken
-	elements []*fastjson.Value // of the list that is read
-	index    int               // that of the element
-	list     string            // the list's name
-	names    []string          // of all members that were asked for
-	err      error             // the first thing that was wrong; then the values are of no use
+// member is a field of such a type.
+type member struct {
+	name    string
+	options string
+	value   reflect.Value
+	element bool // it is an element of the list of that name
 }
 
-// message is a type of the protocol.
-type message interface{ fields(*codec) }
+// members lists those of the struct v; of args, those of a verb.
+func members(v reflect.Value, verb string) (list []member) {
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		name, options, _ := strings.Cut(tag.Get("wire"), ",")
+		if name != "" && strings.Contains(tag.Get("verbs"), verb) {
+			list = append(list, member{name: name, options: options, value: v.Field(i)})
+		}
+	}
+	return list
+}
 
-func (c *codec) fail(reason string) {
-	if c.err == nil {
-		c.err = errors.New(reason)
+func appendMembers(b []byte, list []member) []byte {
+	for _, m := range list {
+		none := m.value.IsZero() || m.value.Kind() == reflect.Slice && m.value.Len() == 0
+		if none && strings.Contains(m.options, "omitempty") {
+			continue
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(b, `"`+m.name+`":`...)
+		b = appendValue(b, m.value, m.options)
+	}
+	return b
+}
+
+func appendValue(b []byte, v reflect.Value, options string) []byte {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return append(b, "null"...)
+		}
+		return appendValue(b, v.Elem(), options)
+	case reflect.Struct:
+		return append(appendMembers(append(b, '{'), members(v, "")), '}')
+	case reflect.Slice:
+		b = append(b, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendValue(b, v.Index(i), "")
+		}
+		return append(b, ']')
+	case reflect.String:
+		if options == "raw" {
+			return append(b, strings.ReplaceAll(v.String(), "\n", " ")...) // no string has one in it
+		}
+		return json.AppendString(b, v.String(), math.MaxInt)
+	case reflect.Bool:
+		return strconv.AppendBool(b, v.Bool())
+	}
+	switch {
+	case strings.Contains(options, "percent"):
+		return append(b, shares.Percent(int(v.Int()))...)
+	case options == "version":
+		return strconv.AppendInt(b, Version, 10)
+	}
+	return strconv.AppendInt(b, v.Int(), 10)
+}
+
+// decoder reads a line. After an error the values are of no use.
+type decoder struct {
+	line *fastjson.Object // its strings are the parser's, so copies are taken
+	err  error            // the first thing that was wrong
+}
+
+func (d *decoder) fail(reason string) {
+	if d.err == nil {
+		d.err = errors.New(reason)
 	}
 }
 
-// want notes that a member, or each element of a list, is not what it must be.
-func (c *codec) want(err error, name, one, many string) {
-	if err == nil {
-		return
+// object is v, called name in errors. A member that is there twice is an error, as
+// programs disagree about which of the two counts.
+func (d *decoder) object(name string, v *fastjson.Value) *fastjson.Object {
+	o, err := v.Object()
+	if err != nil {
+		d.fail(name + " must be an object")
+		return &fastjson.Object{}
 	}
-	if name == "" {
-		name, one = c.list, "a list of "+many
-	}
-	c.fail(name + " must be " + one)
+	seen := map[string]bool{}
+	o.Visit(func(key []byte, _ *fastjson.Value) {
+		if seen[string(key)] {
+			d.fail(quote(string(key)) + " is there twice")
+		}
+		seen[string(key)] = true
+	})
+	return o
 }
 
-// raw writes a member whose value is, or begins with, this text.
-func (c *codec) raw(name, text string) {
-	if n := len(c.b); n > 0 && c.b[n-1] != '{' && c.b[n-1] != '[' {
-		c.b = append(c.b, ',')
-	}
-	if name != "" {
-		name = `"` + name + `":`
-	}
-	c.b = append(c.b, name+text...)
-}
-
-// get is nil for a member that is not there or null. An element is never nil: in
-// a list null stands for nothing.
-func (c *codec) get(name string) *fastjson.Value {
-	if name == "" {
-		return c.elements[c.index]
-	}
-	c.names = append(c.names, name)
-	if v := c.from.Get(name); v != nil && v.Type() != fastjson.TypeNull {
+// get is nil for a member that is not there or null.
+func get(o *fastjson.Object, name string) *fastjson.Value {
+	if v := o.Get(name); v != nil && v.Type() != fastjson.TypeNull {
 		return v
 	}
 	return nil
 }
 
-func (c *codec) int64(name string, n *int64) {
-	if c.from == nil {
-		if *n != 0 || !c.sparse {
-			c.raw(name, strconv.FormatInt(*n, 10))
+func (d *decoder) members(list []member, from *fastjson.Object) {
+	for _, m := range list {
+		switch v := from.Get(m.name); {
+		case v == nil:
+		case m.options == "raw": // asking for the type of a string would replace its text
+			m.value.SetString(v.String())
+		case v.Type() != fastjson.TypeNull:
+			d.value(m, v)
 		}
-	} else if v := c.get(name); v != nil {
-		var err error
-		*n, err = v.Int64()
-		c.want(err, name, "an integer", "integers")
 	}
 }
 
-func (c *codec) int(name string, n *int) {
-	wide := int64(*n)
-	c.int64(name, &wide)
-	*n = int(wide)
-}
-
-// version is that of the protocol: it is known when it is written.
-func (c *codec) version(n *int) {
-	if c.from == nil {
-		c.raw("v", strconv.Itoa(Version))
-	} else {
-		c.int("v", n)
-	}
-}
-
-// share is a number of percent on the wire and 1/10000 in n.
-func (c *codec) share(name string, n *int) {
-	if c.from == nil {
-		if *n != 0 || !c.sparse {
-			c.raw(name, shares.Percent(*n))
+// value reads v into m.
+func (d *decoder) value(m member, v *fastjson.Value) {
+	want := func(err error, one, many string) {
+		if m.element {
+			one = "a list of " + many
 		}
-	} else if v := c.get(name); v != nil {
-		percent, err := strconv.ParseFloat(v.String(), 64)
-		if err != nil || percent < 0 || percent > 100 {
-			c.fail(name + " must be a number from 0 to 100")
+		if err != nil {
+			d.fail(m.name + " must be " + one)
+		}
+	}
+	switch to := m.value; to.Kind() {
+	case reflect.Pointer:
+		to.Set(reflect.New(to.Type().Elem()))
+		m.value = to.Elem()
+		d.value(m, v)
+	case reflect.Struct:
+		name := m.name
+		if m.element {
+			name = "each of " + name
+		}
+		d.members(members(to, ""), d.object(name, v))
+	case reflect.Slice:
+		elements, err := v.Array()
+		want(err, "a list", "")
+		to.Grow(len(elements))
+		to.SetLen(len(elements))
+		for i, e := range elements {
+			d.value(member{name: m.name, value: to.Index(i), element: true}, e)
+		}
+	case reflect.String:
+		b, err := v.StringBytes()
+		want(err, "a string", "strings")
+		to.SetString(string(b))
+	case reflect.Bool:
+		b, err := v.Bool()
+		want(err, "true or false", "")
+		to.SetBool(b)
+	default:
+		if strings.Contains(m.options, "percent") {
+			percent, err := strconv.ParseFloat(v.String(), 64)
+			if err != nil || percent < 0 || percent > 100 {
+				d.fail(m.name + " must be a number from 0 to 100")
+			}
+			to.SetInt(int64(percent*100 + 0.5))
 			return
 		}
-		*n = int(percent*100 + 0.5)
-	}
-}
-
-func (c *codec) bool(name string, b *bool) {
-	if c.from == nil {
-		if *b || !c.sparse {
-			c.raw(name, strconv.FormatBool(*b))
-		}
-	} else if v := c.get(name); v != nil {
-		var err error
-		*b, err = v.Bool()
-		c.want(err, name, "true or false", "")
-	}
-}
-
-func (c *codec) text(name string, s *string) {
-	if c.from == nil {
-		if *s != "" || !c.sparse {
-			c.raw(name, string(json.AppendString(nil, *s, math.MaxInt)))
-		}
-	} else if v := c.get(name); v != nil {
-		b, err := v.StringBytes()
-		c.want(err, name, "a string", "strings")
-		*s = string(b)
-	}
-}
-
-// json is any value, kept as JSON. Read, it has no white space between its parts.
-func (c *codec) json(name string, text *string) {
-	if c.from == nil {
-		c.raw(name, strings.ReplaceAll(*text, "\n", " ")) // no string has a newline in it
-		return
-	}
-	c.names = append(c.names, name)
-	// Not by get: asking for the type of a string would replace its text.
-	if v := c.from.Get(name); v != nil {
-		*text = v.String()
-	}
-}
-
-// object is an object of its own; in a list it has no name.
-func (c *codec) object(name string, m message) {
-	outer := *c
-	c.sparse = false
-	if c.from == nil {
-		c.raw(name, "{")
-		m.fields(c)
-		c.b = append(c.b, '}')
-	} else if v := c.get(name); v != nil {
-		if name == "" {
-			name = "each of " + c.list
-		}
-		c.enter(name, v)
-		m.fields(c)
-	}
-	c.leave(&outer)
-}
-
-// enter makes v, called name in errors, what is read. A member that is there twice
-// is an error, as programs disagree about which of the two counts.
-func (c *codec) enter(name string, v *fastjson.Value) {
-	o, err := v.Object()
-	if err != nil {
-		c.fail(name + " must be an object")
-		o = &fastjson.Object{}
-	}
-	seen := map[string]bool{}
-	o.Visit(func(key []byte, _ *fastjson.Value) {
-		if seen[string(key)] {
-			c.fail(quote(string(key)) + " is there twice")
-		}
-		seen[string(key)] = true
-	})
-	c.from = o
-}
-
-// leave goes on where c was.
-func (c *codec) leave(outer *codec) {
-	c.from, c.elements, c.index, c.list, c.sparse = outer.from, outer.elements, outer.index, outer.list, outer.sparse
-}
-
-// list is a list of what f writes and reads. Written it is never null.
-func list[T any](c *codec, name string, l *[]T, f func(c *codec, name string, v *T)) {
-	if c.sparse && c.from == nil && len(*l) == 0 {
-		return
-	}
-	outer := *c
-	if n := c.open(name); n > 0 {
-		*l = make([]T, n)
-	}
-	for i := range *l {
-		c.index = i
-		f(c, "", &(*l)[i])
-	}
-	c.close(&outer)
-}
-
-// open begins a list, and returns how many elements are to be read.
-func (c *codec) open(name string) int {
-	c.sparse = false
-	if c.from == nil {
-		c.raw(name, "[")
-		return 0
-	}
-	v := c.get(name)
-	if v == nil {
-		return 0
-	}
-	elements, err := v.Array()
-	c.want(err, name, "a list", "")
-	c.elements, c.list = elements, name
-	return len(elements)
-}
-
-func (c *codec) close(outer *codec) {
-	if c.from == nil {
-		c.b = append(c.b, ']')
-	}
-	c.leave(outer)
-}
-
-// orNull is what f writes and reads, or null, which is a nil pointer.
-func orNull[T any](c *codec, name string, p **T, f func(c *codec, name string, v *T)) {
-	if c.from != nil && c.get(name) != nil {
-		*p = new(T)
-	}
-	if *p != nil {
-		sparse := c.sparse
-		c.sparse = false
-		f(c, name, *p)
-		c.sparse = sparse
-	} else if c.from == nil && !c.sparse {
-		c.raw(name, "null")
+		n, err := v.Int64()
+		want(err, "an integer", "integers")
+		to.SetInt(n)
 	}
 }

@@ -124,14 +124,18 @@ func (c *conn) serve(req Request) bool {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		c.awaitHangup(hup)
+		// It reads nothing, as a further request may already be there. An end of file
+		// alone is no hangup: `printf … | nc -NU` half-closes and wants its answer.
+		if c.raw.Read(pollHangup) == nil {
+			close(hup)
+		}
 	}()
 	c.s.handle(Call{Request: req, Peer: c.peer, a: a})
 	ok := c.answer(a, hup)
 	if !ok {
 		close(a.gone)
 	}
-	c.file.SetReadDeadline(time.Unix(1, 0)) // ends awaitHangup
+	c.file.SetReadDeadline(time.Unix(1, 0)) // ends the wait for a hangup
 	<-watched
 	return ok
 }
@@ -175,16 +179,6 @@ func (c *conn) finish(a *answer, r Reply) bool {
 func (c *conn) write(line []byte) bool {
 	_, err := c.file.Write(line)
 	return err == nil
-}
-
-// awaitHangup closes hup when the client has closed its socket, and returns then
-// or when the read deadline is moved to the past. It reads nothing: a further
-// request may already be there. An end of file alone is no hangup, as
-// `printf … | nc -NU` half-closes and wants its answer; POLLHUP is.
-func (c *conn) awaitHangup(hup chan<- struct{}) {
-	if c.raw.Read(pollHangup) == nil {
-		close(hup)
-	}
 }
 
 // hungUp reports whether the client has closed its socket.

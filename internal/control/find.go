@@ -54,22 +54,16 @@ func Find(setting string) (string, error) {
 // isAuto: somebody listens there by an automatic name of one pid namespace.
 // Connections that were accepted bear the listener's name too, but do not listen.
 func isAuto(u *procnet.Unix, inode uint64) bool {
-	if !u.Listens || u.Type != unix.SOCK_STREAM {
-		return false
-	}
 	_, ok := autoPid(string(u.Name), inode)
-	return ok
+	return ok && u.Listens && u.Type == unix.SOCK_STREAM
 }
 
 // autoPid is the pid that belongs to an automatic name of this pid namespace.
 func autoPid(name string, inode uint64) (pid int, ok bool) {
-	rest, ok := strings.CutPrefix(name, autoName(inode, 1))
-	if !ok {
-		return 0, false
+	rest, found := strings.CutPrefix(name, autoName(inode, 1)+"/")
+	if !found {
+		return 1, name == autoName(inode, 1)
 	}
-	if rest == "" {
-		return 1, true
-	}
-	pid, err := strconv.Atoi(strings.TrimPrefix(rest, "/"))
-	return pid, err == nil && pid > 1 && name == autoName(inode, pid)
+	pid, _ = strconv.Atoi(rest) // 0 where it is none
+	return pid, pid > 1 && name == autoName(inode, pid)
 }

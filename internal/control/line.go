@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,20 +14,28 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// encode makes a line.
-func encode(m message) []byte {
-	c := &codec{b: []byte("{")}
-	c.version(nil)
-	m.fields(c)
-	return append(c.b, "}\n"...)
+const (
+	// maxDepth is how deep a line may nest; the reply to status needs 7,
+	// and what a child gets by message may have 64.
+	maxDepth = 66
+	// maxQuoted is how much of a client's text a reason shows, in bytes.
+	maxQuoted = 40
+)
+
+// encode makes a line of a pointer to a Request, Event or Reply.
+func encode(m any) []byte {
+	b := strconv.AppendInt([]byte(`{"v":`), Version, 10)
+	b = appendMembers(b, members(reflect.ValueOf(m).Elem(), ""))
+	if r, ok := m.(*Request); ok && r.args() != nil {
+		b = append(appendMembers(append(b, `,"args":{`...), r.args()), '}')
+	}
+	return append(b, "}\n"...)
 }
 
 // JSON is the object that `swapinit status --json` prints, in one line. It is
 // fit for a terminal: what does not print is escaped.
 func (s *Status) JSON() string {
-	c := &codec{}
-	c.object("", s)
-	return string(c.b)
+	return string(appendValue(nil, reflect.ValueOf(s), ""))
 }
 
 // JSON is text where that is JSON by itself, else text as a JSON string: what the
@@ -49,88 +58,97 @@ func wrong(b []byte) string {
 }
 
 // parse begins to read a line, of which it returns the version.
-func parse(line []byte) (c *codec, version int) {
-	c = &codec{from: &fastjson.Object{}}
+func parse(line []byte) (d *decoder, version int) {
+	d = &decoder{line: &fastjson.Object{}}
 	if wrong := wrong(line); wrong != "" {
-		c.fail("it " + wrong)
-		return c, 0
+		d.fail("it " + wrong)
+		return d, 0
 	}
 	var p fastjson.Parser
 	v, err := p.ParseBytes(line)
 	if err != nil {
-		c.fail("it is not JSON") // not after wrong
-		return c, 0
+		d.fail("it is not JSON") // not after wrong
+		return d, 0
 	}
-	c.enter("it", v)
-	c.version(&version)
-	return c, version
+	d.line = d.object("it", v)
+	d.members([]member{{name: "v", value: reflect.ValueOf(&version).Elem()}}, d.line)
+	return d, version
 }
+
+// read reads the line into a pointer to a Request, Event or Reply.
+func (d *decoder) read(m any) { d.members(members(reflect.ValueOf(m).Elem(), ""), d.line) }
 
 // decodeRequest reads a request; refusal, when not nil, is the answer to one
 // that is not carried out. Unknown members of the object are ignored, so that it
 // can grow; unknown args are refused, as ignoring them would do something else
 // than what was asked for.
 func decodeRequest(line []byte) (req Request, refusal *Reply) {
-	c, version := parse(line)
-	req.fields(c)
+	d, version := parse(line)
+	d.read(&req)
 	switch {
-	case c.err != nil:
-		return req, refuse(CodeRequest, "cannot read request: "+c.err.Error()+", accepted is one JSON object a line")
+	case d.err != nil:
+		return req, refuse(CodeRequest, "cannot read request: "+d.err.Error()+", accepted is one JSON object a line")
 	case version != Version:
 		return req, refuse(CodeRequest, "cannot read request: v is "+strconv.Itoa(version)+", accepted: "+strconv.Itoa(Version))
 	case !slices.Contains(verbs, req.Verb):
 		return req, refuse(CodeVerb, "unknown verb "+quote(req.Verb)+", accepted: "+strings.Join(verbs, ", "))
 	}
-	if v := c.get("args"); v != nil {
-		c.enter("what is given", v)
-		c.checkNames(argNames(req.Verb))
-		(*args)(&req).fields(c)
-		c.checkArgs(&req.Swap)
+	if v := get(d.line, "args"); v != nil {
+		d.args(d.object("what is given", v), &req)
 	}
 	if req.Verb == VerbMessage && req.Data == "" {
-		c.fail("data is missing")
+		d.fail("data is missing")
 	}
-	if c.err != nil {
-		return req, refuse(CodeRequest, "cannot use args of "+req.Verb+": "+c.err.Error())
+	if d.err != nil {
+		return req, refuse(CodeRequest, "cannot use args of "+req.Verb+": "+d.err.Error())
 	}
 	return req, nil
 }
 
 func refuse(code, reason string) *Reply { return &Reply{Code: code, Error: reason} }
 
-// argNames are the args that a verb has.
-func argNames(verb string) []string {
-	c := &codec{from: &fastjson.Object{}}
-	(&args{Verb: verb}).fields(c)
-	return c.names
+// args are those of the request's verb.
+func (r *Request) args() []member {
+	switch r.Verb {
+	case VerbMessage:
+		return []member{{name: "data", options: "raw", value: reflect.ValueOf(&r.Data).Elem()}}
+	case VerbSwap, VerbRestart:
+		return members(reflect.ValueOf(&r.Swap).Elem(), r.Verb)
+	}
+	return nil
 }
 
-func (c *codec) checkNames(known []string) {
-	accepted := strings.Join(known, ", ")
+// args reads and checks those of a request.
+func (d *decoder) args(from *fastjson.Object, r *Request) {
+	list := r.args()
+	var names []string
+	for _, m := range list {
+		names = append(names, m.name)
+	}
+	accepted := strings.Join(names, ", ")
 	if accepted == "" {
 		accepted = "none"
 	}
-	c.from.Visit(func(key []byte, _ *fastjson.Value) {
-		if !slices.Contains(known, string(key)) {
-			c.fail("unknown name " + quote(string(key)) + ", accepted: " + accepted)
+	from.Visit(func(key []byte, _ *fastjson.Value) {
+		if !slices.Contains(names, string(key)) {
+			d.fail("unknown name " + quote(string(key)) + ", accepted: " + accepted)
 		}
 	})
-}
-
-func (c *codec) checkArgs(a *SwapArgs) {
+	d.members(list, from)
+	a := &r.Swap
 	if problem := a.Problem(); problem != "" {
-		c.fail(problem)
+		d.fail(problem)
 	}
 	if a.TimeoutMS < 0 || a.TimeoutMS > math.MaxInt64/int64(time.Millisecond) {
-		c.fail("timeout_ms is " + strconv.FormatInt(a.TimeoutMS, 10) + ", accepted are milliseconds from 1, or 0 for the configured timeout")
+		d.fail("timeout_ms is " + strconv.FormatInt(a.TimeoutMS, 10) + ", accepted are milliseconds from 1, or 0 for the configured timeout")
 	}
 	for i, word := range a.Command {
 		if strings.IndexByte(word, 0) >= 0 {
-			c.fail("word " + strconv.Itoa(i+1) + " of the command has a NUL byte")
+			d.fail("word " + strconv.Itoa(i+1) + " of the command has a NUL byte")
 		}
 	}
 	if len(a.Command) > 0 && a.Command[0] == "" {
-		c.fail("the first word of the command is empty")
+		d.fail("the first word of the command is empty")
 	}
 }
 
@@ -139,22 +157,22 @@ func quote(s string) string { return text.Quote(s, maxQuoted) }
 
 // decodeAnswer reads a line of the init: an event or the reply.
 func decodeAnswer(line []byte) (e *Event, r *Reply, err error) {
-	c, version := parse(line)
+	d, version := parse(line)
 	switch {
-	case c.err != nil:
+	case d.err != nil:
 	case version != Version:
-		c.fail("its version is " + strconv.Itoa(version) + ", this program knows " + strconv.Itoa(Version))
-	case c.get("event") != nil:
+		d.fail("its version is " + strconv.Itoa(version) + ", this program knows " + strconv.Itoa(Version))
+	case get(d.line, "event") != nil:
 		e = &Event{}
-		e.fields(c)
-	case c.get("ok") != nil:
+		d.read(e)
+	case get(d.line, "ok") != nil:
 		r = &Reply{}
-		r.fields(c)
+		d.read(r)
 	default:
-		c.fail("neither an event nor a reply")
+		d.fail("neither an event nor a reply")
 	}
-	if c.err != nil {
-		return nil, nil, fmt.Errorf("cannot read answer: %w", c.err)
+	if d.err != nil {
+		return nil, nil, fmt.Errorf("cannot read answer: %w", d.err)
 	}
 	return e, r, nil
 }

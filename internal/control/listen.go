@@ -29,16 +29,15 @@ type Server struct {
 	uid     uint32
 	file    *os.File
 	raw     syscall.RawConn
-	dev     uint64 // of the path, to unlink only what is our own
-	ino     uint64 // 0: abstract
+	made    os.FileInfo // the socket at a path, to unlink only what is our own
 
 	limits limits
 	handle func(Call)
 	logf   func(string)
 
 	quit    chan struct{} // closed by Close
+	once    sync.Once     // Close
 	mu      sync.Mutex
-	closed  bool
 	clients map[*conn]struct{}
 	freed   chan struct{}  // a client has left
 	wg      sync.WaitGroup // the accept loop and every connection
@@ -96,8 +95,8 @@ func (s *Server) open() error {
 		return err
 	}
 	s.file = os.NewFile(uintptr(fd), s.address)
-	s.raw, err = s.file.SyscallConn()
-	return err // none: the file is open
+	s.raw, _ = s.file.SyscallConn() // no error: the file is open
+	return nil
 }
 
 func (s *Server) bind(fd int) error {
@@ -123,11 +122,7 @@ func (s *Server) bind(fd int) error {
 	if path {
 		// The peer check is what guards it. Before listen nobody can connect,
 		// so the mode needs no umask, which the children would inherit.
-		var st unix.Stat_t
-		if err := unix.Lstat(s.address, &st); err != nil {
-			return err
-		}
-		s.dev, s.ino = uint64(st.Dev), st.Ino
+		s.made, _ = os.Lstat(s.address) // an error is the next call's too
 		return unix.Chmod(s.address, 0o600)
 	}
 	return nil
@@ -137,11 +132,7 @@ func (s *Server) bind(fd int) error {
 func (s *Server) Address() string { return s.address }
 
 func (s *Server) unlink() {
-	if s.ino == 0 {
-		return
-	}
-	var st unix.Stat_t
-	if unix.Lstat(s.address, &st) == nil && uint64(st.Dev) == s.dev && st.Ino == s.ino {
+	if now, err := os.Lstat(s.address); err == nil && os.SameFile(now, s.made) {
 		unix.Unlink(s.address)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Server) Serve(handle func(Call), logf func(string)) {
 	s.handle, s.logf = handle, logf
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closing() {
 		return
 	}
 	s.wg.Add(1)
@@ -50,14 +50,10 @@ func (s *Server) Serve(handle func(Call), logf func(string)) {
 // Close stops listening, unlinks its path, gives replies that Done already has
 // a second to be read, ends every connection and goroutine, and returns after
 // that. Calls without an answer see Gone.
-func (s *Server) Close() {
+func (s *Server) Close() { s.once.Do(s.close) }
+
+func (s *Server) close() {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		s.wg.Wait()
-		return
-	}
-	s.closed = true
 	close(s.quit)
 	for c := range s.clients {
 		// Wakes those who wait for a request. One that sets a later deadline at
@@ -68,24 +64,15 @@ func (s *Server) Close() {
 	s.unlink()
 	s.file.Close()
 
-	ended := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(ended)
-	}()
-	t := time.NewTimer(s.limits.close)
+	t := time.AfterFunc(s.limits.close, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.clients {
+			c.file.Close() // ends a write to a client that does not read
+		}
+	})
 	defer t.Stop()
-	select {
-	case <-ended:
-		return
-	case <-t.C:
-	}
-	s.mu.Lock()
-	for c := range s.clients {
-		c.file.Close() // ends a write to a client that does not read
-	}
-	s.mu.Unlock()
-	<-ended
+	s.wg.Wait()
 }
 
 func (s *Server) closing() bool {
@@ -119,12 +106,10 @@ func (s *Server) accept() {
 			if note, ok := failed.note(); ok {
 				s.logf("cannot accept control connection: " + err.Error() + note)
 			}
-			t := time.NewTimer(acceptPause)
 			select {
 			case <-s.quit:
-				t.Stop()
 				return
-			case <-t.C:
+			case <-time.After(acceptPause):
 			}
 			continue
 		}
@@ -162,16 +147,12 @@ func (s *Server) admit(fd int, peer Peer) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closing() {
 		unix.Close(fd)
 		return
 	}
 	file := os.NewFile(uintptr(fd), "control client")
-	raw, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return
-	}
+	raw, _ := file.SyscallConn() // no error: the file is open
 	c := &conn{s: s, file: file, raw: raw, peer: peer, lines: lines.Reader{From: file, Max: MaxLine}}
 	s.clients[c] = struct{}{}
 	s.wg.Add(1)
@@ -181,8 +162,7 @@ func (s *Server) admit(fd int, peer Peer) {
 // room reports whether one more client may come in. When all places are taken it
 // waits for those who have hung up and whose goroutine is just about to notice.
 func (s *Server) room() bool {
-	t := time.NewTimer(roomTime)
-	defer t.Stop()
+	late := time.After(roomTime)
 	for {
 		s.mu.Lock()
 		free, leaving := len(s.clients) < MaxClients, false
@@ -200,7 +180,7 @@ func (s *Server) room() bool {
 		case <-s.freed:
 		case <-s.quit:
 			return false
-		case <-t.C:
+		case <-late:
 			return false
 		}
 	}

@@ -51,7 +51,7 @@ const (
 
 // Request begins an exchange.
 type Request struct {
-	Verb string
+	Verb string   `wire:"verb"`
 	Swap SwapArgs // the args of the verbs swap and restart, zero otherwise
 	Data string   // the arg of the verb message: the text of one JSON value, "" otherwise
 }
@@ -60,22 +60,22 @@ type Request struct {
 // of the verb restart.
 type SwapArgs struct {
 	// Command is the replacement entrypoint; empty: the configured one.
-	Command []string
+	Command []string `wire:"command,omitempty" verbs:"swap"`
 	// TimeoutMS is this swap's readiness timeout in milliseconds; 0: the
 	// configured one.
-	TimeoutMS int64
+	TimeoutMS int64 `wire:"timeout_ms,omitempty" verbs:"swap restart"`
 	// NoWait asks for the reply as soon as the swap is accepted.
-	NoWait bool
+	NoWait bool `wire:"no_wait,omitempty" verbs:"swap restart"`
 	// Canary is the stages of this swap as in SWAPINIT_CANARY, not yet parsed;
 	// empty: the configured ones.
-	Canary string
+	Canary string `wire:"canary,omitempty" verbs:"swap"`
 	// Strategy is the name of one, not yet looked up; empty: the configured one.
-	Strategy string
+	Strategy string `wire:"strategy,omitempty" verbs:"swap"`
 	// Follow asks for the event done in place of the reply of a swap that succeeded,
 	// and for the reply when the successor has ended.
-	Follow bool
+	Follow bool `wire:"follow,omitempty" verbs:"swap"`
 	// Force kills the predecessor at once (restart).
-	Force bool
+	Force bool `wire:"force,omitempty" verbs:"restart"`
 }
 
 // Problem is what cannot be asked for in args that are there, "" if there is
@@ -92,79 +92,79 @@ func (a SwapArgs) Timeout() time.Duration { return time.Duration(a.TimeoutMS) * 
 
 // Event is a stage of a swap. All but Event may be absent.
 type Event struct {
-	Event      string // a swap.Stage
-	Generation int
-	Pid        int
-	Message    string
-	MS         int64 // milliseconds since the generation was started
-	Share      int   // of the new connections, in 1/10000; a number of percent on the wire
+	Event      string `wire:"event,omitempty"` // a swap.Stage
+	Generation int    `wire:"generation,omitempty"`
+	Pid        int    `wire:"pid,omitempty"`
+	Message    string `wire:"message,omitempty"`
+	MS         int64  `wire:"ms,omitempty"`            // milliseconds since the generation was started
+	Share      int    `wire:"share,percent,omitempty"` // of the new connections, in 1/10000; a number of percent on the wire
 }
 
 // Reply ends an exchange. All but OK may be absent.
 type Reply struct {
-	OK         bool
-	Error      string
-	Code       string
-	Generation int     // swap, restart, rollback, promote
-	Version    string  // version
-	Status     *Status // status
-	Delivered  *int    // message: how many workers got it
+	OK         bool    `wire:"ok"`
+	Error      string  `wire:"error,omitempty"`
+	Code       string  `wire:"code,omitempty"`
+	Generation int     `wire:"generation,omitempty"` // swap, restart, rollback, promote
+	Version    string  `wire:"version,omitempty"`    // version
+	Status     *Status `wire:"status,omitempty"`     // status
+	Delivered  *int    `wire:"delivered,omitempty"`  // message: how many workers got it
 	// Exit is there when a followed generation has ended, and only then: OK and 0
 	// when it was replaced; else its exit status, not OK, and Error says how.
-	Exit *int
+	Exit *int `wire:"exit,omitempty"`
 }
 
 // Status is what the verb status tells. On the wire every field is there, and
 // every list is one; its "v" is always Version.
 type Status struct {
-	V           int
-	Pid         int
-	Ready       bool
-	Generations []Generation
-	Endpoints   []Endpoint
-	LastSwap    *LastSwap // null until one ended
+	V           int          `wire:"v,version"`
+	Pid         int          `wire:"pid"`
+	Ready       bool         `wire:"ready"`
+	Generations []Generation `wire:"generations"`
+	Endpoints   []Endpoint   `wire:"endpoints"`
+	LastSwap    *LastSwap    `wire:"last_swap"` // null until one ended
 }
 
 // Generation is one incarnation of the entrypoint that still has processes.
 type Generation struct {
-	Generation int
-	State      string
-	Pid        int
-	Pids       []int
-	UptimeMS   int64
-	ReadyMS    *int64   // from start to ready; null until then
-	Command    []string // the first word is the resolved path
-	Dir        string
-	Status     string // the last STATUS=
+	Generation int      `wire:"generation"`
+	State      string   `wire:"state"`
+	Pid        int      `wire:"pid"`
+	Pids       []int    `wire:"pids"`
+	UptimeMS   int64    `wire:"uptime_ms"`
+	ReadyMS    *int64   `wire:"ready_ms"` // from start to ready; null until then
+	Command    []string `wire:"command"`  // the first word is the resolved path
+	Dir        string   `wire:"dir"`
+	Status     string   `wire:"status"` // the last STATUS=
 	// What steering knows, null where it knows nothing.
-	Share  *int // of the new connections, in 1/10000; a number of percent on the wire
-	Open   *int // connections
-	Idle   *int // those of them that are idle
-	Queued *int // connections that nobody has accepted yet
+	Share  *int `wire:"share,percent"` // of the new connections, in 1/10000; a number of percent on the wire
+	Open   *int `wire:"open"`          // connections
+	Idle   *int `wire:"idle"`          // those of them that are idle
+	Queued *int `wire:"queued"`        // connections that nobody has accepted yet
 	// Workers are its workers in the order of their numbers.
-	Workers []Worker
+	Workers []Worker `wire:"workers"`
 }
 
 // Worker is one of the processes that a generation consists of.
 type Worker struct {
-	Worker   int // its number, from 0
-	Pid      int // 0 while none runs
-	Ready    bool
-	Restarts int // how often it was started again
+	Worker   int  `wire:"worker"` // its number, from 0
+	Pid      int  `wire:"pid"`    // 0 while none runs
+	Ready    bool `wire:"ready"`
+	Restarts int  `wire:"restarts"` // how often it was started again
 }
 
 // Endpoint is an address that swapinit listens on.
 type Endpoint struct {
-	Name      string
-	Address   string
-	Inherited bool
-	Steered   bool   // each generation has its own socket
-	Reason    string // why they share one; "" if they do not
+	Name      string `wire:"name"`
+	Address   string `wire:"address"`
+	Inherited bool   `wire:"inherited"`
+	Steered   bool   `wire:"steered"` // each generation has its own socket
+	Reason    string `wire:"reason"`  // why they share one; "" if they do not
 }
 
 // LastSwap is how the latest swap that ended went.
 type LastSwap struct {
-	Generation int
-	OK         bool
-	Reason     string
+	Generation int    `wire:"generation"`
+	OK         bool   `wire:"ok"`
+	Reason     string `wire:"reason"`
 }

@@ -29,9 +29,7 @@ func Allowed() int {
 // limits nothing.
 func limit(n int, membership, mount string) int {
 	text, _ := os.ReadFile(membership)
-	for rest := string(text); rest != ""; {
-		var line string
-		line, rest, _ = strings.Cut(rest, "\n")
+	for line := range strings.SplitSeq(string(text), "\n") {
 		// "0::/path" in version 2, "4:cpu,cpuacct:/path" in version 1.
 		_, line, _ = strings.Cut(line, ":")
 		controllers, dir, ok := strings.Cut(line, ":")
@@ -73,11 +71,8 @@ func quota(dir string) int {
 		return unlimited
 	}
 	time, err := strconv.ParseUint(fields[0], 10, 64)
-	if err != nil {
-		return unlimited
-	}
-	period, err := strconv.ParseUint(fields[1], 10, 64)
-	if err != nil || period == 0 || time/period >= unlimited {
+	period, periodErr := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil || periodErr != nil || period == 0 || time/period >= unlimited {
 		return unlimited
 	}
 	n := int(time / period)

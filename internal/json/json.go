@@ -57,11 +57,10 @@ func Check(b []byte, most int) (values int, wrong string) {
 
 // word is the length of the literal that b begins with, or 0.
 func word(b []byte) int {
-	switch {
-	case bytes.HasPrefix(b, []byte("true")), bytes.HasPrefix(b, []byte("null")):
-		return 4
-	case bytes.HasPrefix(b, []byte("false")):
-		return 5
+	for _, literal := range [...]string{"true", "false", "null"} {
+		if bytes.HasPrefix(b, []byte(literal)) {
+			return len(literal)
+		}
 	}
 	return 0
 }

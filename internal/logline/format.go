@@ -1,7 +1,6 @@
 package logline
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -16,8 +15,6 @@ const (
 	maxLine    = 4096
 	maxMessage = 3072 // of a JSON line, escaped
 	maxEvent   = 128
-	maxKey     = 64
-	maxValue   = 1024
 )
 
 // Level is the severity of a line; a greater one is less severe.
@@ -41,16 +38,7 @@ func ParseLevel(s string) Level { return Level(max(slices.Index(Levels[:], s), 0
 type Fields struct {
 	Generation int
 	Pid        int
-	Extra      []KV
-}
-
-// KV is one further field of a JSON line. The key must not be one of the fixed
-// names (time, level, event, generation, pid, message). Integers and booleans
-// stay what they are, a time.Duration becomes whole milliseconds, anything else
-// becomes text.
-type KV struct {
-	Key   string
-	Value any
+	Lost       int // lines
 }
 
 // appendText makes "swapinit: message\n".
@@ -71,54 +59,23 @@ func appendText(b []byte, paint bool, level Level, message string) []byte {
 	return append(b, prefix+" "+message+"\n"...)
 }
 
-// appendJSON makes one JSON object and a newline. Fields that would make the
-// line too long are left out, which "truncated":true says.
+// appendJSON makes one JSON object and a newline.
 func appendJSON(b []byte, now time.Time, level Level, event, message string, f Fields) []byte {
-	start := len(b)
 	b = append(b, `{"time":"`...)
 	b = now.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","level":"`...)
-	b = append(b, Levels[level]...)
-	b = append(b, `","event":`...)
+	b = append(b, `","level":"`+Levels[level]+`","event":`...)
 	b = json.AppendString(b, event, maxEvent)
-	if f.Generation != 0 {
-		b = append(b, `,"generation":`...)
-		b = strconv.AppendInt(b, int64(f.Generation), 10)
-	}
-	if f.Pid != 0 {
-		b = append(b, `,"pid":`...)
-		b = strconv.AppendInt(b, int64(f.Pid), 10)
-	}
+	b = appendField(b, "generation", f.Generation)
+	b = appendField(b, "pid", f.Pid)
 	b = append(b, `,"message":`...)
 	b = json.AppendString(b, message, maxMessage)
-	const tail = `,"truncated":true}` + "\n"
-	for _, kv := range f.Extra {
-		before := len(b)
-		b = append(b, ',')
-		b = json.AppendString(b, kv.Key, maxKey)
-		b = append(b, ':')
-		b = appendValue(b, kv.Value)
-		if len(b)-start > maxLine-len(tail) {
-			return append(b[:before], tail...)
-		}
-	}
+	b = appendField(b, "lost", f.Lost)
 	return append(b, "}\n"...)
 }
 
-func appendValue(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case string:
-		return json.AppendString(b, v, maxValue)
-	case int:
-		return strconv.AppendInt(b, int64(v), 10)
-	case int64:
-		return strconv.AppendInt(b, v, 10)
-	case uint32:
-		return strconv.AppendUint(b, uint64(v), 10)
-	case bool:
-		return strconv.AppendBool(b, v)
-	case time.Duration:
-		return strconv.AppendInt(b, v.Milliseconds(), 10)
+func appendField(b []byte, name string, n int) []byte {
+	if n == 0 {
+		return b
 	}
-	return json.AppendString(b, fmt.Sprint(v), maxValue)
+	return strconv.AppendInt(append(b, `,"`+name+`":`...), int64(n), 10)
 }

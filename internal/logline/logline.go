@@ -84,11 +84,7 @@ func New(o Options) *Logger {
 		stop:  make(chan struct{}),
 		ended: make(chan struct{}),
 	}
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		dup = -1
-	}
-	l.fd = dup
+	l.fd, _ = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) // -1 after an error
 	go l.write()
 	return l
 }
@@ -127,18 +123,16 @@ func (l *Logger) Flush(max time.Duration) {
 	queue := l.queue
 	for range 10 {
 		before := l.written.Load()
-		t := time.NewTimer(max)
+		late := time.After(max)
 		for waiting := true; waiting; {
 			select {
 			case queue <- mark:
 				queue = nil // never ready again
 			case <-mark.flushed:
-				t.Stop()
 				return
 			case <-l.ended:
-				t.Stop()
 				return
-			case <-t.C:
+			case <-late:
 				waiting = false
 			}
 		}
@@ -159,11 +153,7 @@ func (l *Logger) Close(max time.Duration) {
 // write is the only goroutine that touches the fd.
 func (l *Logger) write() {
 	defer close(l.ended)
-	defer func() {
-		if l.fd >= 0 {
-			unix.Close(l.fd)
-		}
-	}()
+	defer unix.Close(l.fd)
 	owed := 0 // lost lines that are not reported yet
 	for {
 		select {
@@ -204,7 +194,7 @@ func (l *Logger) report(n int) int {
 	if n == 1 {
 		message = "1 log line was lost because stderr could not be written"
 	}
-	if l.put(l.format(Warn, "log.lost", message, Fields{Extra: []KV{{"lost", n}}})) {
+	if l.put(l.format(Warn, "log.lost", message, Fields{Lost: n})) {
 		return 0
 	}
 	return n

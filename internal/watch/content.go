@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"time"
@@ -58,10 +60,10 @@ func (l *look) read(name string) (sum uint64, ok bool) {
 	if l.buf == nil {
 		l.buf = make([]byte, 32<<10)
 	}
-	sum = offset
+	h := fnv.New64a() // it has to tell a content from the next one, not to withstand anybody
 	for size := 0; size < contentMax; {
 		n, err := f.Read(l.buf)
-		sum = fnv(sum, l.buf[:n])
+		h.Write(l.buf[:n])
 		size += n
 		if err == io.EOF {
 			break
@@ -71,31 +73,12 @@ func (l *look) read(name string) (sum uint64, ok bool) {
 			return 0, false
 		}
 	}
-	return sum, true
-}
-
-// FNV-1a of 64 bits: it has to tell a content from the next one, not to withstand
-// anybody.
-const (
-	offset = 0xcbf29ce484222325
-	prime  = 0x100000001b3
-)
-
-func fnv(h uint64, b []byte) uint64 {
-	for _, c := range b {
-		h = (h ^ uint64(c)) * prime
-	}
-	return h
+	return h.Sum64(), true
 }
 
 // hash is of two numbers and a text.
 func hash(a, b uint64, text string) uint64 {
-	h := uint64(offset)
-	for range 8 {
-		h = (h ^ a&0xff) * prime
-		h = (h ^ b&0xff) * prime
-		a >>= 8
-		b >>= 8
-	}
-	return fnv(h, []byte(text))
+	h := fnv.New64a()
+	fmt.Fprintln(h, a, b, text)
+	return h.Sum64()
 }
