@@ -7,14 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/unixname"
 )
 
-const (
-	// maxPath is sun_path's 108 bytes less the final NUL: unix(7).
-	maxPath = 107
-	// maxName is systemd's limit for one name in LISTEN_FDNAMES.
-	maxName = 255
-)
+// maxName is systemd's limit for one name in LISTEN_FDNAMES.
+const maxName = 255
 
 var networks = []string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix"}
 
@@ -81,7 +79,7 @@ func (s *Spec) parsePath(path string) error {
 		// An abstract name has no mode, and a relative path depends on a
 		// working directory that changes with every generation.
 		return bad("path ", path, " is not absolute, accepted: unix:///path")
-	case len(path) > maxPath:
+	case len(path) > unixname.MaxPath:
 		return errors.New("its path has " + strconv.Itoa(len(path)) + " bytes, the kernel accepts 107: use a shorter one")
 	}
 	for i := range len(path) {
@@ -113,9 +111,9 @@ func (s *Spec) parseHostPort(text string) error {
 		return bad("", text, " has no port, "+acceptedForms)
 	}
 	host, portText := text[:colon], text[colon+1:]
-	port, ok := parseNumber(portText, 65535)
+	port, err := strconv.ParseUint(portText, 10, 16)
 	switch {
-	case !ok:
+	case err != nil:
 		return bad("port ", portText, ", accepted is a number up to 65535")
 	case port == 0:
 		return errors.New("port 0 would be a random one that nobody knows, accepted are 1 to 65535")
@@ -126,7 +124,7 @@ func (s *Spec) parseHostPort(text string) error {
 	}
 	s.Addr = netip.AddrPortFrom(addr, uint16(port))
 	if s.Name == "" {
-		s.Name = strconv.Itoa(port)
+		s.Name = strconv.FormatUint(port, 10)
 	}
 	return nil
 }
@@ -200,8 +198,8 @@ func (s *Spec) parseOptions(text string) error {
 				wanted = "is fd=0: the others are numbered from 3 in their order"
 			}
 		case "backlog":
-			n, ok := parseNumber(value, 1<<31-1)
-			if s.Backlog = n; !ok || n == 0 {
+			n, err := strconv.ParseUint(value, 10, 31)
+			if s.Backlog = int(n); err != nil || n == 0 {
 				wanted = "is a number from 1"
 			}
 		case "mode":
@@ -221,12 +219,6 @@ func (s *Spec) parseOptions(text string) error {
 // bad is an error about a value.
 func bad(before, value, after string) error {
 	return errors.New(before + strconv.Quote(value) + after)
-}
-
-// parseNumber accepts digits only: no sign, no underscore, no prefix.
-func parseNumber(text string, limit uint64) (n int, ok bool) {
-	u, err := strconv.ParseUint(text, 10, 64)
-	return int(u), err == nil && u <= limit
 }
 
 // meant proposes the candidate that word was most likely meant to be, as the

@@ -72,7 +72,7 @@ func (p *path) restore() (bool, error) {
 // the two names (RENAME_EXCHANGE) would save nothing, as whoever loses the path
 // keeps its spare.
 func (p *path) put() error {
-	if err := replaceable(p.name); err != nil {
+	if err := replaceable(p.name, "socket", "symbolic link"); err != nil {
 		return err
 	}
 	temporary := p.spare + "~"
@@ -84,18 +84,6 @@ func (p *path) put() error {
 	// Between two links to one inode rename(2) does nothing and says 0.
 	_ = syscall.Unlink(temporary)
 	return err
-}
-
-// replaceable: at name there is a socket, a symbolic link or nothing.
-func replaceable(name string) error {
-	var stat syscall.Stat_t
-	if syscall.Lstat(name, &stat) != nil {
-		return nil // or what follows tells
-	}
-	if what := kindOf(stat.Mode); what != "socket" && what != "symbolic link" {
-		return noSocket(name, what)
-	}
-	return nil
 }
 
 // remove unlinks what is ours.

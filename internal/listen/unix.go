@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -135,6 +136,8 @@ func unixHint(spec *Spec, err error) error {
 	directory := strings.TrimSuffix(spec.Path, lastPart(spec.Path))
 	text := ""
 	switch {
+	case errors.Is(err, unixname.ErrLive):
+		text = "end its process or choose another path"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		text = "directory " + directory + " does not exist: make it in the image or mount it"
 	case errors.Is(err, os.ErrPermission):

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ func (s *UnixSocket) hidden(n int) string { return spareName(s.spec.Path) + "." 
 // possible says why generation n can have no socket of its own, if the path
 // or its directory is the reason.
 func (s *UnixSocket) possible(n int) error {
-	if size := len(s.hidden(n)); size > maxPath {
+	if size := len(s.hidden(n)); size > unixname.MaxPath {
 		return errors.New("the hidden name " + s.hidden(n) + " would have " + strconv.Itoa(size) + " bytes, the kernel accepts 107: use a shorter path")
 	}
 	if s.file.spareErr != nil {
@@ -64,18 +65,14 @@ func (s *UnixSocket) Lead() error {
 // Watch has the guard watch it and its file. Without a guard it does nothing, as
 // Guard asks for all.
 func (s *UnixSocket) Watch() error {
-	g := s.set.guard.Load()
-	if g == nil {
-		return nil
-	}
-	if err := g.add(s.fd); err != nil {
+	if err := s.set.Watch(s.fd); err != nil {
 		return err
 	}
 	name := s.file.spare
 	if s.file.spareErr != nil {
 		name = s.file.name
 	}
-	return g.addPath(name)
+	return s.set.guard.Load().addPath(name)
 }
 
 // Mend repairs what a process has harmed: a lost path comes back to s, a socket that
@@ -114,7 +111,7 @@ func (s *UnixSocket) renew(cause string) (line string, renewed bool, err error) 
 
 // fresh makes a socket that is bound as the dead one, and at the path.
 func (s *UnixSocket) fresh() (*UnixSocket, error) {
-	if err := replaceable(s.file.name); err != nil {
+	if err := replaceable(s.file.name, "socket", "symbolic link"); err != nil {
 		return nil, err
 	}
 	_ = syscall.Unlink(s.bound) // ours, or one that took our path; bind tells if it is still there
