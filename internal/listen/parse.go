@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 )
 
@@ -221,25 +222,10 @@ func bad(before, value, after string) error {
 	return errors.New(before + strconv.Quote(value) + after)
 }
 
-// meant proposes the candidate that word was most likely meant to be, as the
-// rest of a sentence: the one that begins and ends most like it.
-func meant(word string, candidates []string) string {
-	best, most := "", 0
-	for _, c := range candidates {
-		start, end, n := 0, 0, min(len(word), len(c))
-		for start < n && word[start] == c[start] {
-			start++
-		}
-		for start+end < n && word[len(word)-1-end] == c[len(c)-1-end] {
-			end++
-		}
-		// Two letters of either may differ: a pair that is exchanged, or typed wrong.
-		if same := start + end; same > most && max(len(word), len(c)) <= same+2 {
-			best, most = c, same
-		}
+// meant proposes what word was most likely meant to be, as the rest of a sentence.
+func meant(word string, known []string) string {
+	if best, near := text.Nearest(word, known); near {
+		return " (did you mean " + best + "?)"
 	}
-	if best == "" {
-		return ""
-	}
-	return " (did you mean " + best + "?)"
+	return ""
 }
