@@ -126,10 +126,7 @@ func (s *Set) run(g *guard, lines []string) {
 }
 
 func newGuard() (*guard, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err == nil {
-		epoll, err = aboveStreams(epoll)
-	}
+	epoll, err := aboveStreams(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +136,7 @@ func newGuard() (*guard, error) {
 	g.conn, _ = g.file.SyscallConn() // fails for a nil file only
 	// It can fail where a uid has used up its few instances
 	// (fs.inotify.max_user_instances); the rest of the guard does without.
-	g.inotify, g.inotifyErr = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if g.inotifyErr == nil {
-		g.inotify, g.inotifyErr = aboveStreams(g.inotify)
-	}
+	g.inotify, g.inotifyErr = aboveStreams(unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC))
 	if g.inotifyErr == nil {
 		g.inotifyErr = g.control(unix.EPOLL_CTL_ADD, g.inotify, unix.EPOLLIN)
 	}

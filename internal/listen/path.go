@@ -86,12 +86,11 @@ func (p *path) put() error {
 	return err
 }
 
-// remove unlinks what is ours.
-func (p *path) remove() {
-	if p.leads(p.name) {
-		_ = syscall.Unlink(p.name)
-	}
-	if p.leads(p.spare) {
-		_ = syscall.Unlink(p.spare)
+// remove unlinks those names that are ours.
+func (p *path) remove(names ...string) {
+	for _, name := range names {
+		if p.leads(name) {
+			_ = syscall.Unlink(name)
+		}
 	}
 }

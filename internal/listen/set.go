@@ -192,18 +192,14 @@ func (s *Set) Close() {
 // newSocket returns a blocking, close-on-exec socket above 2. Protocol 0 is
 // plain TCP, never MPTCP, which cannot be steered.
 func newSocket(family, kind int) (int, error) {
-	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	return aboveStreams(fd)
+	return aboveStreams(unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0))
 }
 
-// aboveStreams moves fd out of 0 to 2, where a swapinit that was started
-// with closed standard streams gets its first descriptors.
-func aboveStreams(fd int) (int, error) {
-	if fd >= firstFD {
-		return fd, nil
+// aboveStreams moves a new descriptor out of 0 to 2, where a swapinit that was
+// started with closed standard streams gets its first ones.
+func aboveStreams(fd int, err error) (int, error) {
+	if err != nil || fd >= firstFD {
+		return fd, err
 	}
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstFD)
 	_ = syscall.Close(fd)

@@ -81,8 +81,8 @@ func (g *TCP) Add(n int, share bool) error {
 		return nil
 	}
 	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
-	tag := g.nextTag()
-	if m := g.busiest(); share || g.users(m) == 0 {
+	tag, m := g.nextTag(), g.busiest()
+	if share || g.users(m) == 0 {
 		// Connections of a former generation are to be told apart.
 		if tag != 0 && g.users(m) == 0 && setTag(m.fd, tag) == nil {
 			g.useTag(m, tag)
@@ -94,24 +94,23 @@ func (g *TCP) Add(n int, share bool) error {
 		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
 	}
 	if g.reason() != "" {
-		g.holders[n] = g.busiest()
+		g.holders[n] = m
 		return nil
 	}
-	m := g.spare()
 	var err error
-	if m == nil {
+	if m = g.spare(); m == nil {
 		m, err = g.open()
 	}
 	if err == nil {
-		// Before the first connection, so before n can be aimed at.
-		if err = setTag(m.fd, tag); err == nil {
-			g.useTag(m, tag)
-			g.holders[n] = m
-			return nil
-		}
+		err = setTag(m.fd, tag) // before the first connection, so before n can be aimed at
 	}
-	g.tidy()
-	return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+	if err != nil {
+		g.tidy()
+		return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+	}
+	g.useTag(m, tag)
+	g.holders[n] = m
+	return nil
 }
 
 // open adds a member that nobody has yet.
