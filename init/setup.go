@@ -46,7 +46,7 @@ func Parsers() config.Parsers {
 // is usable for logging and closing even when there is an error.
 func newInit(o Options) (*Init, error) {
 	s := o.Settings
-	i := &Init{set: s, opt: o, steering: steering{said: map[string]string{}},
+	i := &Init{set: s, opt: o,
 		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})},
 		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap}}
 	var err error

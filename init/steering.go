@@ -22,8 +22,7 @@ type steering struct {
 	probed sync.Once
 	broken error // what the probe found; set once
 
-	mu   sync.Mutex
-	said map[string]string // the reasons in the log, by endpoint
+	mu sync.Mutex // of the endpoints' said
 
 	// The loop's:
 	pending int           // moves that it does not wait for
@@ -37,6 +36,7 @@ type endpoint struct {
 	moves  *steer.Mover // group's
 	tcp    *steer.TCP   // group, where it is one
 	reason string
+	said   string // the reason in the log
 }
 
 // unixPath is listen's part of a Unix group.
@@ -158,11 +158,10 @@ func (i *Init) sayShared() {
 	defer i.steering.mu.Unlock()
 	for _, e := range i.steering.all {
 		why := e.whyShared()
-		if i.steering.said[e.Name] == why || e.group == nil && !e.IsTCP() {
+		if e.said == why || e.group == nil && !e.IsTCP() {
 			continue // no news, or so by its nature
 		}
-		i.steering.said[e.Name] = why
-		if why != "" {
+		if e.said = why; why != "" {
 			i.info("steer.shared", "endpoint "+e.Name+": generations share a socket: "+why, 0, 0)
 		} else {
 			i.info("steer.on", "endpoint "+e.Name+": each generation has its own socket again", 0, 0)

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Parsers are what other packages know about values. All of them are required.
@@ -92,6 +93,16 @@ func (l *loader) collect(environ []string) error {
 		delete(l.values, "SWAPINIT_CONTROL")
 	}
 	return nil
+}
+
+// nearest is the known setting that name may be meant to be.
+func nearest(name string, known []setting) (best string, near bool) {
+	var names []string
+	for i := range known {
+		names = append(names, strings.TrimPrefix(known[i].Name, Prefix))
+	}
+	best, near = text.Nearest(strings.ToUpper(strings.TrimPrefix(name, Prefix)), names)
+	return Prefix + best, near
 }
 
 func (l *loader) unknown(name string) string {

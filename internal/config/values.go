@@ -49,7 +49,7 @@ func duration(s string) (any, error) {
 	problem := ""
 	switch {
 	case s != "0" && s != "." && strings.Trim(s, "0123456789.") == "":
-		problem = "no unit, write " + cut(s) + "s"
+		problem = "no unit, write " + s[:min(len(s), 64)] + "s"
 	case s[0] == '-':
 		problem = "negative"
 	case err != nil || s[0] == '+':

@@ -16,6 +16,7 @@ import (
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -531,7 +532,7 @@ func TestPathsAfterKill(t *testing.T) {
 	}
 	set.Close()
 	// One of another swapinit's sockets is alive: it is about to take the path.
-	if err := openError(t, "unix://"+dir+"/b"); !errors.Is(err, errLive) || !strings.Contains(err.Error(), ".b.swapinit.2 is in use") {
+	if err := openError(t, "unix://"+dir+"/b"); !errors.Is(err, unixname.ErrLive) || !strings.Contains(err.Error(), ".b.swapinit.2 is in use") {
 		t.Error(err)
 	}
 	if !connects(t, dir+"/.b.swapinit.2") {
@@ -598,9 +599,9 @@ func TestRenewUnwatches(t *testing.T) {
 func TestPathsTooLong(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct{ length, alone int }{
-		{maxPath - len("..swapinit.9"), 9}, // generation 10 has a digit too many
-		{maxPath - len("..swapinit.9") + 1, 1},
-		{maxPath, 1},
+		{unixname.MaxPath - len("..swapinit.9"), 9}, // generation 10 has a digit too many
+		{unixname.MaxPath - len("..swapinit.9") + 1, 1},
+		{unixname.MaxPath, 1},
 	} {
 		name := dir + "/" + strings.Repeat("x", test.length-len(dir)-1)
 		set, p, err := openGroup("unix://" + name)

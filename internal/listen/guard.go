@@ -28,7 +28,8 @@ const (
 )
 
 // guard is one goroutine that sleeps in the runtime's poller (no thread is
-// blocked) on an epoll descriptor, which holds the sockets and inotify.
+// blocked) on an epoll descriptor, which holds the sockets and inotify. A nil one
+// watches nothing.
 type guard struct {
 	mu         sync.Mutex // held for one system call on epoll or inotify, and by stop; nothing is taken under it
 	stopped    bool
@@ -37,7 +38,6 @@ type guard struct {
 	epoll      int
 	inotify    int // -1 if there is none
 	inotifyErr error
-	lines      []string // to be reported first
 	done       chan struct{}
 }
 
@@ -67,15 +67,16 @@ func (s *Set) Guard(report func(line string)) error {
 	// adds in this moment is either in its answer or told to Watch.
 	s.guard.Store(g)
 	s.report = report
+	var lines []string
 	for _, l := range s.listeners {
 		if l.spareErr != nil {
-			g.lines = append(g.lines, l.line("its path can have no second link ("+l.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
+			lines = append(lines, l.line("its path can have no second link ("+l.spareErr.Error()+"), so if a process removes it, a new socket takes its place"))
 		}
-		if err := g.watch(l); err != nil {
-			g.lines = append(g.lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
+		if err := l.watch(s); err != nil {
+			lines = append(lines, l.line("cannot watch it: "+err.Error()+": looked at only when a generation ends"))
 		}
 	}
-	go s.run(g)
+	go s.run(g, lines)
 	return nil
 }
 
@@ -97,9 +98,9 @@ func (s *Set) Check() {
 	}
 }
 
-func (s *Set) run(g *guard) {
+// run is the guard's goroutine; lines are to be reported first.
+func (s *Set) run(g *guard, lines []string) {
 	defer close(g.done)
-	lines := g.lines
 	for {
 		for _, line := range lines {
 			s.report(line)
@@ -125,10 +126,7 @@ func (s *Set) run(g *guard) {
 }
 
 func newGuard() (*guard, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err == nil {
-		epoll, err = aboveStreams(epoll)
-	}
+	epoll, err := aboveStreams(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
 	if err != nil {
 		return nil, err
 	}
@@ -138,10 +136,7 @@ func newGuard() (*guard, error) {
 	g.conn, _ = g.file.SyscallConn() // fails for a nil file only
 	// It can fail where a uid has used up its few instances
 	// (fs.inotify.max_user_instances); the rest of the guard does without.
-	g.inotify, g.inotifyErr = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if g.inotifyErr == nil {
-		g.inotify, g.inotifyErr = aboveStreams(g.inotify)
-	}
+	g.inotify, g.inotifyErr = aboveStreams(unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC))
 	if g.inotifyErr == nil {
 		g.inotifyErr = g.control(unix.EPOLL_CTL_ADD, g.inotify, unix.EPOLLIN)
 	}
@@ -151,6 +146,9 @@ func newGuard() (*guard, error) {
 // control is epoll_ctl(2), and nothing once the guard has been stopped: the
 // number may be another file's by then.
 func (g *guard) control(operation, fd int, events uint32) (err error) {
+	if g == nil {
+		return nil
+	}
 	g.mu.Lock()
 	if !g.stopped {
 		err = unix.EpollCtl(g.epoll, operation, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
@@ -159,20 +157,12 @@ func (g *guard) control(operation, fd int, events uint32) (err error) {
 	return err
 }
 
-// add watches a socket; one that is watched already stays so.
-func (g *guard) add(fd int) error {
-	err := g.control(unix.EPOLL_CTL_ADD, fd, socketEvents)
-	if err == unix.EEXIST {
-		return nil
-	}
-	return err
-}
-
-func (g *guard) remove(fd int) { _ = g.control(unix.EPOLL_CTL_DEL, fd, 0) }
-
 // addPath watches the inode that name leads to. It needs read permission on
 // the socket's file. The watch ends with the inode.
 func (g *guard) addPath(name string) error {
+	if g == nil {
+		return nil
+	}
 	err := g.inotifyErr
 	g.mu.Lock()
 	if err == nil && !g.stopped {
@@ -185,18 +175,16 @@ func (g *guard) addPath(name string) error {
 	return nil
 }
 
-// watch adds one listener.
-func (g *guard) watch(l *listener) error {
-	if !l.guarded {
-		return nil
-	}
+func (l *listener) watch(s *Set) error {
 	switch {
+	case !l.guarded:
+		return nil
 	case l.group != nil:
 		return l.group.Watch()
 	case l.unix != nil:
 		return l.unix.Watch()
 	}
-	return g.add(l.fd)
+	return s.Watch(l.fd)
 }
 
 // drain takes all that has been reported, and tells whether that was
@@ -215,15 +203,8 @@ func (g *guard) drain(epoll int) bool {
 			return got
 		}
 		got = true
-		for _, event := range events[:n] {
-			if int(event.Fd) != g.inotify {
-				continue
-			}
-			for {
-				if n, err := syscall.Read(g.inotify, buffer[:]); n <= 0 || err != nil {
-					break
-				}
-			}
+		for n > 0 {
+			n, _ = syscall.Read(g.inotify, buffer[:]) // which does not wait
 		}
 	}
 }

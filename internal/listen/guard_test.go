@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +38,7 @@ func TestAlwaysAcceptingThroughShutdown(t *testing.T) {
 				if err := unix.Shutdown(predecessor, []int{unix.SHUT_RD, unix.SHUT_RDWR}[i%2]); err != nil {
 					t.Fatal(err)
 				}
-				until(t, "the listener listens again", func() bool { return accepting(int(fd)) })
+				until(t, "the listener listens again", func() bool { return procnet.Listens(int(fd)) })
 				crowd.calmly(t)
 			}
 			if text := lines.text(); !strings.Contains(text, set.Endpoints()[0].Address+"): a process shut it down, it listens again") {
@@ -191,7 +192,7 @@ func TestGuardStorm(t *testing.T) {
 		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "listening again", func() bool { return accepting(fd) })
+		until(t, "listening again", func() bool { return procnet.Listens(fd) })
 	}
 	until(t, "all incidents told", func() bool { return lines.incidents() == storm })
 	if n, most := len(strings.Split(lines.text(), "\n")), int(time.Since(begin)/reportEvery)+1; n > most {
@@ -215,7 +216,7 @@ func TestGuardRival(t *testing.T) {
 	lines := mustGuard(t, set)
 	until(t, "a line", func() bool { return strings.Contains(lines.text(), "cannot listen again: address already in use") })
 	rival.Close()
-	until(t, "listening again", func() bool { return accepting(fd) })
+	until(t, "listening again", func() bool { return procnet.Listens(fd) })
 }
 
 // Check does without a guard what the guard does.
@@ -229,7 +230,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.Check()
-	if !accepting(int(lent(t, set, 1).Files[0])) || !connects(t, name) {
+	if !procnet.Listens(int(lent(t, set, 1).Files[0])) || !connects(t, name) {
 		t.Error("not repaired")
 	}
 }
@@ -246,7 +247,7 @@ func TestGuardSleepsThroughConnects(t *testing.T) {
 	set.guard.Store(g)
 	defer func() { set.guard.Store(nil); close(g.done); g.stop(); g.wait() }()
 	for _, l := range set.listeners {
-		if err := g.watch(l); err != nil {
+		if err := l.watch(set); err != nil {
 			t.Fatal(err)
 		}
 	}

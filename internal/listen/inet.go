@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,10 +72,7 @@ func hint(err error, text string) error {
 // bindInet returns a bound socket, or a bare errno. With shared, others that
 // have SO_REUSEPORT may have the same address.
 func bindInet(spec *Spec, shared bool) (int, error) {
-	family, kind := unix.AF_INET, unix.SOCK_DGRAM
-	if spec.Addr.Addr().Is6() {
-		family = unix.AF_INET6
-	}
+	family, kind := procnet.Family(spec.Addr.Addr()), unix.SOCK_DGRAM
 	if spec.IsTCP() {
 		kind = unix.SOCK_STREAM
 	}
@@ -107,18 +105,11 @@ func bindInet(spec *Spec, shared bool) (int, error) {
 		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(spec.Addr))
+		err = unix.Bind(fd, procnet.Sockaddr(spec.Addr))
 	}
 	if err != nil {
 		_ = syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
-}
-
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
-	if addr.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 }

@@ -2,11 +2,10 @@ package listen
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
-	"unsafe"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,11 +16,12 @@ const firstFD = 3
 // File is a socket that swapinit was given by whoever started it. FD is
 // close-on-exec; it belongs to the caller until Open takes it over.
 type File struct {
-	FD      int
-	Name    string         // from LISTEN_FDNAMES, else the port or the path's last part
-	Network string         // as in Spec; also unixgram, unixpacket, other
-	Addr    netip.AddrPort // tcp and udp
-	Path    string         // unix; an abstract name begins with @; empty when unnamed
+	FD int
+
+	// Name is from LISTEN_FDNAMES, else the port or the path's last part. Network
+	// may also be unixgram, unixpacket or other. The Path of an abstract name
+	// begins with @, that of an unnamed socket is empty.
+	Spec
 }
 
 // Inherited finds the sockets that LISTEN_FDS announces, if LISTEN_PID says
@@ -63,13 +63,14 @@ func announced(environ []string, pid int) (count int, names []string, err error)
 	if !ok {
 		return 0, nil, nil
 	}
-	if count, ok = parseNumber(value, 1<<20); !ok {
+	n, err := strconv.ParseUint(value, 10, 20) // far beyond any limit
+	if err != nil {
 		return 0, nil, bad("LISTEN_FDS=", value, ": accepted is a number")
 	}
 	if value, ok := lookup(environ, "LISTEN_FDNAMES"); ok {
 		names = strings.Split(value, ":")
 	}
-	return count, names, nil
+	return int(n), names, nil
 }
 
 func lookup(environ []string, name string) (string, bool) {
@@ -83,71 +84,33 @@ func lookup(environ []string, name string) (string, bool) {
 
 // describe asks the socket itself what it is.
 func (f *File) describe() error {
-	fd := f.FD
+	f.Text, f.Backlog = "fd "+strconv.Itoa(f.FD), DefaultBacklog
 	f.Name, f.Network = "unknown", "other" // systemd's word for a nameless fd
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	kind, err := unix.GetsockoptInt(f.FD, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
 		return err // ENOTSOCK
 	}
-	var name unix.RawSockaddrAny
-	size := uint32(unix.SizeofSockaddrAny)
-	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
-	if errno != 0 {
-		return nil // a family that has none: passed on as it is
-	}
-	var addr netip.Addr
-	version := ""
-	switch name.Addr.Family {
-	case unix.AF_INET:
-		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&name)).Addr)
-		version = "4"
-	case unix.AF_INET6:
-		addr = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&name)).Addr)
-		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 1 {
-			version = "6"
+	name, _ := unix.Getsockname(f.FD) // nil: a family that has none, or an unknown one
+	if name, ok := name.(*unix.SockaddrUnix); ok {
+		f.Network = map[int]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}[kind]
+		if name.Name != "@" { // which stands for no name
+			f.Path = name.Name
 		}
-	case unix.AF_UNIX:
-		f.describeUnix(kind, (*unix.RawSockaddrUnix)(unsafe.Pointer(&name)), int(size))
+		if base := lastPart(f.Path); checkName(base) == nil {
+			f.Name = base
+		}
 		return nil
 	}
-	transport := ""
-	switch {
-	case !addr.IsValid():
-		return nil // another family
-	case kind == unix.SOCK_STREAM:
-		transport = "tcp"
-	case kind == unix.SOCK_DGRAM:
-		transport = "udp"
-	default:
-		return nil // raw sockets and the like
+	addr := procnet.AddrPort(name)
+	transport, ok := map[int]string{unix.SOCK_STREAM: "tcp", unix.SOCK_DGRAM: "udp"}[kind]
+	if !ok || !addr.IsValid() {
+		return nil // raw sockets, other families: passed on as they are
 	}
-	// Big endian, at the same place in both.
-	port := (*[2]byte)(unsafe.Pointer(&(*unix.RawSockaddrInet4)(unsafe.Pointer(&name)).Port))
-	f.Addr = netip.AddrPortFrom(addr, uint16(port[0])<<8|uint16(port[1]))
-	f.Network = transport + version
-	f.Name = strconv.Itoa(int(f.Addr.Port()))
+	if addr.Addr().Is4() {
+		transport += "4"
+	} else if only, err := unix.GetsockoptInt(f.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 1 {
+		transport += "6"
+	}
+	f.Addr, f.Network, f.Name = addr, transport, strconv.Itoa(int(addr.Port()))
 	return nil
-}
-
-// describeUnix: size is of the whole address, see unix(7).
-func (f *File) describeUnix(kind int, name *unix.RawSockaddrUnix, size int) {
-	switch kind {
-	case unix.SOCK_STREAM:
-		f.Network = "unix"
-	case unix.SOCK_DGRAM:
-		f.Network = "unixgram"
-	default:
-		f.Network = "unixpacket"
-	}
-	var path []byte
-	for i := 0; i < size-2 && i < len(name.Path) && (i == 0 || name.Path[i] != 0); i++ {
-		path = append(path, byte(name.Path[i]))
-	}
-	if len(path) > 0 && path[0] == 0 {
-		path[0] = '@'
-	}
-	f.Path = string(path)
-	if base := lastPart(f.Path); checkName(base) == nil {
-		f.Name = base
-	}
 }

@@ -167,7 +167,7 @@ func helperInherited() error {
 	}
 	set.Check()
 	set.mu.Lock()
-	dead := set.listeners[1].dead
+	dead := !set.listeners[1].guarded
 	set.mu.Unlock()
 	if !dead {
 		return errors.New("a unix socket that cannot be revived is looked at, and told of, again and again")
@@ -175,7 +175,7 @@ func helperInherited() error {
 	if _, err := os.Lstat(os.Getenv("WANT_UNIX")); err != nil {
 		return fmt.Errorf("touched a path that is not ours: %w", err)
 	}
-	if !accepting(3) {
+	if !procnet.Listens(3) {
 		return errors.New("does not listen again")
 	}
 	set.Close()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,7 @@ func TestOpenTCP(t *testing.T) {
 		t.Errorf("fd %d: flags %#x, status %#x", fd, flags, status)
 	}
 	if option(t, fd, unix.SOL_SOCKET, unix.SO_REUSEADDR) != 1 || option(t, fd, unix.IPPROTO_TCP, unix.TCP_NODELAY) == 0 ||
-		option(t, fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) != unix.IPPROTO_TCP || !accepting(int(fd)) {
+		option(t, fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) != unix.IPPROTO_TCP || !procnet.Listens(int(fd)) {
 		t.Error("socket options")
 	}
 	conn, err := net.Dial("tcp4", given.Endpoints[0].Addr.String())

@@ -7,14 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/text"
+	"github.com/swapinit/swapinit/internal/unixname"
 )
 
-const (
-	// maxPath is sun_path's 108 bytes less the final NUL: unix(7).
-	maxPath = 107
-	// maxName is systemd's limit for one name in LISTEN_FDNAMES.
-	maxName = 255
-)
+// maxName is systemd's limit for one name in LISTEN_FDNAMES.
+const maxName = 255
 
 var networks = []string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix"}
 
@@ -81,7 +80,7 @@ func (s *Spec) parsePath(path string) error {
 		// An abstract name has no mode, and a relative path depends on a
 		// working directory that changes with every generation.
 		return bad("path ", path, " is not absolute, accepted: unix:///path")
-	case len(path) > maxPath:
+	case len(path) > unixname.MaxPath:
 		return errors.New("its path has " + strconv.Itoa(len(path)) + " bytes, the kernel accepts 107: use a shorter one")
 	}
 	for i := range len(path) {
@@ -113,9 +112,9 @@ func (s *Spec) parseHostPort(text string) error {
 		return bad("", text, " has no port, "+acceptedForms)
 	}
 	host, portText := text[:colon], text[colon+1:]
-	port, ok := parseNumber(portText, 65535)
+	port, err := strconv.ParseUint(portText, 10, 16)
 	switch {
-	case !ok:
+	case err != nil:
 		return bad("port ", portText, ", accepted is a number up to 65535")
 	case port == 0:
 		return errors.New("port 0 would be a random one that nobody knows, accepted are 1 to 65535")
@@ -126,7 +125,7 @@ func (s *Spec) parseHostPort(text string) error {
 	}
 	s.Addr = netip.AddrPortFrom(addr, uint16(port))
 	if s.Name == "" {
-		s.Name = strconv.Itoa(port)
+		s.Name = strconv.FormatUint(port, 10)
 	}
 	return nil
 }
@@ -200,8 +199,8 @@ func (s *Spec) parseOptions(text string) error {
 				wanted = "is fd=0: the others are numbered from 3 in their order"
 			}
 		case "backlog":
-			n, ok := parseNumber(value, 1<<31-1)
-			if s.Backlog = n; !ok || n == 0 {
+			n, err := strconv.ParseUint(value, 10, 31)
+			if s.Backlog = int(n); err != nil || n == 0 {
 				wanted = "is a number from 1"
 			}
 		case "mode":
@@ -223,31 +222,10 @@ func bad(before, value, after string) error {
 	return errors.New(before + strconv.Quote(value) + after)
 }
 
-// parseNumber accepts digits only: no sign, no underscore, no prefix.
-func parseNumber(text string, limit uint64) (n int, ok bool) {
-	u, err := strconv.ParseUint(text, 10, 64)
-	return int(u), err == nil && u <= limit
-}
-
-// meant proposes the candidate that word was most likely meant to be, as the
-// rest of a sentence: the one that begins and ends most like it.
-func meant(word string, candidates []string) string {
-	best, most := "", 0
-	for _, c := range candidates {
-		start, end, n := 0, 0, min(len(word), len(c))
-		for start < n && word[start] == c[start] {
-			start++
-		}
-		for start+end < n && word[len(word)-1-end] == c[len(c)-1-end] {
-			end++
-		}
-		// Two letters of either may differ: a pair that is exchanged, or typed wrong.
-		if same := start + end; same > most && max(len(word), len(c)) <= same+2 {
-			best, most = c, same
-		}
+// meant proposes what word was most likely meant to be, as the rest of a sentence.
+func meant(word string, known []string) string {
+	if best, near := text.Nearest(word, known); near {
+		return " (did you mean " + best + "?)"
 	}
-	if best == "" {
-		return ""
-	}
-	return " (did you mean " + best + "?)"
+	return ""
 }

@@ -72,7 +72,7 @@ func (p *path) restore() (bool, error) {
 // the two names (RENAME_EXCHANGE) would save nothing, as whoever loses the path
 // keeps its spare.
 func (p *path) put() error {
-	if err := replaceable(p.name); err != nil {
+	if err := replaceable(p.name, "socket", "symbolic link"); err != nil {
 		return err
 	}
 	temporary := p.spare + "~"
@@ -86,24 +86,11 @@ func (p *path) put() error {
 	return err
 }
 
-// replaceable: at name there is a socket, a symbolic link or nothing.
-func replaceable(name string) error {
-	var stat syscall.Stat_t
-	if syscall.Lstat(name, &stat) != nil {
-		return nil // or what follows tells
-	}
-	if what := kindOf(stat.Mode); what != "socket" && what != "symbolic link" {
-		return noSocket(name, what)
-	}
-	return nil
-}
-
-// remove unlinks what is ours.
-func (p *path) remove() {
-	if p.leads(p.name) {
-		_ = syscall.Unlink(p.name)
-	}
-	if p.leads(p.spare) {
-		_ = syscall.Unlink(p.spare)
+// remove unlinks those names that are ours.
+func (p *path) remove(names ...string) {
+	for _, name := range names {
+		if p.leads(name) {
+			_ = syscall.Unlink(name)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +49,7 @@ func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) 
 	}
 	for _, l := range s.listeners {
 		line, r := "", &l.repairs
-		if l.guarded && !l.dead {
+		if l.guarded {
 			if force || !now.Before(r.notYet) {
 				line = r.account(now, l.mend)
 			}
@@ -131,7 +132,7 @@ func (l *listener) mend() (string, error) {
 	case l.IsTCP():
 		return l.listenAgain()
 	case isShut(l.fd):
-		l.dead = true
+		l.guarded = false // it is beyond repair
 		return "a process shut it down, and a unix socket cannot listen again: whoever passed it to swapinit must make it anew", nil
 	}
 	return "", nil
@@ -141,7 +142,7 @@ func (l *listener) mend() (string, error) {
 // CLOSE and reset the queued connections, but address and port stay bound.
 // EADDRINUSE: in that moment somebody else took the port (SO_REUSEADDR).
 func (l *listener) listenAgain() (string, error) {
-	if accepting(l.fd) {
+	if procnet.Listens(l.fd) {
 		return "", nil
 	}
 	var err error
@@ -150,7 +151,7 @@ func (l *listener) listenAgain() (string, error) {
 		// given up at the shutdown, though getsockname(2) still shows it, and
 		// listen(2) would choose another. One that was asked for stays
 		// (SOCK_BINDPORT_LOCK), and to bind it again is EINVAL.
-		if err = unix.Bind(l.fd, sockaddr(l.Addr)); err == unix.EINVAL {
+		if err = unix.Bind(l.fd, procnet.Sockaddr(l.Addr)); err == unix.EINVAL {
 			err = nil
 		}
 	}

@@ -5,14 +5,10 @@ import (
 	"strings"
 )
 
-// stale: some dialect talks by this variable to one process about its
+// staleNames: some dialect talks by these variables to one process about its
 // descriptors, its pid or its supervisor. What swapinit's own environment says
 // there was said to swapinit. LISTEN_ and WATCHDOG_ are no prefixes here:
 // LISTEN_ADDR and the like belong to applications.
-func stale(name string) bool {
-	return slices.Contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
-}
-
 var staleNames = []string{
 	"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
 	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "SYSTEMD_EXEC_PID",
@@ -24,11 +20,8 @@ var staleNames = []string{
 // without everything of swapinit's own (SWAPINIT_), which no child sees
 // unless it is put there again. The slice it was given is left as it is.
 func Scrub(environ []string) []string {
-	kept := make([]string, 0, len(environ))
-	for _, entry := range environ {
-		if name, _, _ := strings.Cut(entry, "="); !stale(name) {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(staleNames, name) || strings.HasPrefix(name, "SERVER_STARTER_") || strings.HasPrefix(name, "EINHORN_") || strings.HasPrefix(name, "SWAPINIT_")
+	})
 }

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,7 +36,6 @@ type listener struct {
 	group    Steered     // has taken over either of them; or nil
 	spareErr error       // why unix could have no second link when it was opened
 	guarded  bool        // it listened when we opened it, so it must go on listening
-	dead     bool        // an inherited unix socket that was shut down: beyond repair
 	repairs  repairs
 }
 
@@ -51,14 +49,12 @@ type listener struct {
 // listens on is refused, but has it then. An error of prepare's fails the Open.
 func Open(specs []Spec, inherited []File, prepare func(fd int) error) (*Set, error) {
 	s := &Set{}
-	for i := range inherited {
-		file := &inherited[i]
-		l := &listener{fd: file.FD}
-		l.Inherited = true
-		l.Text = "fd " + strconv.Itoa(file.FD)
-		l.Name, l.Network, l.Addr, l.Path, l.Backlog = file.Name, file.Network, file.Addr, file.Path, DefaultBacklog
-		l.guarded = l.isStream() && accepting(l.fd)
-		s.listeners = append(s.listeners, l)
+	for _, file := range inherited {
+		s.listeners = append(s.listeners, &listener{
+			Endpoint: Endpoint{Spec: file.Spec, Inherited: true},
+			fd:       file.FD,
+			guarded:  file.isStream() && procnet.Listens(file.FD),
+		})
 	}
 	var err error
 	for i := 0; i < len(specs) && err == nil; i++ {
@@ -196,27 +192,16 @@ func (s *Set) Close() {
 // newSocket returns a blocking, close-on-exec socket above 2. Protocol 0 is
 // plain TCP, never MPTCP, which cannot be steered.
 func newSocket(family, kind int) (int, error) {
-	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	return aboveStreams(fd)
+	return aboveStreams(unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0))
 }
 
-// aboveStreams moves fd out of 0 to 2, where a swapinit that was started
-// with closed standard streams gets its first descriptors.
-func aboveStreams(fd int) (int, error) {
-	if fd >= firstFD {
-		return fd, nil
+// aboveStreams moves a new descriptor out of 0 to 2, where a swapinit that was
+// started with closed standard streams gets its first ones.
+func aboveStreams(fd int, err error) (int, error) {
+	if err != nil || fd >= firstFD {
+		return fd, err
 	}
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstFD)
 	_ = syscall.Close(fd)
 	return high, err
-}
-
-// accepting: the kernel has the socket in state LISTEN. For TCP that ends
-// with shutdown(2), for unix sockets it never ends.
-func accepting(fd int) bool {
-	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	return err == nil && listening == 1
 }

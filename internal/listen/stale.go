@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -11,41 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLive: the path belongs to somebody who listens.
-var errLive = errors.New("somebody listens there: end its process or choose another path")
-
-// noSocket: the path is taken by something that is not ours to remove.
-func noSocket(name, what string) error {
-	return errors.New(name + " exists and is a " + what + ", not a socket: remove it or choose another path")
+// replaceable: what is at name, if anything, is of one of these kinds. Anything
+// else is not ours to remove.
+func replaceable(name string, kinds ...string) error {
+	var stat syscall.Stat_t
+	if syscall.Lstat(name, &stat) != nil {
+		return nil // or what follows tells
+	}
+	if kind := kindOf(stat.Mode); !slices.Contains(kinds, kind) {
+		return errors.New(name + " exists and is a " + kind + ", not a socket: remove it or choose another path")
+	}
+	return nil
 }
 
 // removeStale removes a socket that nobody listens on.
 func removeStale(name string) error {
-	var stat syscall.Stat_t
-	err := syscall.Lstat(name, &stat)
-	if err == nil {
-		if what := kindOf(stat.Mode); what != "socket" {
-			return noSocket(name, what)
-		}
-		if err = refuseLive(name); err == nil {
-			err = syscall.Unlink(name)
-		}
-	}
-	if err == unix.ENOENT {
-		return nil
-	}
-	return err
-}
-
-// refuseLive returns nil when nobody listens.
-func refuseLive(name string) error {
-	if len(name) > maxPath {
-		return nil // a spare of a long path: cannot be asked
-	}
-	if err := unixname.RefuseLive(name, unix.SOCK_STREAM); err != unixname.ErrLive {
+	if err := replaceable(name, "socket"); err != nil {
 		return err
 	}
-	return errLive
+	return unixname.RemoveStale(name, unix.SOCK_STREAM)
 }
 
 // clearHidden removes the hidden names beside the path that generations of an
@@ -67,8 +52,8 @@ func clearHidden(spare string) error {
 			if !ok || strings.Trim(strings.TrimSuffix(tail, "~"), ".0123456789") != "" {
 				continue
 			}
-			if removeStale(directory+name) == errLive {
-				return fmt.Errorf("%s is in use: %w", name, errLive)
+			if err := removeStale(directory + name); err == unixname.ErrLive {
+				return fmt.Errorf("%s is in use: %w", name, err)
 			}
 		}
 	}

@@ -1,6 +1,10 @@
 package listen
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // Steered is a group: what has the sockets of an endpoint, one for each
 // generation, and owns them. A Set calls it while it holds its own mutex, so it
@@ -71,16 +75,13 @@ func (s *Set) Steer(endpoint int, g Steered) {
 // Set takes after its: so it does without that. Without a watch, harm is seen when a
 // generation ends (Check).
 func (s *Set) Watch(fd int) error {
-	if g := s.guard.Load(); g != nil {
-		return g.add(fd)
+	err := s.guard.Load().control(unix.EPOLL_CTL_ADD, fd, socketEvents)
+	if err == unix.EEXIST { // it is watched already
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Unwatch is to be called before such a socket is closed: epoll watches the
 // open file, which may live on in a child.
-func (s *Set) Unwatch(fd int) {
-	if g := s.guard.Load(); g != nil {
-		g.remove(fd)
-	}
-}
+func (s *Set) Unwatch(fd int) { _ = s.guard.Load().control(unix.EPOLL_CTL_DEL, fd, 0) }

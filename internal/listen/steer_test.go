@@ -58,7 +58,7 @@ func (g *fakeGroup) Mend() (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, fd := range g.fds {
-		if !accepting(fd) {
+		if !procnet.Listens(fd) {
 			if err := unix.Listen(fd, 16); err != nil {
 				return "", err
 			}
@@ -133,7 +133,7 @@ func TestPrepare(t *testing.T) {
 	calls := 0
 	set := mustPrepare(t, func(fd int) error {
 		calls++
-		if option(t, uintptr(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT) != 1 || accepting(fd) {
+		if option(t, uintptr(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT) != 1 || procnet.Listens(fd) {
 			t.Error("SO_REUSEPORT is missing, or it listens already")
 		}
 		if name, err := unix.Getsockname(fd); err != nil || name.(*unix.SockaddrInet4).Port == 0 {
@@ -141,7 +141,7 @@ func TestPrepare(t *testing.T) {
 		}
 		return nil
 	})
-	if fd := int(lent(t, set, 1).Files[0]); calls == 0 || !accepting(fd) {
+	if fd := int(lent(t, set, 1).Files[0]); calls == 0 || !procnet.Listens(fd) {
 		t.Errorf("%d calls, or it does not listen", calls)
 	}
 	plain := mustOpen(t, "tcp4://127.0.0.1:PORT")
@@ -183,8 +183,8 @@ func TestAnother(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if fd < 3 || flags&unix.FD_CLOEXEC == 0 || accepting(fd) {
-		t.Errorf("fd %d, flags %#x, accepting %v", fd, flags, accepting(fd))
+	if fd < 3 || flags&unix.FD_CLOEXEC == 0 || procnet.Listens(fd) {
+		t.Errorf("fd %d, flags %#x, accepting %v", fd, flags, procnet.Listens(fd))
 	}
 	for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_REUSEPORT}, {unix.SOL_SOCKET, unix.SO_REUSEADDR}, {unix.IPPROTO_TCP, unix.TCP_NODELAY}} {
 		if option(t, uintptr(fd), o[0], o[1]) == 0 {
@@ -290,7 +290,7 @@ func TestGuardSteered(t *testing.T) {
 		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "a member listens again", func() bool { return accepting(fd) })
+		until(t, "a member listens again", func() bool { return procnet.Listens(fd) })
 	}
 	until(t, "lines", func() bool { return lines.incidents() == 3 })
 	if !strings.Contains(lines.text(), "endpoint web (tcp4://127.0.0.1:") || !strings.Contains(lines.text(), "mended") {

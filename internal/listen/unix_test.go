@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -139,7 +140,7 @@ func TestOpenUnixStale(t *testing.T) {
 	if err := os.Link(name, spareName(name)); err != nil {
 		t.Fatal(err)
 	}
-	if err := openError(t, "unix://"+name); !errors.Is(err, errLive) {
+	if err := openError(t, "unix://"+name); !errors.Is(err, unixname.ErrLive) {
 		t.Errorf("live: %v", err)
 	}
 	if !connects(t, name) {
@@ -149,7 +150,7 @@ func TestOpenUnixStale(t *testing.T) {
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
-	if err := openError(t, "unix://"+name); !errors.Is(err, errLive) {
+	if err := openError(t, "unix://"+name); !errors.Is(err, unixname.ErrLive) {
 		t.Errorf("live by its spare: %v", err)
 	}
 	if err := os.Link(spareName(name), name); err != nil {

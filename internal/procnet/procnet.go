@@ -1,5 +1,5 @@
-// Package procnet reads what the kernel tells of sockets and namespaces in
-// /proc and by fstat(2). It has no state, and memory for one line at a time: the
+// Package procnet reads what the kernel tells of sockets and namespaces, in
+// /proc and by system calls. It has no state, and memory for one line at a time: the
 // tables may have any length, and any process may put its names into them.
 package procnet
 
@@ -134,25 +134,12 @@ func eachLine(name string, each func(line []byte)) error {
 	}
 }
 
-// Inode is the inode of an open file: for a socket, the N of socket:[N] in
-// /proc/PID/fd.
-func Inode(fd int) (uint64, error) {
-	var stat syscall.Stat_t
-	err := syscall.Fstat(fd, &stat)
-	return stat.Ino, err
-}
-
 // Namespace is the inode of our own namespace of a kind (pid, net),
 // namespaces(7).
 func Namespace(kind string) (uint64, error) {
-	name := "/proc/self/ns/" + kind
-	link, err := os.Readlink(name)
+	link, err := os.Readlink("/proc/self/ns/" + kind) // pid:[4026531836]
 	if err != nil {
 		return 0, err
 	}
-	number, ok := strings.CutPrefix(link, kind+":[")
-	if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); ok && err == nil {
-		return n, nil
-	}
-	return 0, fmt.Errorf("cannot read %s: %q", name, link)
+	return strconv.ParseUint(strings.Trim(link, kind+":[]"), 10, 64)
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,11 +85,7 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.Fi
 // open begins to connect. The fd gets to the poller only then: before it, an
 // unconnected socket would count as hung up.
 func open(addr netip.AddrPort, aim Aim) (conn *os.File, end func(), err error) {
-	family := unix.AF_INET6
-	if addr.Addr().Is4() {
-		family = unix.AF_INET
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(procnet.Family(addr.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,7 +101,7 @@ func open(addr netip.AddrPort, aim Aim) (conn *os.File, end func(), err error) {
 		}
 	}
 	// An interrupted connect goes on by itself, see connect(2).
-	if err = unix.Connect(fd, sockaddr(addr)); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
+	if err = unix.Connect(fd, procnet.Sockaddr(addr)); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
 		syscall.Close(fd)
 		end()
 		return nil, nil, err
@@ -112,30 +109,12 @@ func open(addr netip.AddrPort, aim Aim) (conn *os.File, end func(), err error) {
 	return os.NewFile(uintptr(fd), "probe"), end, nil
 }
 
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
-	if addr.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-}
-
-func addrPort(s unix.Sockaddr) netip.AddrPort {
-	switch a := s.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}
-
 // bindTo binds a socket to a free port of one of our own addresses.
 func bindTo(fd int, ip netip.Addr) (from netip.AddrPort, err error) {
-	if err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(ip, 0))); err != nil {
+	if err = unix.Bind(fd, procnet.Sockaddr(netip.AddrPortFrom(ip, 0))); err != nil {
 		return from, err
 	}
-	local, err := unix.Getsockname(fd)
-	return addrPort(local), err
+	return procnet.Local(fd)
 }
 
 // established waits until the connection stands or has failed.
@@ -173,7 +152,7 @@ func established(conn *os.File) error {
 func connectedToItself(fd int) bool {
 	local, err := unix.Getsockname(fd)
 	remote, fails := unix.Getpeername(fd)
-	return err == nil && fails == nil && addrPort(local) == addrPort(remote)
+	return err == nil && fails == nil && procnet.AddrPort(local) == procnet.AddrPort(remote)
 }
 
 // parseHost reads host:port. There is no resolver in swapinit, and a probe

@@ -1,11 +1,14 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
 
@@ -97,10 +100,70 @@ type member struct {
 // holding is what a group of our own sockets knows of the generations.
 type holding struct {
 	mu      sync.Mutex
-	holders map[int]*member // by generation; two may have the same
-	shared  string          // SetShared
-	trouble string          // why all share, for as long as it lasts
-	latest  string          // why the latest generation shares a socket
+	holders map[int]*member // by generation; two may have the same; nil after Close
+	target
+	shared  string // SetShared
+	trouble string // why all share, for as long as it lasts
+	latest  string // why the latest generation shares a socket
+}
+
+// target is where connections go.
+type target struct {
+	to    *member // gets share/shares.Full of them
+	rest  *member // gets the others; the same as to when to gets all
+	share int
+}
+
+func (t *target) aimed(m *member) bool { return m == t.to || m == t.rest }
+
+// part is what share m gets.
+func (t *target) part(m *member) (share int) {
+	if m == t.to {
+		share = t.share
+	}
+	if m == t.rest {
+		share += shares.Full - t.share
+	}
+	return share
+}
+
+// aim is Aim; move makes it so.
+func (h *holding) aim(to, rest, share int, move func(target) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch share = min(max(share, 0), shares.Full); share {
+	case 0:
+		to = rest
+	case shares.Full:
+		rest = to
+	}
+	t := target{h.holders[to], h.holders[rest], share}
+	if t.to == t.rest {
+		t.share = shares.Full
+	}
+	var err error
+	switch {
+	case h.holders == nil:
+		err = ErrClosed
+	case t.to == nil || t.rest == nil:
+		err = ErrNoSocket
+	default:
+		err = move(t)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+	}
+	return nil
+}
+
+func (h *holding) Share(n int) (share int, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.alone(n)
+	if m == nil || h.reason() != "" {
+		return 0, false
+	}
+	return h.part(m), true
 }
 
 func (h *holding) Lend(n int) (fd int, inode uint64, err error) {
@@ -130,13 +193,7 @@ func (h *holding) Reason() string {
 }
 
 func (h *holding) reason() string {
-	switch {
-	case h.shared != "":
-		return h.shared
-	case h.trouble != "":
-		return h.trouble
-	}
-	return h.latest
+	return cmp.Or(h.shared, h.trouble, h.latest)
 }
 
 func (h *holding) SetShared(reason string) {

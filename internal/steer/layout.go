@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/swapinit/swapinit/internal/shares"
@@ -11,19 +12,11 @@ import (
 // system call.
 type layout struct {
 	holding
-	order []*member // as the kernel has them
-	lost  []*member // not listening, because a process shut them down
-	target
-	probed  *member // gets those of the probe, if not nil
-	source  source
+	order   []*member      // as the kernel has them
+	lost    []*member      // not listening, because a process shut them down
+	probed  *member        // gets those of the probe, if not nil
+	source  netip.AddrPort // of the probe
 	lastTag uint8
-}
-
-// target is where connections go.
-type target struct {
-	to    *member // gets share/shares.Full of them
-	rest  *member // gets the others; the same as to when to gets all
-	share int
 }
 
 // index is the member's in the kernel, -1 if it does not listen.
@@ -45,8 +38,6 @@ func (l *layout) lose(m *member) {
 	l.remove(m)
 	l.lost = append(l.lost, m)
 }
-
-func (l *layout) aimed(m *member) bool { return m == l.to || m == l.rest }
 
 // busiest is the member with most of the traffic.
 func (l *layout) busiest() *member {
@@ -110,17 +101,6 @@ func (l *layout) all() []*member {
 }
 
 func (l *layout) useTag(m *member, tag uint8) { m.tag, l.lastTag = tag, tag }
-
-// part is what share of 1/10000 m gets.
-func (l *layout) part(m *member) (share int) {
-	if m == l.to {
-		share = l.share
-	}
-	if m == l.rest {
-		share += shares.Full - l.share
-	}
-	return share
-}
 
 // program is the one that sends connections where the layout says. What is to
 // go to a member that does not listen goes to one that does.

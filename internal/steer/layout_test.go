@@ -20,7 +20,8 @@ func newLayout(order string) (*layout, func(name byte) *member) {
 		}
 		return members[name]
 	}
-	b := &layout{target: target{share: shares.Full}}
+	b := &layout{}
+	b.share = shares.Full
 	b.holders = map[int]*member{}
 	for i := range order {
 		b.append(named(order[i]))

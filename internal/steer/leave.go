@@ -10,7 +10,7 @@ import (
 func (g *TCP) Leave(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.holders[n] == nil {
+	if g.holders[n] == nil {
 		return
 	}
 	_, _ = g.mend()

@@ -3,6 +3,8 @@ package steer
 import (
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // alive are the states in which a server still has something to do.
@@ -52,10 +54,10 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 		}
 		still := map[uint64]bool{}
 		limit := milliseconds(idleAfter)
-		q := question{bound: at, states: alive | 1<<synRecv, info: true}
+		q := question{at: at, states: alive | 1<<synRecv, info: true}
 		err = q.ask(func(s *socket) {
 			switch {
-			case s.port != at.port:
+			case s.at.Port() != at.Port():
 			case s.state == synRecv && !s.tagged:
 				if known == nil || known[s.cookie] {
 					still[s.cookie] = true
@@ -80,12 +82,21 @@ func (g *TCP) queue(m *member, tag uint8) (here bool, queued int, err error) {
 	defer g.mu.Unlock()
 	switch {
 	case m.tag != tag: // handed on, with its queue
-		return !g.closed && !g.tagged(tag), 0, nil
+		return g.holders != nil && !g.tagged(tag), 0, nil
 	case !slices.Contains(g.all(), m):
 		return false, 0, nil
 	}
 	queued, err = queueOf(m.fd)
 	return true, queued, err
+}
+
+// queueOf is how many connections wait to be accepted.
+func queueOf(fd int) (int, error) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, err
+	}
+	return int(info.Unacked), nil // what this field means for a listener
 }
 
 // add counts an accepted connection, or one that waits to be.
@@ -109,9 +120,9 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	}
 	g.mu.Unlock() // nobody waits for a long answer
 	limit := milliseconds(idleAfter)
-	q := question{bound: at, states: alive, info: true}
+	q := question{at: at, states: alive, info: true}
 	err := q.ask(func(s *socket) {
-		if s.port == at.port && s.tagged {
+		if s.at.Port() == at.Port() && s.tagged {
 			looks[s.tag].add(s, limit)
 		}
 	})

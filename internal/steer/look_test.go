@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
@@ -207,7 +208,7 @@ func TestAFullQueue(t *testing.T) {
 	}
 	orderIsKnown := func() {
 		for n := 1; n <= 2; n++ {
-			if !listens(socketOf(t, g, n)) {
+			if !procnet.Listens(socketOf(t, g, n)) {
 				t.Error("it does not listen")
 			}
 		}
@@ -264,12 +265,12 @@ func TestTags(t *testing.T) {
 			must(t, setTag(fd, tag))
 			near := dial(t, to)
 			far := accept(t, fd)
-			from, err := boundTo(near.fd)
+			from, err := procnet.Local(near.fd)
 			must(t, err)
 			found := false
-			q := question{bound: g.at, states: 1 << established}
+			q := question{at: g.at, states: 1 << established}
 			must(t, q.ask(func(s *socket) {
-				if s.peerPort == from.port {
+				if s.peerPort == from.Port() {
 					found = true
 					if !s.tagged || s.tag != tag {
 						t.Errorf("%s: tag %d is %d", host, tag, s.tag)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,18 +92,13 @@ func newSocket(addr netip.AddrPort, group bool) (int, error) {
 		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil {
-		err = unix.Bind(fd, (&bound{family: uint8(family), port: addr.Port(), addr: addrBytes(addr.Addr())}).sockaddr())
+		err = unix.Bind(fd, procnet.Sockaddr(addr))
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
-}
-
-func addrBytes(addr netip.Addr) (bytes [16]byte) {
-	copy(bytes[:], addr.AsSlice())
-	return bytes
 }
 
 // firstSocket is an endpoint's first socket, listening, on a free port that was
@@ -114,12 +110,12 @@ func firstSocket(host string) (int, netip.AddrPort, error) {
 		if err != nil {
 			return -1, addr, err
 		}
-		at, err := boundTo(fd)
+		at, err := procnet.Local(fd)
 		unix.Close(fd)
 		if err != nil {
 			return -1, addr, err
 		}
-		free := netip.AddrPortFrom(addr.Addr(), at.port)
+		free := netip.AddrPortFrom(addr.Addr(), at.Port())
 		if fd, err = newSocket(free, false); err == unix.EADDRINUSE {
 			continue // somebody was faster
 		}
@@ -180,20 +176,16 @@ func bindClient(to netip.AddrPort) (client, netip.AddrPort, error) {
 	if err != nil {
 		return client{-1}, netip.AddrPort{}, err
 	}
-	at, err := boundTo(fd)
-	return client{fd}, netip.AddrPortFrom(ip, at.port), err
+	at, err := procnet.Local(fd)
+	return client{fd}, at, err
 }
 
 func (c client) connect(to netip.AddrPort) error {
-	family := uint8(unix.AF_INET)
-	if to.Addr().Is6() {
-		family = unix.AF_INET6
-	}
 	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)}); err != nil {
 		return err
 	}
 	for {
-		err := unix.Connect(c.fd, (&bound{family: family, port: to.Port(), addr: addrBytes(to.Addr())}).sockaddr())
+		err := unix.Connect(c.fd, procnet.Sockaddr(to))
 		if err != unix.EINTR && err != unix.EALREADY {
 			if err == unix.EISCONN {
 				err = nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +18,7 @@ const disorder = "a process shut a socket of it down while the server had listen
 func (g *TCP) Mend() (line string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	if g.holders == nil {
 		return "", nil
 	}
 	line, err = g.mend()
@@ -34,7 +35,7 @@ func (g *TCP) Mend() (line string, err error) {
 func (g *TCP) mend() (line string, err error) {
 	harmed, stayed := 0, 0
 	for i := 0; i < len(g.order); {
-		if m := g.order[i]; !listens(m.fd) {
+		if m := g.order[i]; !procnet.Listens(m.fd) {
 			g.lose(m) // another one is at i now
 			harmed++
 			continue

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func TestMendAfterAnyShutdowns(t *testing.T) {
 						t.Errorf("%d generations, %d aimed at, %b shut: %q", generations, aimed, which, line)
 					}
 					for n := 1; n <= generations; n++ {
-						if !listens(socketOf(t, g, n)) {
+						if !procnet.Listens(socketOf(t, g, n)) {
 							t.Fatalf("%d generations, %d aimed at, %b shut: generation %d does not listen", generations, aimed, which, n)
 						}
 					}

@@ -14,9 +14,10 @@ import (
 func (g *TCP) Preflight(n int, source netip.AddrPort) (end func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m, from := g.holders[n], sourceOf(source)
+	// IPv4 to a dual-stack socket is IPv4 on the wire.
+	m, from := g.holders[n], netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
 	switch {
-	case g.closed:
+	case g.holders == nil:
 		err = ErrClosed
 	case m == nil:
 		err = ErrNoSocket
@@ -38,7 +39,7 @@ func (g *TCP) Preflight(n int, source netip.AddrPort) (end func(), err error) {
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.probed == m && g.source == from && !g.closed {
+		if g.probed == m && g.source == from && g.holders != nil {
 			g.probed = nil
 			_ = g.attach()
 			g.tidy()

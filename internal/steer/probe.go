@@ -3,8 +3,10 @@ package steer
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,18 +19,15 @@ const probeWait = 1 // s
 // privilege, takes some hundred microseconds, and leaves nothing behind.
 func Probe() error {
 	var err error
-	for _, at := range [2]bound{
-		{family: unix.AF_INET, addr: [16]byte{127, 0, 0, 1}},
-		{family: unix.AF_INET6, addr: [16]byte{15: 1}},
-	} {
-		if err = probe(at); !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EADDRNOTAVAIL) {
+	for _, at := range [2]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+		if err = probe(netip.AddrPortFrom(at, 0)); !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			break
 		}
 	}
 	return err
 }
 
-func probe(at bound) (err error) {
+func probe(at netip.AddrPort) (err error) {
 	do := func(what string, failed error) bool {
 		if err == nil && failed != nil {
 			err = fmt.Errorf("%s: %w", what, failed)
@@ -42,7 +41,7 @@ func probe(at bound) (err error) {
 		}
 	}()
 	for range 3 {
-		fd, failed := unix.Socket(int(at.family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fd, failed := unix.Socket(procnet.Family(at.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if !do("socket", failed) {
 			return err
 		}
@@ -50,16 +49,16 @@ func probe(at bound) (err error) {
 	}
 	first, second, client := fds[0], fds[1], fds[2]
 	// The first one as endpoints are opened, see the package's documentation.
-	do("bind", unix.Bind(first, at.sockaddr()))
+	do("bind", unix.Bind(first, procnet.Sockaddr(at)))
 	do("SO_REUSEPORT", unix.SetsockoptInt(first, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 	do("tag", Prepare(first))
 	if !do("listen", unix.Listen(first, 8)) {
 		return err
 	}
-	at, failed := boundTo(first)
+	at, failed := procnet.Local(first)
 	do("getsockname", failed)
 	do("SO_REUSEPORT", unix.SetsockoptInt(second, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-	do("bind with SO_REUSEPORT", unix.Bind(second, at.sockaddr()))
+	do("bind with SO_REUSEPORT", unix.Bind(second, procnet.Sockaddr(at)))
 	const tag = tagFirst + 1
 	do("tag", setTag(second, tag))
 	do("listen", unix.Listen(second, 8))
@@ -70,31 +69,24 @@ func probe(at bound) (err error) {
 	if !do("SO_SNDTIMEO", unix.SetsockoptTimeval(client, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: probeWait})) {
 		return err
 	}
-	failed = unix.Connect(client, at.sockaddr())
+	failed = unix.Connect(client, procnet.Sockaddr(at))
 	if failed == unix.EINTR { // it goes on by itself, see connect(2)
 		failed = nil
 	}
 	if do("connect", failed) && !readable(second) {
 		return errors.New("SO_ATTACH_REUSEPORT_CBPF: the program is not obeyed")
 	}
-	from, failed := boundTo(client)
+	from, failed := procnet.Local(client)
 	if !do("getsockname", failed) {
 		return err
 	}
 	seen := false
-	q := question{bound: at, states: ^uint32(0), peer: from.port}
-	err = q.ask(func(c *socket) { seen = c.peerPort == from.port && c.tagged && c.tag == tag })
+	q := question{at: at, states: ^uint32(0), peer: from.Port()}
+	err = q.ask(func(c *socket) { seen = c.peerPort == from.Port() && c.tagged && c.tag == tag })
 	if err == nil && !seen {
 		err = errors.New("inet_diag: connections do not show INET_DIAG_SOCKOPT (Linux 5.10)")
 	}
 	return err
-}
-
-func (b *bound) sockaddr() unix.Sockaddr {
-	if b.family == unix.AF_INET {
-		return &unix.SockaddrInet4{Port: int(b.port), Addr: [4]byte(b.addr[:])}
-	}
-	return &unix.SockaddrInet6{Port: int(b.port), Addr: b.addr}
 }
 
 // readable waits for a connection.

@@ -3,6 +3,7 @@ package steer
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -22,11 +23,11 @@ func TestProbe(t *testing.T) {
 }
 
 func TestProbeOverIPv6(t *testing.T) {
-	must(t, probe(bound{family: unix.AF_INET6, addr: [16]byte{15: 1}}))
+	must(t, probe(netip.MustParseAddrPort("[::1]:0")))
 }
 
 func TestProbeTellsTheReason(t *testing.T) {
-	err := probe(bound{family: unix.AF_INET, addr: [16]byte{192, 0, 2, 1}}) // TEST-NET: no interface has it
+	err := probe(netip.MustParseAddrPort("192.0.2.1:0")) // TEST-NET: no interface has it
 	if !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Fatalf("%v", err)
 	}

@@ -54,26 +54,14 @@ func (p *program) split(to, rest, share int) {
 	}
 }
 
-// source is where a probe comes from, as its packets show it: the last four
-// bytes of the address do, next to the port.
-type source struct {
-	v6   bool
-	addr uint32
-	port uint16
-}
-
-func sourceOf(addr netip.AddrPort) source {
-	ip := addr.Addr().Unmap() // IPv4 to a dual-stack socket is IPv4 on the wire
-	all := ip.As16()
-	return source{ip.Is6(), binary.BigEndian.Uint32(all[12:]), addr.Port()}
-}
-
-// match sends the connections of one source to index, ahead of all others.
+// match sends the connections of one source to index, ahead of all others: of its
+// address the last four bytes do, next to the port.
 // The offsets hold for IPv4 without options, which is what the first byte
 // says, and IPv6 with TCP as its next header: a connection of our own has neither.
-func (p *program) match(from source, index int) {
+func (p *program) match(from netip.AddrPort, index int) {
+	ip := from.Addr().As16()
 	addr, port := uint32(16-4), uint32(20)
-	if from.v6 {
+	if from.Addr().Is6() {
 		addr, port = 8+16-4, 40
 		p.load(unix.BPF_H, skfNet)
 		p.put(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0xf000)
@@ -85,9 +73,9 @@ func (p *program) match(from source, index int) {
 		p.unless(0x45, 5)
 	}
 	p.load(unix.BPF_W, skfNet+addr)
-	p.unless(from.addr, 3)
+	p.unless(binary.BigEndian.Uint32(ip[12:]), 3)
 	p.load(unix.BPF_H, skfNet+port)
-	p.unless(uint32(from.port), 1)
+	p.unless(uint32(from.Port()), 1)
 	p.answer(index)
 }
 

@@ -10,10 +10,10 @@ import (
 // members too, behind ours, and disturb nothing for as long as ours neither
 // come nor go. The caller holds the mutex.
 func (g *TCP) strangers() (n int, err error) {
-	q := question{bound: g.at, states: 1 << listening}
+	q := question{at: g.at, states: 1 << listening}
 	err = q.ask(func(s *socket) {
 		ours := func(m *member) bool { return uint32(m.inode) == s.inode } // it has 32 bits
-		if s.state == listening && s.bound == g.at && !slices.ContainsFunc(g.order, ours) {
+		if s.state == listening && s.at == g.at && !slices.ContainsFunc(g.order, ours) {
 			n++
 		}
 	})
@@ -25,7 +25,7 @@ func (g *TCP) strangers() (n int, err error) {
 func (g *TCP) Foreign() (n int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.closed {
+	if g.holders != nil {
 		n, err = g.strangers()
 	}
 	return n, err

@@ -25,6 +25,11 @@ func setTag(fd int, tag uint8) error {
 	return nil
 }
 
+// Prepare readies the first socket of an endpoint, between bind(2) and
+// listen(2): its connections get the first tag. The caller has set
+// SO_REUSEPORT. The error is a bare errno.
+func Prepare(fd int) error { return setTag(fd, tagFirst) }
+
 // tagIn reads it from the first two bytes of struct inet_diag_sockopt, which
 // are bit fields (linux/inet_diag.h).
 func tagIn(flags [2]byte) uint8 {

@@ -1,8 +1,10 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"syscall"
 
@@ -32,8 +34,7 @@ type Options struct {
 type TCP struct {
 	layout
 	options Options
-	at      bound
-	closed  bool
+	at      netip.AddrPort
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -50,7 +51,7 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 	g.holders, g.target = map[int]*member{generation: m}, target{m, m, shares.Full}
 	g.append(m)
 	var err error
-	if g.at, err = boundTo(first); err == nil {
+	if g.at, err = procnet.Local(first); err == nil {
 		m.inode, err = procnet.Inode(first)
 	}
 	if err == nil {
@@ -73,15 +74,15 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 func (g *TCP) Add(n int, share bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	switch {
+	case g.holders == nil:
 		return ErrClosed
-	}
-	if g.holders[n] != nil {
+	case g.holders[n] != nil:
 		return nil
 	}
 	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
-	tag := g.nextTag()
-	if m := g.busiest(); share || g.users(m) == 0 {
+	tag, m := g.nextTag(), g.busiest()
+	if share || g.users(m) == 0 {
 		// Connections of a former generation are to be told apart.
 		if tag != 0 && g.users(m) == 0 && setTag(m.fd, tag) == nil {
 			g.useTag(m, tag)
@@ -93,24 +94,23 @@ func (g *TCP) Add(n int, share bool) error {
 		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
 	}
 	if g.reason() != "" {
-		g.holders[n] = g.busiest()
+		g.holders[n] = m
 		return nil
 	}
-	m := g.spare()
 	var err error
-	if m == nil {
+	if m = g.spare(); m == nil {
 		m, err = g.open()
 	}
 	if err == nil {
-		// Before the first connection, so before n can be aimed at.
-		if err = setTag(m.fd, tag); err == nil {
-			g.useTag(m, tag)
-			g.holders[n] = m
-			return nil
-		}
+		err = setTag(m.fd, tag) // before the first connection, so before n can be aimed at
 	}
-	g.tidy()
-	return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+	if err != nil {
+		g.tidy()
+		return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+	}
+	g.useTag(m, tag)
+	g.holders[n] = m
+	return nil
 }
 
 // open adds a member that nobody has yet.
@@ -120,7 +120,7 @@ func (g *TCP) open() (*member, error) {
 		return nil, err
 	}
 	m := &member{fd: fd}
-	at, err := boundTo(fd)
+	at, err := procnet.Local(fd)
 	if err == nil && at != g.at {
 		err = errors.New("it is bound to another address")
 	}
@@ -142,46 +142,23 @@ func (g *TCP) open() (*member, error) {
 
 // Aim between generations that share a socket changes nothing.
 func (g *TCP) Aim(to, rest, share int) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	share = min(max(share, 0), shares.Full)
-	switch share {
-	case 0:
-		to = rest
-	case shares.Full:
-		rest = to
-	}
-	t := target{g.holders[to], g.holders[rest], share}
-	if t.to == t.rest {
-		t.share = shares.Full
-	}
-	was := g.target
-	var err error
-	switch {
-	case g.closed:
-		err = ErrClosed
-	case t.to == nil || t.rest == nil:
-		err = ErrNoSocket
-	default:
+	return g.aim(to, rest, share, func(t target) error {
 		// Indexes are worth something only while all members listen.
-		if _, err = g.mend(); g.index(t.to) >= 0 && g.index(t.rest) >= 0 {
-			err = nil
+		if _, err := g.mend(); err != nil && (g.index(t.to) < 0 || g.index(t.rest) < 0) {
+			return err
 		}
-	}
-	if err == nil && g.trouble != "" && t != was {
-		err = errors.New(g.trouble)
-	}
-	if err == nil {
+		was := g.target
+		if g.trouble != "" && t != was {
+			return errors.New(g.trouble)
+		}
 		g.target = t
-		if err = g.attach(); err != nil {
+		if err := g.attach(); err != nil {
 			g.target = was
+			return err
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
-	}
-	g.tidy()
-	return nil
+		g.tidy()
+		return nil
+	})
 }
 
 // attach puts the program that the layout wants into force.
@@ -191,7 +168,7 @@ func (g *TCP) attach() error {
 	}
 	p := g.program()
 	for _, m := range g.order {
-		if listens(m.fd) {
+		if procnet.Listens(m.fd) {
 			if err := p.attach(m.fd); err != nil {
 				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
 			}
@@ -201,24 +178,12 @@ func (g *TCP) attach() error {
 	return errors.New("a process shut all its sockets down")
 }
 
-func (g *TCP) Share(n int) (share int, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	m := g.alone(n)
-	if m == nil || g.reason() != "" {
-		return 0, false
-	}
-	return g.part(m), true
-}
-
 // Watch is not needed for what comes later: Options.Watch hears of that.
 func (g *TCP) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.all() {
-		if failed := g.options.Watch(m.fd); failed != nil {
-			err = failed
-		}
+		err = cmp.Or(g.options.Watch(m.fd), err)
 	}
 	return err
 }
@@ -228,10 +193,6 @@ func (g *TCP) Waits() bool { return false }
 func (g *TCP) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return
-	}
-	g.closed = true
 	for _, m := range g.all() {
 		g.close(m)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
@@ -415,7 +416,7 @@ func TestWatchHearsOfEachMember(t *testing.T) {
 	watched := map[int]bool{}
 	g, to := newGroup(t, "127.0.0.1", func(o *Options) {
 		o.Watch = func(fd int) error {
-			if watched[fd] || !listens(fd) {
+			if watched[fd] || !procnet.Listens(fd) {
 				t.Errorf("watch %d", fd)
 			}
 			watched[fd] = true
@@ -497,7 +498,7 @@ func TestNewRefusesWhatCannotBeSteered(t *testing.T) {
 	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "SO_ATTACH_REUSEPORT_CBPF") {
 		t.Errorf("%v", err)
 	}
-	if !listens(fd) {
+	if !procnet.Listens(fd) {
 		t.Error("it does not listen any more")
 	}
 }

@@ -1,12 +1,13 @@
 package steer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/procnet"
-
 	"github.com/swapinit/swapinit/internal/shares"
 )
 
@@ -36,8 +37,7 @@ type Path interface {
 // divided: with a share of less than all of them, rest has all connections.
 type Unix struct {
 	holding
-	all   []*member // oldest first
-	aimed *member   // the path leads there, or is to; nil after Close
+	all []*member // oldest first; the path leads to that of the target, or is to
 }
 
 // NewUnix makes a group of an endpoint's first socket, and takes it over. It is
@@ -46,8 +46,8 @@ type Unix struct {
 func NewUnix(first Path, alone error) *Unix {
 	m := &member{}
 	m.opened(first)
-	g := &Unix{all: []*member{m}, aimed: m}
-	g.holders = map[int]*member{}
+	g := &Unix{all: []*member{m}}
+	g.holders, g.target = map[int]*member{}, target{m, m, shares.Full}
 	if alone != nil {
 		g.latest = alone.Error()
 	}
@@ -64,12 +64,12 @@ func (g *Unix) Add(n int, share bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.aimed == nil:
+	case g.holders == nil:
 		return ErrClosed
 	case g.holders[n] != nil:
 		return nil
-	case !share && g.shared == "" && g.users(g.aimed) > 0:
-		p, err := g.aimed.path.Another(n)
+	case !share && g.shared == "" && g.users(g.to) > 0:
+		p, err := g.to.path.Another(n)
 		if err == nil {
 			m := &member{}
 			m.opened(p)
@@ -80,34 +80,26 @@ func (g *Unix) Add(n int, share bool) error {
 		}
 		g.latest = err.Error()
 	}
-	g.holders[n] = g.aimed
+	g.holders[n] = g.to
 	return nil
 }
 
 func (g *Unix) Aim(to, rest, share int) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if share < shares.Full {
-		to = rest
+		share = 0
 	}
-	m, err := g.holders[to], error(nil)
-	switch {
-	case g.aimed == nil:
-		err = ErrClosed
-	case m == nil:
-		err = ErrNoSocket
-	case m == g.aimed:
+	return g.aim(to, rest, share, func(t target) error {
+		before := g.to
+		if t.to == before {
+			return nil
+		}
+		if err := t.to.path.Lead(); err != nil {
+			return err
+		}
+		g.target = t
+		g.tidy(before)
 		return nil
-	default:
-		err = m.path.Lead()
-	}
-	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
-	}
-	before := g.aimed
-	g.aimed = m
-	g.tidy(before)
-	return nil
+	})
 }
 
 func (g *Unix) Leave(n int) {
@@ -121,23 +113,10 @@ func (g *Unix) Leave(n int) {
 
 // tidy ends a socket that is nobody's and to which the path does not lead.
 func (g *Unix) tidy(m *member) {
-	if m != g.aimed && g.users(m) == 0 {
+	if m != g.to && g.users(m) == 0 {
 		g.all = without(g.all, m)
 		m.path.Drop()
 	}
-}
-
-func (g *Unix) Share(n int) (share int, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	m := g.alone(n)
-	if m == nil || g.reason() != "" {
-		return 0, false
-	}
-	if m == g.aimed {
-		share = shares.Full
-	}
-	return share, true
 }
 
 // Mend looks at the socket with the traffic; the others get none, and Aim looks
@@ -146,17 +125,13 @@ func (g *Unix) Share(n int) (share int, ok bool) {
 func (g *Unix) Mend() (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.aimed == nil {
+	if g.holders == nil {
 		return "", nil
 	}
-	line, renewed, err := g.aimed.path.Mend()
+	line, renewed, err := g.to.path.Mend()
 	if renewed {
-		g.aimed.opened(g.aimed.path)
-		for n, m := range g.holders {
-			if m == g.aimed {
-				delete(g.holders, n)
-			}
-		}
+		g.to.opened(g.to.path)
+		maps.DeleteFunc(g.holders, func(_ int, m *member) bool { return m == g.to })
 	}
 	return line, err
 }
@@ -165,9 +140,7 @@ func (g *Unix) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.all {
-		if failed := m.path.Watch(); failed != nil {
-			err = failed
-		}
+		err = cmp.Or(m.path.Watch(), err)
 	}
 	return err
 }
@@ -181,7 +154,7 @@ func (g *Unix) Close() {
 	for _, m := range g.all {
 		m.path.Close()
 	}
-	g.all, g.holders, g.aimed = nil, nil, nil
+	g.all, g.holders, g.target = nil, nil, target{}
 }
 
 // queue is one socket in the kernel's table, and what was counted there. Nothing

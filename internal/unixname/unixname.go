@@ -18,15 +18,16 @@ var (
 )
 
 // RemoveStale removes the socket at path if there is one on which nobody listens,
-// or from which nobody receives. kind is its type, such as SOCK_STREAM.
+// or from which nobody receives. kind is its type, such as SOCK_STREAM. One with a
+// path that is too long was bound by another name, by which alone it can be asked.
 func RemoveStale(path string, kind int) error {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return ErrNotSocket
 	}
-	if err == nil {
-		err = RefuseLive(path, kind)
+	if err == nil && len(path) <= MaxPath {
+		err = refuseLive(path, kind)
 	}
 	if err == nil {
 		err = unix.Unlink(path)
@@ -37,10 +38,10 @@ func RemoveStale(path string, kind int) error {
 	return err
 }
 
-// RefuseLive is ErrLive where somebody has the socket at path. It tries to connect:
+// refuseLive is ErrLive where somebody has the socket at path. It tries to connect:
 // a full queue and a socket of another type are signs of life; only a refusal says
 // that nobody is there.
-func RefuseLive(path string, kind int) error {
+func refuseLive(path string, kind int) error {
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err

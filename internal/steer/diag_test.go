@@ -84,7 +84,7 @@ func TestParse(t *testing.T) {
 		sockets := 0
 		done, err := parse(c.data, 1, func(s *socket) {
 			sockets++
-			if s.port != 8080 || !s.tagged && name != "interrupted" || s.tag != 1|2|4 && name != "interrupted" {
+			if s.at.Port() != 8080 || !s.tagged && name != "interrupted" || s.tag != 1|2|4 && name != "interrupted" {
 				t.Errorf("%s: %+v", name, s)
 			}
 		})

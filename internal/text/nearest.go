@@ -1,30 +1,19 @@
-package config
-
-import "strings"
+package text
 
 // maxCompared bounds what is compared: no name of ours is nearly that long.
 const maxCompared = 64
 
-// nearest returns the known name that takes the fewest edits to get from name,
-// the first of several, and whether it is near enough for a typing error.
-func nearest(name string, known []setting) (best string, near bool) {
-	typed := strings.ToUpper(strings.TrimPrefix(cut(name), Prefix))
+// Nearest returns the known word that takes the fewest edits to get from the one
+// that was typed, the first of several, and whether that may be a typing error.
+func Nearest(typed string, known []string) (best string, near bool) {
 	least := -1
-	for i := range known {
-		want := strings.TrimPrefix(known[i].Name, Prefix)
-		if d := distance(typed, want); least < 0 || d < least {
-			best, least = known[i].Name, d
-			near = d <= max(1, len(want)/3)
+	for _, word := range known {
+		if d := distance(typed, word); least < 0 || d < least {
+			best, least = word, d
+			near = d <= max(1, len(word)/3)
 		}
 	}
 	return best, near
-}
-
-func cut(s string) string {
-	if len(s) > maxCompared {
-		return s[:maxCompared]
-	}
-	return s
 }
 
 // distance is Levenshtein's, with two neighbours exchanged as one edit, on
@@ -32,7 +21,7 @@ func cut(s string) string {
 func distance(a, b string) int {
 	var rows [3][maxCompared + 1]int
 	older, last, row := &rows[0], &rows[1], &rows[2]
-	a, b = cut(a), cut(b)
+	a, b = a[:min(len(a), maxCompared)], b[:min(len(b), maxCompared)]
 	for j := range len(b) + 1 {
 		last[j] = j
 	}
