@@ -38,11 +38,11 @@ func (s *Spec) explainStage(err error) *Error {
 // program that no kernel runs and that fails with another errno. If that errno
 // comes back, the steps before are fine; if not, leave them out one by one.
 func (s *Spec) beforeExec(err error) *Error {
-	switch {
-	case isLimit(err):
-		return s.limit(err)
-	case err == syscall.ENOTTY:
+	if err == syscall.ENOTTY {
 		return failed(stageFork, s.Path, fmt.Errorf("cannot give it the terminal: %w", err))
+	}
+	if e := s.limit(err); e != nil {
+		return e
 	}
 	probe := "/" // a directory: EACCES
 	if err == syscall.EACCES {
@@ -71,8 +71,8 @@ func (s *Spec) beforeExec(err error) *Error {
 
 // explainExec is for an execve of the program that failed.
 func (s *Spec) explainExec(err error) *Error {
-	if isLimit(err) {
-		return s.limit(err)
+	if e := s.limit(err); e != nil {
+		return e
 	}
 	path := beneath(s.Dir, s.Path)
 	switch errno(err) {
@@ -97,6 +97,9 @@ func (s *Spec) explainExec(err error) *Error {
 
 // explainShell is for a script without a #! line whose shell failed.
 func (s *Spec) explainShell(err error) *Error {
+	if e := s.limit(err); e != nil {
+		return e
+	}
 	return failed(stageExec, s.Path, hint(syscall.ENOEXEC, ", and it cannot be run as a script by "+shell+": "+err.Error()))
 }
 
@@ -106,18 +109,14 @@ func errno(err error) syscall.Errno {
 	return n
 }
 
-// isLimit tells the errnos that mean "not now" from those about the program.
-func isLimit(err error) bool {
-	switch errno(err) {
-	case syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE:
-		return true
-	}
-	return false
-}
-
+// limit is for the errnos that mean "not now", nil for those about the program.
 func (s *Spec) limit(err error) *Error {
-	if err == syscall.EAGAIN {
+	switch errno(err) {
+	case syscall.EAGAIN:
 		err = hint(err, ": "+limitHint)
+	case syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE:
+	default:
+		return nil
 	}
 	return failed(stageFork, s.Path, err)
 }
@@ -135,10 +134,7 @@ func errInterpreter(path string) error {
 		return errors.New("the file is there but its dynamic loader is not: was it built for another libc")
 	}
 	line, _, _ = strings.Cut(line, "\n")
-	name := strings.Trim(line, " \t")
-	if i := strings.IndexAny(name, " \t"); i >= 0 {
-		name = name[:i]
-	}
+	name, _, _ := strings.Cut(strings.Trim(strings.ReplaceAll(line, "\t", " "), " "), " ")
 	problem := " does not exist"
 	if exists(name) {
 		problem = " lacks something itself: a dynamic loader or an interpreter of its own"

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"bytes"
 	"strconv"
 	"syscall"
 )
@@ -36,34 +37,22 @@ func encodeMessage(step string, errno syscall.Errno) []byte {
 	return []byte(messageVersion + " " + step + " " + digits + "\n")
 }
 
-func decodeMessage(b []byte) (step string, errno syscall.Errno, err error) {
-	if len(b) == messageSize {
-		n, _ := strconv.Atoi(string(b[9:13]))
-		step, errno = string(b[3:8]), syscall.Errno(n)
-		known := step == stepBegin && n == 0 || (step == stepExec || step == stepShell) && n > 0
-		if known && string(encodeMessage(step, errno)) == string(b) {
-			return step, errno, nil
-		}
-	}
-	return malformed(b)
-}
-
-func malformed(b []byte) (step string, errno syscall.Errno, err error) {
-	return "", 0, bad("malformed report ", string(b), " from the exec stage")
-}
-
 // decodeReport reads all that came until the end of file. "" is a stage that
 // died early, "begin" a program that runs, the others are failures.
 func decodeReport(b []byte) (step string, errno syscall.Errno, err error) {
-	if len(b) == 0 {
-		return "", 0, nil
-	}
-	begin := string(encodeMessage(stepBegin, 0))
+	rest, begun := bytes.CutPrefix(b, encodeMessage(stepBegin, 0))
 	switch {
-	case string(b) == begin:
+	case len(b) == 0:
+		return "", 0, nil
+	case begun && len(rest) == 0:
 		return stepBegin, 0, nil
-	case len(b) > messageSize && string(b[:messageSize]) == begin && string(b[messageSize:]) != begin:
-		return decodeMessage(b[messageSize:])
+	case begun && len(rest) == messageSize:
+		n, _ := strconv.Atoi(string(rest[9:13]))
+		step, errno = string(rest[3:8]), syscall.Errno(n)
+		known := n > 0 && (step == stepExec || step == stepShell)
+		if known && bytes.Equal(encodeMessage(step, errno), rest) {
+			return step, errno, nil
+		}
 	}
-	return malformed(b)
+	return "", 0, bad("malformed report ", string(b), " from the exec stage")
 }
