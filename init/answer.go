@@ -19,7 +19,8 @@ func (i *Init) answer(c control.Call) {
 	case control.VerbPromote:
 		i.ask(c, swap.Promote, swap.Request{})
 	case control.VerbMessage:
-		i.deliver(c)
+		n := i.gens.live[i.machine.Active()].tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
+		c.Done(control.Reply{OK: true, Delivered: &n})
 	case control.VerbStatus:
 		i.clients.report(c)
 	case control.VerbHealth:
@@ -45,7 +46,8 @@ func (i *Init) askSwap(c control.Call) {
 		c.Done(control.Reply{Error: "the container is stopping"})
 		return
 	}
-	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force}
+	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force,
+		Command: c.Swap.Command}
 	if c.Swap.Canary != "" {
 		list, err := config.ParseStages(c.Swap.Canary)
 		if err != nil {
@@ -53,9 +55,6 @@ func (i *Init) askSwap(c control.Call) {
 			return
 		}
 		r.Canary = stages(list)
-	}
-	if len(c.Swap.Command) > 0 {
-		r.Command = c.Swap.Command
 	}
 	i.ask(c, swap.Swap, r)
 }
@@ -67,13 +66,4 @@ func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
 	}
 	r.ID = i.clients.add(c, !c.Swap.NoWait)
 	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
-}
-
-// deliver is the verb message.
-func (i *Init) deliver(c control.Call) {
-	n := 0
-	if g := i.gens.live[i.machine.Active()]; g != nil {
-		n = g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
-	}
-	c.Done(control.Reply{OK: true, Delivered: &n})
 }

@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // launcher makes children: workers, and what runs beside them. Its fields do not
-// change once the first child runs, but for the last two; its methods wait for
+// change once the first child runs, but for the last three; its methods wait for
 // files, so they are for any goroutine but the loop's.
 type launcher struct {
 	set      *config.Settings
@@ -34,6 +35,7 @@ type launcher struct {
 
 	forking atomic.Int32 // forks going on
 	closed  atomic.Bool  // everything is being ended: no more forks
+	target  sync.Mutex   // one writer of the target file at a time
 }
 
 // launched is what fork hands to the loop.

@@ -153,21 +153,16 @@ func (ps *processes) belongs(g *generation, pid int) bool {
 			mains = append(mains, main)
 		}
 	}
-	if slices.Contains(mains, pid) {
-		return true
-	}
 	sender, ok := readProcess(pid)
 	if !ok {
 		return true
 	}
-	for at, hops := sender, 0; ok && hops < 1000; hops++ {
-		if slices.Contains(mains, at.ppid) {
-			return true
-		}
-		if at.ppid <= 0 {
-			break
-		}
-		at, ok = readProcess(at.ppid)
+	parent := map[int]int{}
+	for at := sender; ok && at.ppid > 0 && parent[at.pid] == 0; at, ok = readProcess(at.ppid) {
+		parent[at.pid] = at.ppid
+	}
+	if descends(parent, pid, mains...) {
+		return true
 	}
 	if m, _ := ps.mark(pid, g.number); m != unmarked {
 		return m == marked

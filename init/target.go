@@ -15,18 +15,9 @@ const writeTime = 10 * time.Second
 // then lets those be answered who asked for the swap: whoever restarts the
 // container next shall find the file written.
 func (i *Init) writeTarget(command []string) {
-	name := i.launcher.absolute(i.set.TargetFile)
 	i.clients.writing++
 	written := make(chan error, 1)
-	go func() {
-		i.target.Lock()
-		defer i.target.Unlock()
-		data, err := config.FormatTarget(command)
-		if err == nil {
-			err = atomicfile.Write(name, data)
-		}
-		written <- err
-	}()
+	go func() { written <- i.launcher.writeTarget(command) }()
 	go func() {
 		err := fmt.Errorf("not done within %v", writeTime)
 		select {
@@ -34,8 +25,18 @@ func (i *Init) writeTarget(command []string) {
 		case <-time.After(writeTime):
 		}
 		if err != nil {
-			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", name, err), 0, 0)
+			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", i.launcher.absolute(i.set.TargetFile), err), 0, 0)
 		}
 		i.post(i.clients.release)
 	}()
+}
+
+func (l *launcher) writeTarget(command []string) error {
+	l.target.Lock()
+	defer l.target.Unlock()
+	data, err := config.FormatTarget(command)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(l.absolute(l.set.TargetFile), data)
 }
