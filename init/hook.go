@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -110,17 +109,19 @@ func newOutput() (*output, error) {
 	o := &output{read: read, write: write, done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		_, _ = io.Copy(o, o.read)
+		buf := make([]byte, 4<<10)
+		for n, err := 0, error(nil); err == nil; o.add(buf[:n]) {
+			n, err = o.read.Read(buf)
+		}
 	}()
 	return o, nil
 }
 
-func (o *output) Write(b []byte) (int, error) {
+func (o *output) add(b []byte) {
 	o.data = append(o.data, b...)
 	if over := len(o.data) - outputMax; over > outputMax {
 		o.data = append(o.data[:0], o.data[over:]...)
 	}
-	return len(b), nil
 }
 
 // lastLine is called once, when the hook has ended, and closes the pipe. What the
@@ -134,7 +135,7 @@ func (o *output) lastLine() string {
 	_ = conn.Control(func(fd uintptr) {
 		buf := make([]byte, 1<<20) // the largest pipe; a daemon may go on writing
 		n, _ := syscall.Read(int(fd), buf)
-		_, _ = o.Write(buf[:max(n, 0)])
+		o.add(buf[:max(n, 0)])
 	})
 	o.read.Close()
 	text := bytes.TrimSpace(o.data)

@@ -148,8 +148,12 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 	if spec.Dir, err = l.resolveDir(); err != nil {
 		return nil, nil, err
 	}
-	if spec.Argv, err = expandAll(spec.Argv, generation, given.FD); err != nil {
-		return nil, nil, err
+	words := spec.Argv
+	spec.Argv = make([]string, len(words))
+	for n, word := range words {
+		if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
+			return nil, nil, fmt.Errorf("cannot use the command: %w", err)
+		}
 	}
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {
 		return nil, nil, err

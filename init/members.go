@@ -31,20 +31,13 @@ func (ps *processes) mark(pid, number int) (m mark, seen bool) {
 	if err != nil || len(data) == 0 {
 		return unmarked, false
 	}
-	generation, control := "", ""
-	for _, kv := range strings.Split(string(data), "\x00") {
-		if v, ok := strings.CutPrefix(kv, "SWAPINIT_GENERATION="); ok {
-			generation = v
-		} else if v, ok := strings.CutPrefix(kv, "SWAPINIT_CONTROL="); ok {
-			control = v
-		} else if strings.HasPrefix(kv, "SWAPINIT_RESULT=") {
-			return foreign, true // a hook after the swap to it: it outlives one that has failed
-		}
-	}
-	switch {
+	env := strings.Split(string(data), "\x00")
+	switch generation := lookup(env, "SWAPINIT_GENERATION"); {
+	case lookup(env, "SWAPINIT_RESULT") != "":
+		return foreign, true // a hook after the swap to it: it outlives one that has failed
 	case generation == "":
 		return unmarked, true
-	case generation == itoa(number) && control == ps.control:
+	case generation == itoa(number) && lookup(env, "SWAPINIT_CONTROL") == ps.control:
 		return marked, true
 	}
 	return foreign, true

@@ -158,14 +158,12 @@ func (i *Init) checkProbe() error {
 // closeInherited closes what is open above stderr without close-on-exec: only
 // an inherited descriptor can be so. Endpoints were marked before.
 func closeInherited() {
-	dir, err := os.Open("/proc/self/fd")
+	names, err := entries("/proc/self/fd")
 	if err != nil {
 		// No /proc: the children at least must not get them.
 		_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 		return
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
 		if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {

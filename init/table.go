@@ -31,12 +31,7 @@ const everybody = -1
 // snapshot reads the process table of our pid namespace, without ourselves.
 // Processes come and go meanwhile; each line by itself is right.
 func snapshot() []process {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
+	names, _ := entries("/proc")
 	own := os.Getpid()
 	table := make([]process, 0, len(names))
 	for _, name := range names {
@@ -47,6 +42,17 @@ func snapshot() []process {
 		}
 	}
 	return table
+}
+
+// entries lists the names in a folder, as far as they can be read.
+func entries(path string) ([]string, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	return names, nil
 }
 
 func readProcess(pid int) (process, bool) {

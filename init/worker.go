@@ -109,15 +109,14 @@ func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
 	}
 	w.ended.Store(true)
 	w.endProbes()
-	st := swap.Status{Code: e.Status.ExitStatus()}
-	what := describe(e.Status)
-	if e.Status.Signaled() {
-		st = swap.Status{Signal: swap.Signal(e.Status.Signal())}
-	}
-	if !e.Known {
+	st, what := swap.Status{Code: e.Status.ExitStatus()}, describe(e.Status)
+	switch {
+	case !e.Known:
 		// It was never our child, or the kernel is too old to tell afterwards.
 		st, what = swap.Status{}, "ended with a status that cannot be known, taken as 0"
 		i.about(logline.Warn, "status.unknown", w, " "+what)
+	case e.Status.Signaled():
+		st = swap.Status{Signal: swap.Signal(e.Status.Signal())}
 	}
 	i.about(logline.Debug, "exited", w, " "+what)
 	w.g.status, w.g.end = st, what
@@ -181,11 +180,8 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	if m.Extend > 0 {
 		i.from(w, swap.Extend, "", m.Extend)
 	}
-	if m.WatchdogUsec != 0 {
+	if m.Watchdog || m.WatchdogUsec != 0 {
 		i.from(w, swap.Ping, "", m.WatchdogUsec)
-	}
-	if m.Watchdog {
-		i.from(w, swap.Ping, "", 0)
 	}
 	if m.Ready && i.mode.Accepts&ready.OnSocket != 0 {
 		i.ready(w)
