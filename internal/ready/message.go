@@ -80,8 +80,7 @@ func (m *Message) set(line string) bool {
 		m.WatchdogTrigger = true
 	case strings.HasPrefix(line, "STATUS="):
 		if m.Status == nil {
-			status := clean(value)
-			m.Status = &status
+			m.Status = new(clean(value))
 		}
 	case !numeric:
 		return false

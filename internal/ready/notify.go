@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"cmp"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -89,40 +90,34 @@ func (n *Notify) read() {
 func (n *Notify) Drain() bool {
 	// Senders that never pause must not keep the caller for ever.
 	for range drainMax {
-		if more, err := n.step(); !more {
-			return err == nil
+		if err := n.step(); err != nil {
+			return err == unix.EAGAIN
 		}
 	}
 	return true
 }
 
-// step receives and delivers one message. more is false when there was none.
-func (n *Notify) step() (more bool, err error) {
+// step receives and delivers one message. It is EAGAIN when there was none.
+func (n *Notify) step() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.deliver == nil {
-		return false, nil
+		return unix.EAGAIN
 	}
 	var size, controlSize, flags int
 	var failure error
 	// Control holds the socket open only for the system call: were deliver
 	// called inside, a Close in it would wait for itself.
-	err = n.conn.Control(func(fd uintptr) {
+	err := n.conn.Control(func(fd uintptr) {
 		failure = unix.EINTR
 		for failure == unix.EINTR {
 			size, controlSize, flags, _, failure = unix.Recvmsg(int(fd), n.data, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		}
 	})
-	switch {
-	case err != nil:
-		return false, err
-	case failure == unix.EAGAIN:
-		return false, nil
-	case failure != nil:
-		return false, failure
+	if err = cmp.Or(err, failure); err == nil {
+		n.handle(n.data[:size], n.control[:controlSize], flags)
 	}
-	n.handle(n.data[:size], n.control[:controlSize], flags)
-	return true, nil
+	return err
 }
 
 // handle delivers a datagram, or drops it. Every fd that came with it is

@@ -17,6 +17,5 @@
 // parent is the init.
 //
 // Files: fork.go (the parent), stage.go (the stage), request.go and message.go
-// (what the two say to each other), explain.go (which step failed), lookpath.go,
-// user.go, error.go.
+// (what the two say to each other), error.go (which step failed).
 package spawn
