@@ -63,10 +63,7 @@ func (i *Init) askSwap(c control.Call) {
 
 // ask passes on what the machine answers.
 func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
-	if c.Swap.NoWait {
-		c.Done(control.Reply{OK: true})
-	}
-	r.ID = i.clients.add(c, !c.Swap.NoWait)
+	r.ID = i.clients.add(c)
 	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
 }
 
