@@ -2,10 +2,12 @@ package pid1
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -19,7 +21,8 @@ func (i *Init) answer(c control.Call) {
 	case control.VerbPromote:
 		i.ask(c, swap.Promote, swap.Request{})
 	case control.VerbMessage:
-		i.deliver(c)
+		n := i.gens.live[i.machine.Active()].tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
+		c.Done(control.Reply{OK: true, Delivered: &n})
 	case control.VerbStatus:
 		i.clients.report(c)
 	case control.VerbHealth:
@@ -45,7 +48,8 @@ func (i *Init) askSwap(c control.Call) {
 		c.Done(control.Reply{Error: "the container is stopping"})
 		return
 	}
-	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force}
+	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force,
+		Command: c.Swap.Command}
 	if c.Swap.Canary != "" {
 		list, err := config.ParseStages(c.Swap.Canary)
 		if err != nil {
@@ -54,26 +58,30 @@ func (i *Init) askSwap(c control.Call) {
 		}
 		r.Canary = stages(list)
 	}
-	if len(c.Swap.Command) > 0 {
-		r.Command = c.Swap.Command
-	}
 	i.ask(c, swap.Swap, r)
 }
 
 // ask passes on what the machine answers.
 func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
-	if c.Swap.NoWait {
-		c.Done(control.Reply{OK: true})
-	}
-	r.ID = i.clients.add(c, !c.Swap.NoWait)
+	r.ID = i.clients.add(c)
 	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
 }
 
-// deliver is the verb message.
-func (i *Init) deliver(c control.Call) {
-	n := 0
-	if g := i.gens.live[i.machine.Active()]; g != nil {
-		n = g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
+// strategy is the one of that name, swap.Default if there is none.
+func strategy(name string) swap.Strategy {
+	s, _ := swap.ParseStrategy(name)
+	return s
+}
+
+// StrategyProblem is what cannot be asked for in the args of a swap, "" if there
+// is nothing. It names them so that it fits both the wire and a verb's options.
+func StrategyProblem(a control.SwapArgs) string {
+	s, known := swap.ParseStrategy(a.Strategy)
+	switch {
+	case a.Strategy != "" && !known:
+		return "unknown strategy " + text.Quote(a.Strategy, 40) + ", accepted: " + strings.Join(swap.StrategyNames(), ", ")
+	case a.Canary != "" && !s.Gradual():
+		return "a canary needs the strategy overlap"
 	}
-	c.Done(control.Reply{OK: true, Delivered: &n})
+	return ""
 }

@@ -21,11 +21,13 @@ type clients struct {
 	withheld  []*swap.Reply // replies that wait for them
 }
 
-// add returns the number of a call: of one that waits for the machine's answer
-// if wait, else of nobody.
-func (c *clients) add(call control.Call, wait bool) uint64 {
+// add returns the number of a call that waits for the machine's answer, or has an
+// answer already.
+func (c *clients) add(call control.Call) uint64 {
 	c.last++
-	if wait {
+	if call.Swap.NoWait {
+		call.Done(control.Reply{OK: true})
+	} else {
 		c.calls[c.last] = call
 	}
 	return c.last

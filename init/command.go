@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/swapinit/swapinit/internal/atomicfile"
 	"github.com/swapinit/swapinit/internal/config"
@@ -60,15 +61,37 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 	return nil, fmt.Errorf("no command: SWAPINIT_TARGET_FILE=%s does not exist and the command line names none", l.set.TargetFile)
 }
 
-// expandAll replaces the templates in the words of a command.
-func expandAll(command []string, generation int, fd func(string) (int, bool)) (argv []string, err error) {
-	argv = make([]string, len(command))
-	for n, word := range command {
-		if argv[n], err = config.Expand(word, generation, fd); err != nil {
-			return nil, fmt.Errorf("cannot use the command: %w", err)
+// writeTime bounds how long the answer to a swap waits for the target file.
+const writeTime = 10 * time.Second
+
+// writeTarget makes a restarted container resume with what was swapped in, and
+// then lets those be answered who asked for the swap: whoever restarts the
+// container next shall find the file written.
+func (i *Init) writeTarget(command []string) {
+	i.clients.writing++
+	written := make(chan error, 1)
+	go func() { written <- i.launcher.writeTarget(command) }()
+	go func() {
+		err := fmt.Errorf("not done within %v", writeTime)
+		select {
+		case err = <-written:
+		case <-time.After(writeTime):
 		}
+		if err != nil {
+			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", i.launcher.absolute(i.set.TargetFile), err), 0, 0)
+		}
+		i.post(i.clients.release)
+	}()
+}
+
+func (l *launcher) writeTarget(command []string) error {
+	l.target.Lock()
+	defer l.target.Unlock()
+	data, err := config.FormatTarget(command)
+	if err != nil {
+		return err
 	}
-	return argv, nil
+	return atomicfile.Write(l.absolute(l.set.TargetFile), data)
 }
 
 // shown is a generation's command for a log line.

@@ -15,7 +15,7 @@ type generation struct {
 	born       time.Time
 	together   bool   // it has its predecessor's sockets; set before it is launched
 	canary     bool   // it is to get only a share of the connections first
-	stopDrain  func() // ends who watches its connections; nil: nobody does; may be called again
+	stopDrain  func() // ends who watches its connections, if anybody does; may be called again
 	sweeper    *sweeper
 	readyAfter time.Duration // until all workers were ready for the first time; 0: they were not yet
 	statusText string        // the last STATUS=
@@ -34,13 +34,16 @@ const forksMax = 4
 
 // newGeneration makes one with room for that many workers.
 func newGeneration(number, workers int) *generation {
-	return &generation{record: &record{number: number, source: &source{}}, born: time.Now(),
+	return &generation{record: &record{number: number, source: &source{}}, born: time.Now(), stopDrain: func() {},
 		starting: make(chan struct{}, forksMax), workers: make([]atomic.Pointer[worker], workers)}
 }
 
-// all lists the workers that were started, in their order.
-func (g *generation) all() []*worker {
-	var list []*worker
+// all lists the workers that were started, in their order; there are none if there
+// is no such generation (g is nil).
+func (g *generation) all() (list []*worker) {
+	if g == nil {
+		return nil
+	}
 	for k := range g.workers {
 		if w := g.workers[k].Load(); w != nil {
 			list = append(list, w)
@@ -80,20 +83,13 @@ func (g *generation) ready() bool {
 // close gives back what belongs to the generation, but for its paths. It may be
 // called again.
 func (g *generation) close() {
-	g.endDrain()
+	g.stopDrain()
 	if g.sweeper != nil {
 		g.sweeper.stop()
 	}
 	for _, w := range g.all() {
 		w.endProbes()
 		w.close()
-	}
-}
-
-// endDrain ends the watch of its connections, if there is one.
-func (g *generation) endDrain() {
-	if g.stopDrain != nil {
-		g.stopDrain()
 	}
 }
 
@@ -138,6 +134,13 @@ func (gs *generations) recordOf(n int) *record {
 		}
 	}
 	return nil
+}
+
+// with calls do with generation n, unless it is gone.
+func (gs *generations) with(n int, do func(*generation)) {
+	if g := gs.live[n]; g != nil {
+		do(g)
+	}
 }
 
 // next makes the worker that f is to start, and with the first one of its

@@ -1,13 +1,15 @@
 package pid1
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"strings"
+	"os"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/reaper"
 )
 
 // helper is a command that runs beside the servers as one of them would run, with
@@ -26,53 +28,19 @@ type helper struct {
 
 // run runs it to its end; nil means that it exited with status 0.
 func (l *launcher) run(h *helper) error {
-	err := l.runNamed(h)
-	if err != nil && h.name != "" && !strings.HasPrefix(err.Error(), h.name) {
+	p, err := l.start(h)
+	if err != nil && h.name != "" {
 		err = fmt.Errorf("cannot start %s: %w", h.name, err)
 	}
-	return err
-}
-
-func (l *launcher) runNamed(h *helper) error {
-	given := l.sockets(h.generation)
-	env, err := l.sharedEnviron(h.generation, given)
-	if err != nil {
-		return err
-	}
-	user, _, err := l.user()
-	if err != nil {
-		return err
-	}
-	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot open /dev/null: %w", err)
-	}
-	defer syscall.Close(null)
-	files := []uintptr{uintptr(null), uintptr(null), uintptr(null)}
-	for n, fd := range [...]int{h.stdout, h.stderr} {
-		if fd >= 0 {
-			files[1+n] = uintptr(fd)
-		}
-	}
-	child, p, err := l.spawn(&spawn.Spec{Argv: h.command, Env: append(env, h.env...), Files: files, User: user, Tty: -1}, h.generation, given)
 	if err != nil {
 		return err
 	}
 	defer l.wake()
-	if err := child.Exec(); err != nil {
-		<-p.Exited()
-		return err
-	}
-	name := h.name
-	if name == "" {
-		name = h.command[0]
-	}
 	var late <-chan time.Time
 	if h.limit > 0 {
-		timer := time.NewTimer(h.limit)
-		defer timer.Stop()
-		late = timer.C
+		late = time.After(h.limit)
 	}
+	name := cmp.Or(h.name, h.command[0])
 	select {
 	case e := <-p.Exited():
 		if e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 {
@@ -85,4 +53,38 @@ func (l *launcher) runNamed(h *helper) error {
 	_ = p.SignalGroup(syscall.SIGKILL)
 	<-p.Exited()
 	return fmt.Errorf("%s did not end within %v", name, h.limit)
+}
+
+// start returns when its program runs.
+func (l *launcher) start(h *helper) (*reaper.Process, error) {
+	given := l.sockets(h.generation)
+	env, err := l.sharedEnviron(h.generation, given)
+	if err != nil {
+		return nil, err
+	}
+	user, _, err := l.user()
+	if err != nil {
+		return nil, err
+	}
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open /dev/null: %w", err)
+	}
+	defer null.Close()
+	files := []uintptr{null.Fd(), null.Fd(), null.Fd()}
+	for n, fd := range [...]int{h.stdout, h.stderr} {
+		if fd >= 0 {
+			files[1+n] = uintptr(fd)
+		}
+	}
+	spec := spawn.Spec{Argv: h.command, Env: append(env, h.env...), Files: files, User: user, Tty: -1}
+	child, p, err := l.spawn(&spec, h.generation, given)
+	if err != nil {
+		return nil, err
+	}
+	if err = child.Exec(); err != nil {
+		<-p.Exited()
+		l.wake()
+	}
+	return p, err
 }

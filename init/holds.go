@@ -56,12 +56,10 @@ func holds(processes []process, inodes []uint64) (held, seen bool) {
 // may not see them. One that has gone has none.
 func sockets(pid int) (inodes []uint64, ok bool) {
 	path := "/proc/" + itoa(pid) + "/fd/"
-	dir, err := os.Open(path)
+	names, err := entries(path)
 	if err != nil {
 		return nil, os.IsNotExist(err)
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
 		link, err := os.Readlink(path + name)
 		if os.IsPermission(err) {

@@ -39,14 +39,11 @@ func (h *hooks) before(generation int) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	err = h.run(&helper{name: name, command: h.set.PreSwap, generation: generation, stdout: out.write, stderr: 2, limit: h.set.HookTimeout})
+	err = h.run(&helper{name: name, command: h.set.PreSwap, generation: generation, stdout: int(out.write.Fd()), stderr: 2, limit: h.set.HookTimeout})
 	line := out.lastLine()
-	if err != nil {
-		return nil, err
-	}
 	text, found := strings.CutPrefix(line, commandLine)
-	if !found {
-		return nil, nil
+	if err != nil || !found {
+		return nil, err
 	}
 	words, err := config.Words(text)
 	if err == nil && (len(words) == 0 || words[0] == "") {
@@ -98,29 +95,23 @@ func (h *hooks) next() {
 // output is the end of what a hook writes. It owns both ends of a pipe.
 type output struct {
 	read  *os.File
-	write int // the hook's end
+	write *os.File // the hook's end
 	done  chan struct{}
 	data  []byte // the reader's until done
 }
 
 // newOutput makes the pipe and reads from it, however much comes.
 func newOutput() (*output, error) {
-	var fds [2]int
-	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
+	read, write, err := os.Pipe()
+	if err != nil {
 		return nil, err
 	}
-	// For the poller; on a new pipe it cannot fail.
-	_ = syscall.SetNonblock(fds[0], true)
-	o := &output{read: os.NewFile(uintptr(fds[0]), "hook"), write: fds[1], done: make(chan struct{})}
+	o := &output{read: read, write: write, done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
 		buf := make([]byte, 4<<10)
-		for {
-			n, err := o.read.Read(buf)
-			o.add(buf[:n])
-			if err != nil {
-				return
-			}
+		for n, err := 0, error(nil); err == nil; o.add(buf[:n]) {
+			n, err = o.read.Read(buf)
 		}
 	}()
 	return o, nil
@@ -137,22 +128,15 @@ func (o *output) add(b []byte) {
 // hook wrote is in there by now: nobody waits for others who still hold its end,
 // as a daemon does that it has started.
 func (o *output) lastLine() string {
-	syscall.Close(o.write)
+	o.write.Close()
 	_ = o.read.SetReadDeadline(time.Unix(1, 0))
 	<-o.done
-	if raw, err := o.read.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) {
-			buf := make([]byte, 4<<10)
-			for range 256 { // 1 MiB: the largest pipe; a daemon may go on writing
-				n, err := syscall.Read(int(fd), buf)
-				if n > 0 {
-					o.add(buf[:n])
-				} else if err != syscall.EINTR {
-					return
-				}
-			}
-		})
-	}
+	conn, _ := o.read.SyscallConn() // fails for a nil file only
+	_ = conn.Control(func(fd uintptr) {
+		buf := make([]byte, 1<<20) // the largest pipe; a daemon may go on writing
+		n, _ := syscall.Read(int(fd), buf)
+		o.add(buf[:max(n, 0)])
+	})
 	o.read.Close()
 	text := bytes.TrimSpace(o.data)
 	return string(bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:]))

@@ -31,7 +31,6 @@ type Init struct {
 	set       *config.Settings
 	opt       Options
 	mode      ready.Mode
-	policy    signals.Policy
 	endpoints *listen.Set
 	steering  steering
 	server    *control.Server // nil: off
@@ -39,7 +38,7 @@ type Init struct {
 	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
-	began     time.Time
+	began     time.Time     // the machine's time is what has passed since then
 
 	machine *swap.Machine
 	gens    generations
@@ -50,7 +49,6 @@ type Init struct {
 	ran     bool  // a generation's own program has run
 	exiting bool
 	status  int
-	target  sync.Mutex // one writer of the target file at a time
 }
 
 // Run runs the command of the settings as the first generation and returns the
@@ -84,7 +82,7 @@ func (i *Init) run() {
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	for !i.exiting {
 		if at, armed := i.machine.Deadline(); armed {
-			timer.Reset(max(0, at-i.clock()))
+			timer.Reset(max(0, at-time.Since(i.began)))
 		} else {
 			timer.Stop()
 		}
@@ -100,9 +98,6 @@ func (i *Init) run() {
 	close(i.over)
 }
 
-// clock is the machine's time: monotonic, since the start.
-func (i *Init) clock() time.Duration { return time.Since(i.began) }
-
 // post hands f to the loop, or drops it when that has ended. Only other
 // goroutines may call it: the loop would wait for itself.
 func (i *Init) post(f func()) {
@@ -116,7 +111,7 @@ func (i *Init) post(f func()) {
 // it: an event that comes of one is posted. At debug the log has all events of
 // the machine, with its time, as swap/testdata has them.
 func (i *Init) step(e swap.Event) {
-	now := i.clock()
+	now := time.Since(i.began)
 	effects := i.machine.Step(now, e)
 	if i.out.Enabled(logline.Debug) {
 		if g, ok := e.(*swap.GenerationEvent); ok {
@@ -137,7 +132,8 @@ func (i *Init) happened(k swap.GenerationKind, generation int, reason string) {
 
 // signal decides what a signal to swapinit means.
 func (i *Init) signal(sig syscall.Signal) {
-	kind, forward := i.policy.Decide(sig)
+	policy := signals.Policy{SwapSignals: i.set.SwapSignals, StopSignals: i.set.StopSignals, Rewrite: i.set.SignalMap}
+	kind, forward := policy.Decide(sig)
 	if kind == signals.Swap && sig == syscall.SIGHUP && i.launcher.terminal.hungUp() {
 		kind, forward = signals.Forward, sig
 	}

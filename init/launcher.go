@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // launcher makes children: workers, and what runs beside them. Its fields do not
-// change once the first child runs, but for the last two; its methods wait for
+// change once the first child runs, but for the last three; its methods wait for
 // files, so they are for any goroutine but the loop's.
 type launcher struct {
 	set      *config.Settings
@@ -34,6 +35,7 @@ type launcher struct {
 
 	forking atomic.Int32 // forks going on
 	closed  atomic.Bool  // everything is being ended: no more forks
+	target  sync.Mutex   // one writer of the target file at a time
 }
 
 // launched is what fork hands to the loop.
@@ -146,8 +148,12 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 	if spec.Dir, err = l.resolveDir(); err != nil {
 		return nil, nil, err
 	}
-	if spec.Argv, err = expandAll(spec.Argv, generation, given.FD); err != nil {
-		return nil, nil, err
+	words := spec.Argv
+	spec.Argv = make([]string, len(words))
+	for n, word := range words {
+		if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
+			return nil, nil, fmt.Errorf("cannot use the command: %w", err)
+		}
 	}
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {
 		return nil, nil, err

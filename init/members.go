@@ -31,20 +31,13 @@ func (ps *processes) mark(pid, number int) (m mark, seen bool) {
 	if err != nil || len(data) == 0 {
 		return unmarked, false
 	}
-	generation, control := "", ""
-	for _, kv := range strings.Split(string(data), "\x00") {
-		if v, ok := strings.CutPrefix(kv, "SWAPINIT_GENERATION="); ok {
-			generation = v
-		} else if v, ok := strings.CutPrefix(kv, "SWAPINIT_CONTROL="); ok {
-			control = v
-		} else if strings.HasPrefix(kv, "SWAPINIT_RESULT=") {
-			return foreign, true // a hook after the swap to it: it outlives one that has failed
-		}
-	}
-	switch {
+	env := strings.Split(string(data), "\x00")
+	switch generation := lookup(env, "SWAPINIT_GENERATION"); {
+	case lookup(env, "SWAPINIT_RESULT") != "":
+		return foreign, true // a hook after the swap to it: it outlives one that has failed
 	case generation == "":
 		return unmarked, true
-	case generation == itoa(number) && control == ps.control:
+	case generation == itoa(number) && lookup(env, "SWAPINIT_CONTROL") == ps.control:
 		return marked, true
 	}
 	return foreign, true
@@ -153,21 +146,16 @@ func (ps *processes) belongs(g *generation, pid int) bool {
 			mains = append(mains, main)
 		}
 	}
-	if slices.Contains(mains, pid) {
-		return true
-	}
 	sender, ok := readProcess(pid)
 	if !ok {
 		return true
 	}
-	for at, hops := sender, 0; ok && hops < 1000; hops++ {
-		if slices.Contains(mains, at.ppid) {
-			return true
-		}
-		if at.ppid <= 0 {
-			break
-		}
-		at, ok = readProcess(at.ppid)
+	parent := map[int]int{}
+	for at := sender; ok && at.ppid > 0 && parent[at.pid] == 0; at, ok = readProcess(at.ppid) {
+		parent[at.pid] = at.ppid
+	}
+	if descends(parent, pid, mains...) {
+		return true
 	}
 	if m, _ := ps.mark(pid, g.number); m != unmarked {
 		return m == marked

@@ -80,32 +80,21 @@ func (i *Init) perform(f swap.Effect) {
 			i.status = to
 		}
 	case *swap.Kill:
-		i.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
+		i.gens.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
 	case *swap.Takedown:
-		i.with(f.Generation, func(g *generation) {
-			g.tellAll(swap.EveryWorker, channel.Message{Kind: channel.Takedown, Resource: f.Resource})
-		})
+		i.gens.live[f.Generation].tellAll(swap.EveryWorker, channel.Message{Kind: channel.Takedown, Resource: f.Resource})
 	case *swap.Go:
-		i.with(f.Generation, func(g *generation) {
-			g.tellAll(f.Worker, channel.Message{Kind: channel.Go, Resource: f.Resource})
-		})
+		i.gens.live[f.Generation].tellAll(f.Worker, channel.Message{Kind: channel.Go, Resource: f.Resource})
 	case *swap.Verify:
-		i.with(f.Generation, func(g *generation) { go i.verify(g) })
+		i.gens.with(f.Generation, func(g *generation) { go i.verify(g) })
 	case *swap.Drain:
-		i.with(f.Generation, i.drain)
+		i.gens.with(f.Generation, i.drain)
 	case *swap.EndDrain:
-		i.with(f.Generation, (*generation).endDrain)
+		i.gens.with(f.Generation, func(g *generation) { g.stopDrain() })
 	case *swap.Sweep:
-		i.with(f.Generation, i.sweep)
+		i.gens.with(f.Generation, i.sweep)
 	case *swap.Forget:
-		i.with(f.Generation, i.forget)
-	}
-}
-
-// with calls do with generation n, unless it is gone.
-func (i *Init) with(n int, do func(*generation)) {
-	if g := i.gens.live[n]; g != nil {
-		do(g)
+		i.gens.with(f.Generation, i.forget)
 	}
 }
 

@@ -63,15 +63,12 @@ func (c *candidate) Listens(port uint16) (yes, sure bool) {
 			some = append(some, inode)
 		}
 	}
-	held, seen := holds(c.processes(), some)
-	return held, seen && (port == 0 || len(some) > 0)
-}
-
-// processes lists the worker's. With more than one worker those that have left
-// its tree and its group are nobody's in particular.
-func (c *candidate) processes() []process {
+	// With more than one worker those that have left its tree and its group are
+	// nobody's in particular.
+	own := c.tree
 	if len(c.g.workers) == 1 {
-		return c.launcher.procs.members(c.g, snapshot(), map[life]mark{})
+		own = func(table []process) []process { return c.launcher.procs.members(c.g, table, map[life]mark{}) }
 	}
-	return c.tree(snapshot())
+	held, seen := holds(own(snapshot()), some)
+	return held, seen && (port == 0 || len(some) > 0)
 }

@@ -47,8 +47,7 @@ func Parsers() config.Parsers {
 func newInit(o Options) (*Init, error) {
 	s := o.Settings
 	i := &Init{set: s, opt: o,
-		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})},
-		policy: signals.Policy{SwapSignals: s.SwapSignals, StopSignals: s.StopSignals, Rewrite: s.SignalMap}}
+		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})}}
 	var err error
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
 		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
@@ -159,14 +158,12 @@ func (i *Init) checkProbe() error {
 // closeInherited closes what is open above stderr without close-on-exec: only
 // an inherited descriptor can be so. Endpoints were marked before.
 func closeInherited() {
-	dir, err := os.Open("/proc/self/fd")
+	names, err := entries("/proc/self/fd")
 	if err != nil {
 		// No /proc: the children at least must not get them.
 		_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 		return
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
 		if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -181,9 +178,13 @@ func (i *Init) machineConfig() swap.Config {
 	c := swap.Config{ReadyTimeout: s.ReadyTimeout, Settle: s.Settle, RetireTimeout: s.RetireTimeout, StopDelay: s.StopDelay, StopTimeout: s.StopTimeout,
 		LeftoverTimeout: s.LeftoverTimeout, Watchdog: s.Watchdog, MaxGenerations: s.MaxGenerations,
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
-		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0, PrepareTimeout: hookLimit(s.HookTimeout),
+		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
 		ReadyHint: i.mode.Hint}
+	if s.HookTimeout > 0 {
+		// It gets KILL then, and may not come back even so (a file system that hangs).
+		c.PrepareTimeout = s.HookTimeout + hookGrace
+	}
 	switch {
 	case s.Respawn == "always":
 		c.Respawn = swap.RespawnAlways
@@ -191,15 +192,6 @@ func (i *Init) machineConfig() swap.Config {
 		c.Respawn = swap.RespawnOnFailure
 	}
 	return c
-}
-
-// hookLimit is how long a hook may take that gets KILL after its own limit, and does
-// not come back even then (a file system that hangs). 0: no limit.
-func hookLimit(limit time.Duration) time.Duration {
-	if limit > 0 {
-		limit += hookGrace
-	}
-	return limit
 }
 
 const hookGrace = 10 * time.Second

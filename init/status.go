@@ -51,8 +51,7 @@ func (c *clients) report(call control.Call) {
 		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: time.Since(g.born).Milliseconds(),
 			Command: g.command, Dir: g.workDir, Status: g.statusText}
 		if g.readyAfter > 0 {
-			ms := g.readyAfter.Milliseconds()
-			r.ReadyMS = &ms
+			r.ReadyMS = new(g.readyAfter.Milliseconds())
 		}
 		for k := range g.workers {
 			v := control.Worker{Worker: k}

@@ -106,13 +106,12 @@ func (s *sweeper) run() bool {
 // stopped. Being woken is no reason as long as one is there of those that were left:
 // a storm of deaths in a large table must not be a storm of looks.
 func (s *sweeper) wait(left []process, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
+	over := time.After(pause)
 	for {
 		select {
 		case <-s.end:
 			return false
-		case <-timer.C:
+		case <-over:
 			return true
 		case <-s.woken:
 		}

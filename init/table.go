@@ -31,12 +31,7 @@ const everybody = -1
 // snapshot reads the process table of our pid namespace, without ourselves.
 // Processes come and go meanwhile; each line by itself is right.
 func snapshot() []process {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
+	names, _ := entries("/proc")
 	own := os.Getpid()
 	table := make([]process, 0, len(names))
 	for _, name := range names {
@@ -47,6 +42,17 @@ func snapshot() []process {
 		}
 	}
 	return table
+}
+
+// entries lists the names in a folder, as far as they can be read.
+func entries(path string) ([]string, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	return names, nil
 }
 
 func readProcess(pid int) (process, bool) {
@@ -68,19 +74,14 @@ func parseStat(pid int, data []byte) (process, bool) {
 	if len(f) < 20 || len(f[0]) != 1 {
 		return process{}, false
 	}
-	p := process{life: life{pid: pid}, state: f[0][0]}
-	var err error
-	number := func(s string) int {
-		n, e := strconv.Atoi(s)
-		if e != nil {
-			err = e
+	var n [5]int
+	for k, field := range [...]int{1, 2, 3, 17, 19} {
+		var err error
+		if n[k], err = strconv.Atoi(f[field]); err != nil {
+			return process{}, false
 		}
-		return n
 	}
-	p.ppid, p.pgrp, p.sid, p.threads = number(f[1]), number(f[2]), number(f[3]), number(f[17])
-	start, e := strconv.ParseUint(f[19], 10, 64)
-	p.start = start
-	return p, err == nil && e == nil
+	return process{life: life{pid, uint64(n[4])}, ppid: n[0], pgrp: n[1], sid: n[2], state: f[0][0], threads: n[3]}, n[4] >= 0
 }
 
 // dead reports whether nothing of the process runs any more. A process whose

@@ -13,8 +13,7 @@
 //   - a status that does not come is asked for: first by waking go-reaper
 //     (SIGCHLD to oneself), then by waitid(P_PIDFD), then by PIDFD_GET_INFO;
 //   - signals go through the pidfd, never through a number;
-//   - while there are dead children the router reaps some itself, between two
-//     statuses: go-reaper's goroutine for each makes a storm of orphans slow.
+//   - in a storm of deaths it reaps some itself, see routeAll.
 //
 // One invariant lives here, EveryChildOnce: every child that dies is reaped,
 // its status reported once, to its owner; no signal ever reaches a recycled

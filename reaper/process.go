@@ -79,31 +79,27 @@ func (p *Process) awaitDeath() {
 // two seconds.
 func (p *Process) await() Exit {
 	r := p.reaper
-	// The pidfd is mostly faster than the way through go-reaper, which needs
-	// two goroutines for it.
-	if ws, ok := p.query(collect); ok {
-		r.forget(p, &r.stats.Waitid)
-		return Exit{ws, true}
-	}
-	for d := time.Millisecond; d <= 1024*time.Millisecond; d *= 2 {
+	for d := time.Millisecond; ; d *= 2 {
+		// The pidfd is mostly faster than the way through go-reaper, which needs
+		// two goroutines for it, and may not be listening yet.
+		if ws, ok := p.query(collect); ok {
+			r.forget(p, &r.stats.Waitid)
+			return Exit{ws, true}
+		}
+		// It has collected the status and the router lags behind or never got it,
+		// or this is not our child.
+		if ws, ok := p.query(exitInfo); ok && d > 32*time.Millisecond {
+			r.forget(p, &r.stats.Info)
+			return Exit{ws, true}
+		}
+		if d > 1024*time.Millisecond {
+			break
+		}
 		select {
 		case ws := <-p.status:
 			return p.verified(ws)
 		case <-time.After(d):
 			kick()
-		}
-		if d < 32*time.Millisecond {
-			continue
-		}
-		// go-reaper is not listening yet, or it has collected the status and
-		// the router lags behind or never got it, or this is not our child.
-		if ws, ok := p.query(collect); ok {
-			r.forget(p, &r.stats.Waitid)
-			return Exit{ws, true}
-		}
-		if ws, ok := p.query(exitInfo); ok {
-			r.forget(p, &r.stats.Info)
-			return Exit{ws, true}
 		}
 	}
 	if r.forget(p, &r.stats.Unknown) {

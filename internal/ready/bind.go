@@ -2,12 +2,11 @@ package ready
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-	"unsafe"
 
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/unixname"
@@ -143,10 +142,4 @@ func usable(dir string, uid int) bool {
 
 // random is a name's part that differs from that of any other swapinit whose
 // network namespace this one shares.
-func random() string {
-	var b uint64
-	if n, _, _ := unix.RawSyscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b), unix.GRND_NONBLOCK); n != unsafe.Sizeof(b) {
-		b = uint64(time.Now().UnixNano())
-	}
-	return strconv.FormatUint(b, 16)
-}
+func random() string { return strconv.FormatUint(rand.Uint64(), 16) }

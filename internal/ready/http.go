@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -100,15 +101,12 @@ func statusCode(line []byte) (int, bool) {
 	if len(line) < len(form) || len(line) > len(form) && line[len(form)] != ' ' {
 		return 0, false
 	}
-	code := 0
 	for i, c := range line[:len(form)] {
 		digit := c >= '0' && c <= '9'
 		if form[i] == '0' && !digit || form[i] != '0' && c != form[i] {
 			return 0, false
 		}
-		if i >= len("HTTP/0.0 ") {
-			code = 10*code + int(c-'0')
-		}
 	}
+	code, _ := strconv.Atoi(string(line[len("HTTP/0.0 "):len(form)]))
 	return code, code >= 100
 }

@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -50,22 +51,13 @@ func parse(data []byte) (m Message, barrier, ok bool) {
 		return Message{}, false, false
 	}
 	lines, barriers := 0, 0
-	for text != "" {
-		line := text
-		if i := strings.IndexAny(text, "\r\n"); i >= 0 {
-			line, text = text[:i], text[i+1:]
-		} else {
-			text = ""
-		}
-		switch {
-		case line == "":
-			continue
-		case line == "BARRIER=1":
+	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		lines++
+		if line == "BARRIER=1" {
 			barriers++
-		case m.set(line):
+		} else if m.set(line) {
 			ok = true
 		}
-		lines++
 	}
 	if barriers > 0 {
 		return Message{}, lines == 1, lines == 1
@@ -75,58 +67,37 @@ func parse(data []byte) (m Message, barrier, ok bool) {
 
 // set takes one assignment and tells whether it meant something.
 func (m *Message) set(line string) bool {
-	switch line {
-	case "READY=1":
+	key, value, _ := strings.Cut(line, "=")
+	n, numeric := number(value)
+	switch {
+	case line == "READY=1":
 		m.Ready = true
-		return true
-	case "STOPPING=1":
+	case line == "STOPPING=1":
 		m.Stopping = true
-		return true
-	case "WATCHDOG=1":
+	case line == "WATCHDOG=1":
 		m.Watchdog = true
-		return true
-	case "WATCHDOG=trigger":
+	case line == "WATCHDOG=trigger":
 		m.WatchdogTrigger = true
-		return true
-	}
-	key, value, found := strings.Cut(line, "=")
-	if found && key == "STATUS" {
+	case strings.HasPrefix(line, "STATUS="):
 		if m.Status == nil {
-			status := clean(value)
-			m.Status = &status
+			m.Status = new(clean(value))
 		}
-		return true
-	}
-	n, valid := number(value)
-	if !valid {
+	case !numeric:
 		return false
-	}
-	switch key {
-	case "MAINPID":
-		// 1 is either swapinit or not a process of the generation.
-		if valid = n > 1 && n <= pidMax; valid && m.MainPid == 0 {
-			m.MainPid = int(n)
-		}
-	case "ERRNO":
-		if valid = n > 0 && n <= errnoMax; valid && m.Errno == 0 {
-			m.Errno = int(n)
-		}
-	case "EXTEND_TIMEOUT_USEC":
-		if valid = n > 0; valid && m.Extend == 0 {
-			m.Extend = time.Duration(min(n, uint64(extendMax/usec))) * usec
-		}
-	case "WATCHDOG_USEC":
-		switch {
-		case m.WatchdogUsec != 0:
-		case n == 0 || n > usecMax:
-			m.WatchdogUsec = -1
-		default:
-			m.WatchdogUsec = time.Duration(n) * usec
-		}
+	case key == "MAINPID" && n > 1 && n <= pidMax: // 1 is either swapinit or not a process of the generation
+		m.MainPid = cmp.Or(m.MainPid, int(n))
+	case key == "ERRNO" && n > 0 && n <= errnoMax:
+		m.Errno = cmp.Or(m.Errno, int(n))
+	case key == "EXTEND_TIMEOUT_USEC" && n > 0:
+		m.Extend = cmp.Or(m.Extend, time.Duration(min(n, uint64(extendMax/usec)))*usec)
+	case key == "WATCHDOG_USEC" && (n == 0 || n > usecMax):
+		m.WatchdogUsec = cmp.Or(m.WatchdogUsec, -1)
+	case key == "WATCHDOG_USEC":
+		m.WatchdogUsec = cmp.Or(m.WatchdogUsec, time.Duration(n)*usec)
 	default:
 		return false
 	}
-	return valid
+	return true
 }
 
 // number reads an unsigned decimal; one too big for 64 bits is the biggest.
@@ -141,7 +112,7 @@ func number(value string) (uint64, bool) {
 // clean keeps what can be shown on a terminal or in a log: no control
 // characters, nothing that is not UTF-8. It cuts between characters.
 func clean(value string) string {
-	out := make([]byte, 0, min(len(value), statusMax))
+	var out []byte
 	for _, r := range value {
 		if r == '\t' {
 			r = ' '

@@ -1,11 +1,11 @@
 package ready
 
 import (
+	"cmp"
 	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,10 +47,7 @@ func NewNotify(generation int, dirs []string, uid int) (*Notify, error) {
 		return nil, err
 	}
 	n := &Notify{bound: b, file: os.NewFile(uintptr(b.fd), b.address)}
-	if n.conn, err = n.file.SyscallConn(); err != nil {
-		n.Close()
-		return nil, err
-	}
+	n.conn, _ = n.file.SyscallConn() // fails for a nil file only
 	return n, nil
 }
 
@@ -81,68 +78,46 @@ func (n *Notify) Watch(accept func(pid int, uid uint32) bool, deliver func(Messa
 // Drain cannot overtake a message that was received but not delivered.
 func (n *Notify) read() {
 	defer close(n.done)
-	for {
-		err := n.conn.Read(func(fd uintptr) bool { return polled(fd, unix.POLLIN) })
-		if err != nil || !n.drain() {
-			return
-		}
+	waits := func(fd uintptr) bool { return polled(fd, unix.POLLIN) }
+	for n.conn.Read(waits) == nil && n.Drain() {
 	}
 }
 
 // Drain delivers all that was queued when it was called before it returns. A
 // message that another goroutine is just delivering is waited for. It does
-// nothing before Watch and after Close.
-func (n *Notify) Drain() { n.drain() }
-
-// drain is false when the socket will yield nothing any more.
-func (n *Notify) drain() bool {
+// nothing before Watch and after Close. It is false when the socket will yield
+// nothing any more.
+func (n *Notify) Drain() bool {
 	// Senders that never pause must not keep the caller for ever.
 	for range drainMax {
-		more, err := n.step()
-		if err != nil {
-			return false
-		}
-		if !more {
-			break
+		if err := n.step(); err != nil {
+			return err == unix.EAGAIN
 		}
 	}
 	return true
 }
 
-// step receives and delivers one message. more is false when there was none.
-func (n *Notify) step() (more bool, err error) {
+// step receives and delivers one message. It is EAGAIN when there was none.
+func (n *Notify) step() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.deliver == nil {
-		return false, nil
+		return unix.EAGAIN
 	}
-	buffer := unix.Iovec{Base: &n.data[0]}
-	buffer.SetLen(len(n.data))
-	header := unix.Msghdr{Iov: &buffer, Control: &n.control[0]}
-	header.SetIovlen(1)
-	header.SetControllen(len(n.control))
-	var size uintptr
-	var errno syscall.Errno
+	var size, controlSize, flags int
+	var failure error
 	// Control holds the socket open only for the system call: were deliver
 	// called inside, a Close in it would wait for itself.
-	err = n.conn.Control(func(fd uintptr) {
-		for {
-			size, _, errno = unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&header)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-			if errno != unix.EINTR {
-				return
-			}
+	err := n.conn.Control(func(fd uintptr) {
+		failure = unix.EINTR
+		for failure == unix.EINTR {
+			size, controlSize, flags, _, failure = unix.Recvmsg(int(fd), n.data, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		}
 	})
-	switch {
-	case err != nil:
-		return false, err
-	case errno == unix.EAGAIN:
-		return false, nil
-	case errno != 0:
-		return false, errno
+	if err = cmp.Or(err, failure); err == nil {
+		n.handle(n.data[:size], n.control[:controlSize], flags)
 	}
-	n.handle(n.data[:size], n.control[:header.Controllen], int(header.Flags))
-	return true, nil
+	return err
 }
 
 // handle delivers a datagram, or drops it. Every fd that came with it is
@@ -151,7 +126,7 @@ func (n *Notify) handle(data, control []byte, flags int) {
 	cred, fds := ancillary(control)
 	defer func() {
 		for _, fd := range fds {
-			syscall.Close(int(fd))
+			syscall.Close(fd)
 		}
 	}()
 	if cred == nil || cred.Pid <= 0 || flags&unix.MSG_TRUNC != 0 {
@@ -166,7 +141,7 @@ func (n *Notify) handle(data, control []byte, flags int) {
 		if len(fds) != 1 || flags&unix.MSG_CTRUNC != 0 {
 			return
 		}
-		fd := int(fds[0])
+		fd := fds[0]
 		m.Barrier = sync.OnceFunc(func() { syscall.Close(fd) })
 		fds = nil
 	}
@@ -177,26 +152,15 @@ func (n *Notify) handle(data, control []byte, flags int) {
 	n.deliver(m)
 }
 
-// ancillary takes the credentials and the fds out of the control data, which
-// is a list as of cmsg(3).
-func ancillary(control []byte) (cred *unix.Ucred, fds []int32) {
-	for len(control) >= unix.SizeofCmsghdr {
-		header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
-		size := int(header.Len)
-		if size < unix.SizeofCmsghdr || size > len(control) {
-			return nil, fds
+// ancillary takes the credentials and the fds out of the control data.
+func ancillary(control []byte) (cred *unix.Ucred, fds []int) {
+	list, _ := unix.ParseSocketControlMessage(control)
+	for k := range list {
+		if rights, err := unix.ParseUnixRights(&list[k]); err == nil {
+			fds = append(fds, rights...)
+		} else if c, err := unix.ParseUnixCredentials(&list[k]); err == nil {
+			cred = c
 		}
-		data := control[unix.SizeofCmsghdr:size]
-		switch {
-		case header.Level != unix.SOL_SOCKET:
-		case header.Type == unix.SCM_RIGHTS:
-			for ; len(data) >= 4; data = data[4:] {
-				fds = append(fds, *(*int32)(unsafe.Pointer(&data[0])))
-			}
-		case header.Type == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred:
-			cred = (*unix.Ucred)(unsafe.Pointer(&data[0]))
-		}
-		control = control[min(unix.CmsgSpace(size-unix.SizeofCmsghdr), len(control)):]
 	}
 	return cred, fds
 }

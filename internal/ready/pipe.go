@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
-	"syscall"
 )
 
 // PipeEvent is what a readiness pipe says, once.
@@ -28,36 +26,27 @@ const lineMax = 64 << 10
 // duplicate reaches the child.
 type Pipe struct {
 	read  *os.File
-	write int // -1 once closed; blocking, the child expects a plain pipe
+	write *os.File
 	done  chan struct{}
-	once  sync.Once
 }
 
 // NewPipe makes the pipe. See pipe(7).
 func NewPipe() (*Pipe, error) {
-	var fds [2]int
-	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
+	read, write, err := os.Pipe()
+	if err != nil {
 		return nil, fmt.Errorf("cannot create readiness pipe: %w", err)
 	}
-	// Each end has a file description of its own, so this leaves the child's
-	// end blocking. os.NewFile uses the poller for a nonblocking fd only. On a
-	// new pipe it cannot fail.
-	_ = syscall.SetNonblock(fds[0], true)
-	return &Pipe{read: os.NewFile(uintptr(fds[0]), "readiness pipe"), write: fds[1]}, nil
+	return &Pipe{read: read, write: write}, nil
 }
 
 // ChildEnd returns the fd to duplicate into the child. Pipe keeps owning it;
-// it is valid until CloseChildEnd.
-func (p *Pipe) ChildEnd() uintptr { return uintptr(p.write) }
+// it is valid until CloseChildEnd. It blocks (see os.File.Fd), as the child
+// expects of a plain pipe.
+func (p *Pipe) ChildEnd() uintptr { return p.write.Fd() }
 
 // CloseChildEnd closes swapinit's copy of the child's end. Without it the end
 // of the pipe would never be seen. Call it as soon as the child is forked.
-func (p *Pipe) CloseChildEnd() {
-	if p.write >= 0 {
-		syscall.Close(p.write)
-		p.write = -1
-	}
-}
+func (p *Pipe) CloseChildEnd() { p.write.Close() }
 
 // Watch starts the reader; call it once. report is called at most once, from
 // the reader's goroutine, which ends then or at Close. After that nothing is
@@ -73,15 +62,12 @@ func (p *Pipe) Watch(report func(PipeEvent)) {
 	}()
 }
 
-// Close closes both ends and ends the reader. It may be called more than once,
-// but not at the same time as CloseChildEnd.
+// Close closes both ends and ends the reader. It may be called more than once.
 func (p *Pipe) Close() {
-	p.once.Do(func() {
-		// In this order: closing the last writer first would tell the reader
-		// that the child gave up.
-		p.read.Close()
-		p.CloseChildEnd()
-	})
+	// In this order: closing the last writer first would tell the reader that
+	// the child gave up.
+	p.read.Close()
+	p.write.Close()
 }
 
 // readLine reads until the outcome is known. It fails when the pipe was closed

@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -119,12 +120,9 @@ func bindTo(fd int, ip netip.Addr) (from netip.AddrPort, err error) {
 
 // established waits until the connection stands or has failed.
 func established(conn *os.File) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
+	raw, _ := conn.SyscallConn() // fails for a nil file only
 	var outcome error
-	err = raw.Write(func(fd uintptr) bool {
+	err := raw.Write(func(fd uintptr) bool {
 		if !polled(fd, unix.POLLOUT) {
 			return false
 		}
@@ -139,10 +137,7 @@ func established(conn *os.File) error {
 		}
 		return true
 	})
-	if err != nil {
-		return err
-	}
-	return outcome
+	return cmp.Or(err, outcome)
 }
 
 // connectedToItself tells whether both ends of a connection are the same

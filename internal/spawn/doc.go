@@ -16,7 +16,6 @@
 // The stage has to exec and not to fork: the pid stays, and the program's
 // parent is the init.
 //
-// Files: fork.go (the parent), stage.go (the stage), request.go and message.go
-// (what the two say to each other), explain.go (which step failed), lookpath.go,
-// user.go, error.go.
+// Files: fork.go (the parent), stage.go (the stage), protocol.go (what the two say
+// to each other), error.go (which step failed).
 package spawn

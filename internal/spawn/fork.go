@@ -52,7 +52,7 @@ func Fork(s Spec) (*Child, error) {
 	switch {
 	case err == syscall.ENOEXEC && isScript(beneath(s.Dir, s.Path)):
 		pid, pidfd, err = s.forkExec(shell, shellArgv(s.Path, s.Argv), s.Env, s.Files)
-		if err != nil && !isLimit(err) {
+		if err != nil {
 			return nil, s.explainShell(err)
 		}
 	case err == syscall.ETXTBSY:
@@ -82,18 +82,16 @@ func hasNul(s string) bool { return strings.IndexByte(s, 0) >= 0 }
 
 // forkStage starts the exec stage. Its pipe is the fd after the child's own.
 func (s *Spec) forkStage() (*Child, error) {
-	var pipe [2]int
-	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+	// A goroutine that waits for such a file costs no thread, and threads count
+	// against --pids-limit. Fd makes the child's end block.
+	report, write, err := os.Pipe()
+	if err != nil {
 		return nil, failed(stageFork, s.Path, err)
 	}
-	// The read end does not block (a new pipe's can be told so): a goroutine that
-	// waits for it then costs no thread, and threads count against --pids-limit.
-	_ = syscall.SetNonblock(pipe[0], true)
-	report := os.NewFile(uintptr(pipe[0]), "exec stage")
-	files := append(slices.Clip(s.Files), uintptr(pipe[1]))
+	files := append(slices.Clip(s.Files), write.Fd())
 	argv, env := encodeRequest(s, len(s.Files))
 	pid, pidfd, err := s.forkExec("/proc/self/exe", argv, env, files)
-	syscall.Close(pipe[1])
+	write.Close()
 	if err != nil {
 		report.Close()
 		return nil, s.explainStage(err)
@@ -144,7 +142,7 @@ func (c *Child) Exec() error {
 		return failed(stageFork, c.spec.Path, errors.New("the child ended before its program began: it was killed, or "+limitHint))
 	case step == stepBegin:
 		return nil
-	case step == stepShell && !isLimit(number):
+	case step == stepShell:
 		return c.spec.explainShell(number)
 	}
 	return c.spec.explainExec(number)

@@ -1,6 +1,8 @@
 package spawn
 
 import (
+	"bytes"
+	"cmp"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,7 +47,7 @@ func Stage() {
 
 // exec returns only when it failed. It leaves the limit on open files to
 // syscall.Exec, which puts back what the Go runtime has raised.
-func (r *request) exec() (step string, errno syscall.Errno) {
+func (r *request) exec() (step string, _ syscall.Errno) {
 	err := syscall.Exec(r.path, r.argv, r.env)
 	for try := 0; err == syscall.ETXTBSY && try < busyTries; try++ {
 		<-time.After(busyPause)
@@ -56,11 +58,7 @@ func (r *request) exec() (step string, errno syscall.Errno) {
 		step = stepShell
 		err = syscall.Exec(shell, shellArgv(r.path, r.argv), r.env)
 	}
-	errno, ok := err.(syscall.Errno)
-	if !ok || errno == 0 {
-		errno = syscall.EINVAL
-	}
-	return step, errno
+	return step, cmp.Or(errno(err), syscall.EINVAL)
 }
 
 // tell ignores errors: a parent that no longer listens does not need to know.
@@ -81,15 +79,8 @@ func shellArgv(path string, argv []string) []string {
 // "syntax error" about them. As in shells: a NUL byte in the first line is no
 // text. A file that can not be read is left to the shell to complain about.
 func isScript(path string) bool {
-	for _, c := range head(path) {
-		switch c {
-		case 0:
-			return false
-		case '\n':
-			return true
-		}
-	}
-	return true
+	line, _, _ := bytes.Cut(head(path), []byte{'\n'})
+	return bytes.IndexByte(line, 0) < 0
 }
 
 // head returns the beginning of a file, as much as the kernel looks at; empty
@@ -102,9 +93,6 @@ func head(path string) []byte {
 	}
 	defer syscall.Close(fd)
 	buf := make([]byte, 256) // BINPRM_BUF_SIZE
-	n, err := syscall.Read(fd, buf)
-	if err != nil {
-		return nil
-	}
-	return buf[:n]
+	n, _ := syscall.Read(fd, buf)
+	return buf[:max(n, 0)]
 }

@@ -79,7 +79,7 @@ func TestMessage(t *testing.T) {
 	for _, step := range []string{stepExec, stepShell} {
 		for _, errno := range []syscall.Errno{1, syscall.ENOENT, syscall.ETXTBSY, 133, 4095} {
 			b := encodeMessage(step, errno)
-			if gotStep, gotErrno, err := decodeMessage(b); len(b) != messageSize || err != nil || gotStep != step || gotErrno != errno {
+			if gotStep, gotErrno, err := decodeReport(append(encodeMessage(stepBegin, 0), b...)); len(b) != messageSize || err != nil || gotStep != step || gotErrno != errno {
 				t.Errorf("%q %d: %q decodes to %q %d, %v", step, errno, b, gotStep, gotErrno, err)
 			}
 		}

@@ -31,15 +31,15 @@ type User struct {
 // groups go to a user given by name and without a group: all of /etc/group
 // that list the name, and its own. A bare uid, or a stated group, has none.
 func LookupUser(s string) (*User, error) {
-	passwd, err := os.ReadFile("/etc/passwd")
-	var group []byte
-	if err == nil || errors.Is(err, syscall.ENOENT) {
-		group, err = os.ReadFile("/etc/group")
+	var files [2]string
+	for n, name := range [...]string{"/etc/passwd", "/etc/group"} {
+		data, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, syscall.ENOENT) {
+			return nil, fmt.Errorf("cannot look up users: %w", err)
+		}
+		files[n] = string(data)
 	}
-	if err != nil && !errors.Is(err, syscall.ENOENT) {
-		return nil, fmt.Errorf("cannot look up users: %w", err)
-	}
-	return lookupUser(s, string(passwd), string(group))
+	return lookupUser(s, files[0], files[1])
 }
 
 func lookupUser(s, passwd, group string) (*User, error) {
