@@ -126,7 +126,7 @@ func (c *checker) generationEvent(e *GenerationEvent) {
 func (c *checker) containerEvent(e *ContainerEvent) {
 	c.rolling = e.Kind == Rollback
 	switch e.Kind {
-	case Rollback, Promote:
+	case Rollback, Cancel, Promote:
 		c.verbs[e.Request.ID] = true
 	case Stop:
 		c.stopping = true
@@ -325,6 +325,11 @@ func (c *checker) effect(e Effect) error {
 			c.lives(g)
 		}
 	case *SweepAll:
+		for n, p := range c.parts {
+			if p.alive && !c.exited[n.generation] && !c.survived(n.generation) {
+				return fmt.Errorf("generation %d is swept with what is left, although it has a time of its own", n.generation)
+			}
+		}
 		c.sweeping = true
 		if !c.exited[c.active] {
 			return fmt.Errorf("everything is ended although the active generation %d lives", c.active)

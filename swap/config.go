@@ -35,6 +35,7 @@ const (
 	abandon     = 5 * time.Second  // what survives KILL is not waited for any longer
 	roomTimeout = time.Minute      // the wait for room, where readiness has no limit
 	takedown    = 10 * time.Second // for a predecessor to release a resource
+	maxExtend   = time.Hour        // that one message can ask for
 	maxWaiting  = 256              // requests in the queue
 	maxAsks     = 1024             // resources of one handover, whoever is behind them
 )

@@ -8,7 +8,10 @@ import "fmt"
 // back lets a predecessor that still serves its connections and was never signalled
 // take the traffic again. false: there is none.
 func (m *Machine) back() bool {
-	g := m.fallback()
+	g := m.fallback(false)
+	if g == nil {
+		g = m.fallback(true) // better than nobody
+	}
 	if g == nil || m.rollout.dismissed {
 		return false
 	}

@@ -83,6 +83,7 @@ const (
 	Swap        ContainerKind = iota // a request for a swap; Request
 	Prepared                         // what comes before Swap is done; Reason if it failed, Command if it named one
 	Rollback                         // the traffic is to go back to the predecessor; Request.ID
+	Cancel                           // the swap that runs is to end; Request.ID
 	Promote                          // the canary or the keep is to end well now; Request.ID
 	Stop                             // the container is to stop
 	Forward                          // a signal to pass on; Signal
@@ -91,7 +92,7 @@ const (
 	numContainerKinds
 )
 
-var containerKinds = [numContainerKinds]string{"swap", "prepared", "rollback", "promote", "stop", "forward", "nothing-left", "tick"}
+var containerKinds = [numContainerKinds]string{"swap", "prepared", "rollback", "cancel", "promote", "stop", "forward", "nothing-left", "tick"}
 
 func (k ContainerKind) String() string { return containerKinds[k] }
 

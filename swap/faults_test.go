@@ -90,6 +90,12 @@ func TestCheckerCounts(t *testing.T) {
 				return ok && start.Generation == m.Active() && start.Command == nil && start.Generation > 1
 			})
 		},
+		"a sweep of those who have their time": func(in []Effect, m *Machine) []Effect {
+			if m.Phase() == Finishing {
+				in = append(in, &SweepAll{})
+			}
+			return in
+		},
 		"no deadline is armed": func(in []Effect, _ *Machine) []Effect { return in },
 	}
 	for name, fault := range faults {

@@ -1,5 +1,7 @@
 package swap
 
+import "slices"
+
 // The very end: the active generation has ended, and nobody takes over.
 
 // dropQueue answers those whose swap will not begin any more.
@@ -9,22 +11,53 @@ func (m *Machine) dropQueue() {
 }
 
 // finish is called when the active generation has ended for good: its status is the
-// container's, and everything that is left is ended.
+// container's. Others that were told to stop, or are now, keep their own signal and
+// their own time for that. Then everything that is left is ended.
 func (m *Machine) finish() {
-	if m.phase >= Sweeping {
+	if m.phase >= Finishing {
 		return
 	}
-	m.phase = Sweeping
+	told := m.phase != Running
+	m.phase, m.by = Finishing, never
 	m.status = m.active.status
 	m.dropQueue()
-	for _, g := range m.gens {
+	for _, g := range slices.Clone(m.gens) {
 		if g.state < Stopping {
-			m.transition(g, Stopping, "the active generation has ended")
+			m.tell(g, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), "the active generation has ended")
 		}
+	}
+	if told {
+		m.boundStop()
+	}
+	m.sweepWhenAlone()
+}
+
+// sweepWhenAlone ends everything that is left once no generation lives that is waited
+// for.
+func (m *Machine) sweepWhenAlone() {
+	for _, g := range m.gens {
+		if !g.dead() && !g.survived() {
+			return
+		}
+	}
+	m.phase, m.by = Sweeping, m.in(m.cfg.LeftoverTimeout)
+	for _, g := range m.gens {
 		g.clear()
 	}
-	m.by = m.now + m.cfg.LeftoverTimeout
 	m.emit(&SweepAll{})
+}
+
+// stopFinishing bounds the time of those that were told to stop. They are not told
+// again: many servers take that for "at once".
+func (m *Machine) stopFinishing(*ContainerEvent) { m.boundStop() }
+
+// boundStop gives every generation that was told to stop StopTimeout at most.
+func (m *Machine) boundStop() {
+	for _, g := range m.gens {
+		if g.state == Stopping {
+			g.by = min(g.by, m.after(m.cfg.StopTimeout))
+		}
+	}
 }
 
 func (m *Machine) nothingLeft(*ContainerEvent) { m.exit() }

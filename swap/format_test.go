@@ -162,7 +162,7 @@ var (
 	strategyNames = append([]string{""}, StrategyNames()...)
 	respawnNames  = []string{"", "on-failure", "always"}
 	socketNames   = []string{"", "own", "shared"}
-	phaseNames    = []string{"running", "delaying", "stopping", "sweeping", "killing", "over"}
+	phaseNames    = []string{"running", "delaying", "stopping", "finishing", "sweeping", "killing", "over"}
 )
 
 func parseConfig(c *Config, line string) error {

@@ -49,8 +49,8 @@ func (m *Machine) tellAsked(g *generation, s Stage, detail string) {
 func (m *Machine) settle(g *generation) {
 	m.transition(g, Settling, "it says that it is ready")
 	m.progress(g, StageReady, "")
-	g.settleAt = m.now + m.cfg.Settle
-	g.by = g.settleAt + verifyGrace
+	g.settleAt = m.in(m.cfg.Settle)
+	g.by = later(g.settleAt, verifyGrace)
 }
 
 // activate makes g the active generation, whose predecessor is 0 if that is dead.
@@ -126,7 +126,7 @@ func (m *Machine) kill(g *generation, cause string) {
 	}
 	m.transition(g, Killing, cause)
 	g.clear()
-	g.by = m.now + abandon
+	g.by = m.in(abandon)
 	m.emit(&Kill{Generation: g.number, Reason: cause})
 }
 
@@ -136,10 +136,10 @@ func (m *Machine) end(g *generation) {
 	was := g.state
 	if was == Killing {
 		m.transition(g, KilledLeftovers, g.status.String())
-		g.by = m.now + abandon
+		g.by = m.in(abandon)
 	} else {
 		m.transition(g, Leftovers, g.status.String())
-		g.by = m.now + m.cfg.LeftoverTimeout
+		g.by = m.in(m.cfg.LeftoverTimeout)
 	}
 	for k := range g.workers { // of a crash loop some may live on: they are swept with the rest
 		g.workers[k].by = never
@@ -153,7 +153,7 @@ func (m *Machine) killLeftovers(g *generation, cause string) {
 	ends := !g.dead()
 	m.transition(g, KilledLeftovers, cause)
 	g.clear()
-	g.by = m.now + abandon
+	g.by = m.in(abandon)
 	m.emit(&Kill{Generation: g.number, Reason: cause})
 	if ends {
 		m.raise(&raised{kind: ended, g: g})

@@ -40,7 +40,7 @@ func (m *Machine) ask(e *raised) {
 		m.failed(e.g, "it is ready for more than 1024 resources")
 		return
 	}
-	r.asks = append(r.asks, ask{resource: e.resource, worker: e.worker, by: m.now + takedown})
+	r.asks = append(r.asks, ask{resource: e.resource, worker: e.worker, by: m.in(takedown)})
 	if r.state != handingOver {
 		m.enter(handingOver, never, "it is ready for "+e.resource)
 	}
@@ -51,7 +51,7 @@ func (m *Machine) ask(e *raised) {
 	default:
 		m.progressOther(e.g, StageTakedown, e.resource, old.number)
 		m.emit(&Takedown{Generation: old.number, Resource: e.resource})
-		r.by = min(r.by, m.now+takedown)
+		r.by = min(r.by, m.in(takedown))
 	}
 }
 

@@ -160,7 +160,10 @@ func (m *Machine) swept(g *generation, _ *GenerationEvent) {
 }
 
 // EXTEND_TIMEOUT_USEC: at least Duration from now, never less than it had.
-func (m *Machine) extend(g *generation, e *GenerationEvent) { g.by = later(g.by, m.now+e.Duration) }
+// One message is worth an hour at most: a server that wants more asks again.
+func (m *Machine) extend(g *generation, e *GenerationEvent) {
+	g.by = max(g.by, m.in(min(e.Duration, maxExtend)))
+}
 
 func (m *Machine) readyFor(g *generation, e *GenerationEvent) {
 	m.raise(&raised{kind: wants, g: g, worker: e.Worker, resource: e.Resource})

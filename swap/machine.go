@@ -13,7 +13,8 @@ const (
 	Running     Phase = iota
 	Delaying          // told to stop; the stop delay runs
 	StoppingAll       // every generation has got the stop signal
-	Sweeping          // the active generation has ended, what is left has got TERM
+	Finishing         // the active generation has ended; others that were told to stop have their time
+	Sweeping          // what is left of the container has got TERM
 	KillingAll        // what is left has got KILL
 	Over              // Exit has been given
 	numPhases
@@ -43,20 +44,18 @@ type Machine struct {
 // emit gives out an effect.
 func (m *Machine) emit(e Effect) { m.effects = append(m.effects, e) }
 
-// after is the deadline that comes d from now; 0 stands for no limit.
+// in is the deadline that comes d from now. What is too far away is not never, which
+// would say that there is no deadline.
+func (m *Machine) in(d time.Duration) time.Duration { return later(m.now, d) }
+
+func later(at, d time.Duration) time.Duration { return at + min(d, never-1-at) }
+
+// after is the same for a setting of which 0 means no limit.
 func (m *Machine) after(d time.Duration) time.Duration {
 	if d <= 0 {
 		return never
 	}
-	return m.now + d
-}
-
-// later moves a deadline, but never nearer; one that never comes stays so.
-func later(deadline, at time.Duration) time.Duration {
-	if deadline == never {
-		return never
-	}
-	return max(deadline, at)
+	return m.in(d)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprint(d.Round(time.Millisecond)) }

@@ -18,7 +18,7 @@ func (m *Machine) successorRisen(e *raised) {
 // batchRisen: a further batch is ready and has to settle like the first.
 func (m *Machine) batchRisen(e *raised) {
 	m.rollout.by = never
-	e.g.settleAt = m.now + m.cfg.Settle
+	e.g.settleAt = m.in(m.cfg.Settle)
 }
 
 func (m *Machine) successorSettled(e *raised) { m.progress(e.g, StageSettled, "") }
@@ -43,7 +43,7 @@ func (m *Machine) stage() {
 	g, r := m.rollout.successor, &m.rollout
 	next := r.stages[0]
 	r.stages = r.stages[1:]
-	m.enter(inCanary, m.now+next.For, "it has proved itself")
+	m.enter(inCanary, m.in(next.For), "it has proved itself")
 	m.aimShare(next.Share)
 	m.progress(g, StageCanary, "for "+seconds(next.For))
 }

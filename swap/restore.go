@@ -12,7 +12,7 @@ func (m *Machine) fail(e *raised) {
 		m.drain(g, e.reason)
 	} else {
 		m.giveUp(failedSoon, e.reason)
-		m.tell(g, e.signal, m.now+e.grace, e.reason)
+		m.tell(g, e.signal, m.in(e.grace), e.reason)
 	}
 	m.swapFailed(e.reason)
 	m.restore(e.reason)

@@ -51,6 +51,7 @@ const (
 	requested      rolloutKind = iota // a swap is asked for; request
 	hooked                            // what comes before it is done; reason, command
 	back                              // the traffic is to go back; request
+	cancelled                         // the swap that runs is to end; request
 	promoted                          // a canary or a keep is to end well; request
 	begins                            // the next swap may begin
 	due                               // the rollout's deadline has passed
@@ -72,7 +73,7 @@ const (
 	numRolloutKinds
 )
 
-var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "promoted", "begins", "due", "risen", "settled", "proved", "late",
+var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "cancelled", "promoted", "begins", "due", "risen", "settled", "proved", "late",
 	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released"}
 
 func (k rolloutKind) String() string { return rolloutKindNames[k] }
@@ -113,7 +114,7 @@ func (m *Machine) timeToReady(timeout time.Duration) time.Duration {
 	if timeout <= 0 {
 		timeout = roomTimeout
 	}
-	return m.now + timeout
+	return m.in(timeout)
 }
 
 // enqueue lets a request wait for the swap after the one that runs, however many
@@ -159,7 +160,7 @@ func (m *Machine) cutOver() {
 	if old.state == Active {
 		m.endKeeps()
 		if keep := m.cfg.Keep; keep > 0 && m.rollout.strategy.gradual {
-			m.keep(old, m.now+keep, "its successor is active")
+			m.keep(old, m.in(keep), "its successor is active")
 			m.progressOther(g, StageKept, "for "+seconds(keep), old.number)
 		} else {
 			m.drain(old, "its successor is active")
@@ -175,10 +176,11 @@ func (m *Machine) cutOver() {
 }
 
 // fallback finds the newest generation out of service to which the traffic can go
-// back: it lives, was not told to stop, and nobody took the traffic from it.
-func (m *Machine) fallback() *generation {
+// back: it serves, was not told to stop, and nobody took the traffic from it. starting:
+// one has to do of which a worker is only to be started again.
+func (m *Machine) fallback(starting bool) *generation {
 	for i := len(m.gens) - 1; i >= 0; i-- {
-		if g := m.gens[i]; (g.state == Kept || g.state == Draining) && g.standing == good {
+		if g := m.gens[i]; (g.state == Kept || g.state == Draining) && g.standing == good && (starting || g.canServe()) {
 			return g
 		}
 	}

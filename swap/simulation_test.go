@@ -75,17 +75,18 @@ func (w *world) quiet() error {
 	return w.c.quiet(w.m)
 }
 
-// userKills ends an active generation that was told to stop, does not, and has
-// no limit set.
+// userKills ends generations that were told to stop, do not, and have no limit for that:
+// the active one and, once that is dead, the others.
 func (w *world) userKills(limit time.Duration) (any bool) {
-	n := w.m.Active()
-	if limit > 0 && !w.undying[n] {
-		return false
-	}
-	for k := range w.cfg.Workers {
-		if b := w.bodies[name{n, k}]; b != nil && b.alive {
-			w.death(n, k, w.now+30*time.Second, Status{Signal: 9})
-			any = true
+	for n := 1; n <= w.c.last; n++ {
+		if n != w.m.Active() && w.m.Phase() != Finishing || limit > 0 && !w.undying[n] {
+			continue
+		}
+		for k := range w.cfg.Workers {
+			if b := w.bodies[name{n, k}]; b != nil && b.alive {
+				w.death(n, k, w.now+30*time.Second, Status{Signal: 9})
+				any = true
+			}
 		}
 	}
 	return any

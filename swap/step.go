@@ -65,6 +65,12 @@ func (m *Machine) hear(e *raised) {
 	if m.phase >= Sweeping {
 		return
 	}
+	if m.phase == Finishing { // no swap runs, nor will again
+		if m.sweepWhenAlone(); e.kind == ended && m.phase == Finishing {
+			m.emit(&Sweep{Generation: e.g.number})
+		}
+		return
+	}
 	active, successor := e.g == m.active, e.g == m.rollout.successor
 	heard := true
 	switch e.kind {
@@ -121,7 +127,7 @@ func (m *Machine) expire() {
 		m.stopAll()
 		m.hearAll()
 	case Sweeping:
-		m.phase, m.by = KillingAll, m.now+abandon
+		m.phase, m.by = KillingAll, m.in(abandon)
 		m.emit(&KillAll{})
 	case KillingAll: // what survives KILL is not waited for
 		m.exit()

@@ -6,7 +6,7 @@ package swap
 // generation is told.
 func (m *Machine) stop(*ContainerEvent) {
 	m.phase = Delaying
-	m.by = m.now + m.cfg.StopDelay
+	m.by = m.in(m.cfg.StopDelay)
 	m.dropQueue()
 	for _, g := range m.gens {
 		for k := range g.workers { // nobody is started any more
@@ -42,23 +42,17 @@ func (m *Machine) callOff() {
 	}
 }
 
-// stopAll tells every generation. One that has got the same signal as a retired
-// predecessor is spared a second one: many servers take that for "at once".
+// stopAll tells every generation. One that was told before, as a predecessor or because
+// it has failed, keeps its own signal and its own time: many servers take a second signal
+// for "at once". StopTimeout bounds them all.
 func (m *Machine) stopAll() {
 	m.phase, m.by = StoppingAll, never
 	for _, g := range m.gens {
-		switch {
-		case g.state >= Killing:
-			continue
-		case g.state < Stopping:
+		if g.state < Stopping {
 			m.tell(g, m.cfg.StopSignal, never, stopping)
-		case m.cfg.RetireSignal != m.cfg.StopSignal && m.cfg.StopSignal != 0:
-			m.signal(g, m.cfg.StopSignal, true)
-		}
-		if g.state == Stopping {
-			g.by = min(g.by, m.after(m.cfg.StopTimeout))
 		}
 	}
+	m.boundStop()
 }
 
 // stopAgain passes a repeated stop signal on; no deadline changes.

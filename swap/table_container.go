@@ -12,28 +12,32 @@ func afterExit(*Machine, *ContainerEvent)    {} // nothing follows the exit
 
 var containerActions = [numPhases][numContainerKinds]containerAction{
 	Running: {
-		Swap: (*Machine).raiseRequest, Prepared: (*Machine).raisePrepared, Rollback: (*Machine).raiseRollback,
+		Swap: (*Machine).raiseRequest, Prepared: (*Machine).raisePrepared, Rollback: (*Machine).raiseRollback, Cancel: (*Machine).raiseCancel,
 		Promote: (*Machine).raisePromote, Stop: (*Machine).stop, Forward: (*Machine).forward,
 		NothingLeft: notSweeping, Tick: tick,
 	},
 	Delaying: {
-		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: delayRuns, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
 	},
 	StoppingAll: {
-		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: (*Machine).stopAgain, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
 	},
+	Finishing: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: (*Machine).stopFinishing, Forward: nobodyToTell, NothingLeft: notSweeping, Tick: tick,
+	},
 	Sweeping: {
-		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
 	},
 	KillingAll: {
-		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Promote: (*Machine).refuse,
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
 	},
 	Over: {
-		Swap: afterExit, Prepared: afterExit, Rollback: afterExit, Promote: afterExit, Stop: afterExit,
+		Swap: afterExit, Prepared: afterExit, Rollback: afterExit, Cancel: afterExit, Promote: afterExit, Stop: afterExit,
 		Forward: afterExit, NothingLeft: afterExit, Tick: afterExit,
 	},
 }
@@ -44,6 +48,9 @@ func (m *Machine) raiseRequest(e *ContainerEvent) {
 	m.raise(&raised{kind: requested, request: &e.Request})
 }
 func (m *Machine) raiseRollback(e *ContainerEvent) { m.raise(&raised{kind: back, request: &e.Request}) }
+func (m *Machine) raiseCancel(e *ContainerEvent) {
+	m.raise(&raised{kind: cancelled, request: &e.Request})
+}
 func (m *Machine) raisePromote(e *ContainerEvent) {
 	m.raise(&raised{kind: promoted, request: &e.Request})
 }

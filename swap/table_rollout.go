@@ -21,14 +21,14 @@ func unasked(*Machine, *raised)        {} // nobody has asked it to release anyt
 
 var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 	noRollout: {
-		requested: (*Machine).request, back: (*Machine).rollback, promoted: (*Machine).promote,
+		requested: (*Machine).request, back: (*Machine).rollback, cancelled: (*Machine).nothingToCancel, promoted: (*Machine).promote,
 		begins: (*Machine).beginQueued, ended: (*Machine).activeEnded, wants: (*Machine).letGo,
 		hooked: noSwap, due: noDeadline, risen: calledOff, settled: calledOff, proved: calledOff, late: calledOff,
 		failing: calledOff, rejected: calledOff, workerGone: noBatch, restarted: noBatch, whole: noBatch,
 		successorEnded: noSuccessor, survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	preparing: {
-		requested: (*Machine).enqueue, hooked: (*Machine).prepared, back: (*Machine).rollback,
+		requested: (*Machine).enqueue, hooked: (*Machine).prepared, back: (*Machine).cancel, cancelled: (*Machine).cancel,
 		promoted: (*Machine).promote, due: (*Machine).prepareDue, ended: (*Machine).endedBeforeStart,
 		wants:  (*Machine).letGo,
 		begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor, late: noSuccessor,
@@ -36,7 +36,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		restarted: noBatch, whole: noBatch, survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	waitingRoom: {
-		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
 		due: (*Machine).roomDue, ended: (*Machine).endedBeforeStart, survived: (*Machine).makeRoom,
 		gone: (*Machine).makeRoom, wants: (*Machine).letGo,
 		hooked: notPreparing, begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor,
@@ -44,7 +44,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		workerGone: noBatch, restarted: noBatch, whole: noBatch, released: unasked,
 	},
 	rising: {
-		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
 		risen: (*Machine).successorRisen, settled: (*Machine).successorSettled, proved: (*Machine).proceed,
 		late: (*Machine).lateSuccessor, failing: (*Machine).fail, ended: (*Machine).endedWhileRising,
 		wants:  (*Machine).ask,
@@ -53,7 +53,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		released: unasked,
 	},
 	handingOver: {
-		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
 		due: (*Machine).takedownDue, risen: (*Machine).successorRisen, settled: (*Machine).successorSettled,
 		proved: (*Machine).proceed, late: (*Machine).lateSuccessor, failing: (*Machine).fail,
 		ended: (*Machine).endedWhileRising, wants: (*Machine).ask, released: (*Machine).release,
@@ -61,7 +61,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
 	},
 	inCanary: {
-		requested: (*Machine).enqueue, back: (*Machine).rollbackSuccessor, promoted: (*Machine).promoteSuccessor,
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promoteSuccessor,
 		due: (*Machine).proceed, failing: (*Machine).fail, rejected: (*Machine).fail,
 		ended: (*Machine).endedInCanary, wants: (*Machine).letGo,
 		hooked: notPreparing, begins: swapRuns, risen: provenBefore, settled: provenBefore, proved: provenBefore,
@@ -69,7 +69,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	rolling: {
-		requested: (*Machine).enqueue, back: (*Machine).rollbackSuccessor, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
 		due: (*Machine).lateSuccessor, risen: (*Machine).batchRisen, proved: (*Machine).proceed,
 		failing: (*Machine).unroll, workerGone: (*Machine).nextBatch, ended: (*Machine).endedInRoll,
 		wants:  (*Machine).letGo,
@@ -78,14 +78,14 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		released: unasked,
 	},
 	restoring: {
-		requested: (*Machine).enqueue, back: (*Machine).rollbackInRestore, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).rollbackInRestore, cancelled: (*Machine).nothingToCancel, promoted: (*Machine).promote,
 		survived: (*Machine).startAgain, gone: (*Machine).startAgain, wants: (*Machine).letGo,
 		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,
 		late: failedBefore, failing: failedBefore, rejected: failedBefore, workerGone: noBatch, restarted: noBatch,
 		whole: noBatch, ended: endedForSwap, due: noDeadline, successorEnded: failedFirst, released: unasked,
 	},
 	restoringWorkers: {
-		requested: (*Machine).enqueue, back: (*Machine).rollback, promoted: (*Machine).promote,
+		requested: (*Machine).enqueue, back: (*Machine).rollback, cancelled: (*Machine).nothingToCancel, promoted: (*Machine).promote,
 		due: (*Machine).restoreDue, restarted: (*Machine).moreTime, whole: (*Machine).wholeAgain,
 		ended: (*Machine).endedWhileRestored, successorEnded: (*Machine).failedEnded, wants: (*Machine).letGo,
 		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,

@@ -1,6 +1,8 @@
 package swap
 
-// The verbs rollback and promote.
+import "fmt"
+
+// The verbs rollback, promote and swap --cancel.
 
 const byRequest = "rolled back by request"
 
@@ -8,12 +10,12 @@ const byRequest = "rolled back by request"
 func (m *Machine) agree(r *Request) { m.answer(*r, m.active.number, "") }
 
 // rollback gives the traffic back to the predecessor of the active generation, if
-// that is still there.
+// that still serves.
 func (m *Machine) rollback(e *raised) {
-	old, to := m.active, m.fallback()
-	switch {
-	case old.state == Stopping || old.state == Killing:
-		m.answer(*e.request, 0, "the swap that is running has told the active generation to stop already")
+	old, to := m.active, m.fallback(false)
+	switch waits := m.fallback(true); {
+	case to == nil && waits != nil:
+		m.answer(*e.request, 0, fmt.Sprintf("nothing to go back to: generation %d does not serve, it hangs or has ended and is to be started again", waits.number))
 	case to == nil:
 		m.answer(*e.request, 0, "nothing to go back to: no canary runs, and no predecessor is there that was not told to stop (SWAPINIT_KEEP keeps one)")
 	default:
@@ -34,15 +36,23 @@ func (m *Machine) rollbackInRestore(e *raised) {
 	}
 }
 
-// rollbackSuccessor takes a successor's share of the traffic away.
-func (m *Machine) rollbackSuccessor(e *raised) {
+// cancel ends the swap that runs. A share of the traffic that the successor has goes
+// back first.
+func (m *Machine) cancel(e *raised) {
 	end := &raised{g: m.rollout.successor, reason: byRequest, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout}
-	if m.rollout.state == rolling {
+	switch {
+	case end.g == nil:
+		m.failEarly(byRequest)
+	case m.rollout.state == rolling:
 		m.unroll(end)
-	} else {
+	default:
 		m.fail(end)
 	}
 	m.agree(e.request)
+}
+
+func (m *Machine) nothingToCancel(e *raised) {
+	m.answer(*e.request, 0, "no swap runs that could be called off")
 }
 
 // promote ends a keep as if its time were over.

@@ -79,6 +79,12 @@ func (g *generation) serves() bool {
 	return g.count(func(w *worker) bool { return w.state == serving }) > 0
 }
 
+// canServe reports whether a worker of it lives that is ready, or has served without
+// ever saying so.
+func (g *generation) canServe() bool {
+	return g.count(func(w *worker) bool { return w.state == serving || w.state == booting && w.crashes == 0 }) > 0
+}
+
 // begun counts the workers that were asked for. They are the first.
 func (g *generation) begun() int {
 	return g.count(func(w *worker) bool { return w.state != unborn })
@@ -168,7 +174,7 @@ func (m *Machine) respawn(g *generation, k int, reason string) bool {
 	if w.crashes < 10 {
 		delay = min(delay, respawnFirst<<(w.crashes-1))
 	}
-	w.enter(waiting, m.now+delay)
+	w.enter(waiting, m.in(delay))
 	m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason + ", started again in " + seconds(delay)})
 	return true
 }
@@ -179,7 +185,7 @@ func (m *Machine) watch(w *worker) {
 		return
 	}
 	if w.by = never; w.watchdog > 0 {
-		w.by = m.now + w.watchdog
+		w.by = m.in(w.watchdog)
 	}
 }
 
@@ -190,7 +196,7 @@ func (m *Machine) abort(g *generation, k int) {
 	if w == nil || w.state >= aborted {
 		return
 	}
-	w.enter(aborted, m.now+abortGrace)
+	w.enter(aborted, m.in(abortGrace))
 	m.progress(g, StageHung, "missed its watchdog")
 	m.emit(&SignalWorker{Generation: g.number, Worker: k, Signal: m.cfg.AbortSignal})
 }
