@@ -66,11 +66,11 @@ const writeTime = 10 * time.Second
 
 // writeTarget makes a restarted container resume with what was swapped in, and
 // then lets those be answered who asked for the swap: whoever restarts the
-// container next shall find the file written.
-func (i *Init) writeTarget(command []string) {
+// container next shall find the file written. existing: only if there is a file.
+func (i *Init) writeTarget(command []string, existing bool) {
 	i.clients.writing++
 	written := make(chan error, 1)
-	go func() { written <- i.launcher.writeTarget(command) }()
+	go func() { written <- i.launcher.writeTarget(command, existing) }()
 	go func() {
 		err := fmt.Errorf("not done within %v", writeTime)
 		select {
@@ -84,14 +84,27 @@ func (i *Init) writeTarget(command []string) {
 	}()
 }
 
-func (l *launcher) writeTarget(command []string) error {
+func (l *launcher) writeTarget(command []string, existing bool) error {
 	l.target.Lock()
 	defer l.target.Unlock()
+	name := l.absolute(l.set.TargetFile)
+	if _, err := os.Lstat(name); existing && errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
 	data, err := config.FormatTarget(command)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(l.absolute(l.set.TargetFile), data)
+	return atomicfile.Write(name, data)
+}
+
+// resumeCommand makes the command of g, which has the traffic again, the one that the
+// next swap and a restarted container run: the last one that was swapped in has failed.
+func (i *Init) resumeCommand(g *generation) {
+	i.gens.current = g.source.words
+	if i.set.TargetFile != "" {
+		i.writeTarget(g.source.words, true)
+	}
 }
 
 // shown is a generation's command for a log line.

@@ -53,6 +53,9 @@ func (i *Init) perform(f swap.Effect) {
 		i.aim(f.Generation, f.Predecessor, swap.Full)
 		i.launcher.terminal.foreground(i.gens.live[f.Generation].pid())
 		i.clients.overtaken(f.Generation)
+		if f.Back {
+			i.gens.with(f.Generation, i.resumeCommand)
+		}
 	case *swap.Transition:
 		who := "rollout"
 		if f.Generation != 0 {

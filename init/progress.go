@@ -89,7 +89,7 @@ func (i *Init) swapped(f *swap.Swapped) {
 	if f.Command != nil {
 		i.gens.current = f.Command
 		if i.set.TargetFile != "" {
-			i.writeTarget(f.Command)
+			i.writeTarget(f.Command, false)
 		}
 	}
 }

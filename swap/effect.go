@@ -70,8 +70,11 @@ type Verify struct{ Generation int }
 type Aim struct{ Generation, Rest, Share int }
 
 // CutOver: Generation is active and gets all new connections. Predecessor is 0 if it
-// is dead.
-type CutOver struct{ Generation, Predecessor int }
+// is dead. Back: it was active before, and its command is the one to resume.
+type CutOver struct {
+	Generation, Predecessor int
+	Back                    bool
+}
 
 // Drain watches Generation's connections. Answer: Drained, perhaps Busy before.
 type Drain struct{ Generation int }

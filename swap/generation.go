@@ -59,9 +59,10 @@ func (m *Machine) activate(g *generation, cause string) {
 	if !m.active.dead() {
 		predecessor = m.active.number
 	}
+	from := g.state
 	m.transition(g, Active, cause)
 	m.active = g
-	m.emit(&CutOver{Generation: g.number, Predecessor: predecessor})
+	m.emit(&CutOver{Generation: g.number, Predecessor: predecessor, Back: from != Settling})
 }
 
 // keep takes g out of service, but leaves it warm; by is when that ends.
