@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/awake"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/reaper"
 )
@@ -36,9 +37,9 @@ func (l *launcher) run(h *helper) error {
 		return err
 	}
 	defer l.wake()
-	var late <-chan time.Time
+	var late <-chan struct{}
 	if h.limit > 0 {
-		late = time.After(h.limit)
+		late = awake.After(h.limit)
 	}
 	name := cmp.Or(h.name, h.command[0])
 	select {

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/awake"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/listen"
@@ -38,7 +39,7 @@ type Init struct {
 	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
-	began     time.Time     // the machine's time is what has passed since then
+	began     time.Time     // the machine's time is what has passed since then; moves when we stood still
 
 	machine *swap.Machine
 	gens    generations
@@ -81,19 +82,29 @@ func (i *Init) run() {
 	}
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	for !i.exiting {
-		if at, armed := i.machine.Deadline(); armed {
-			timer.Reset(max(0, at-time.Since(i.began)))
+		slept, rest := time.Now(), time.Duration(0)
+		at, armed := i.machine.Deadline()
+		if armed {
+			rest = max(0, at-slept.Sub(i.began))
+			timer.Reset(rest)
 		} else {
 			timer.Stop()
 		}
+		var do func()
 		select {
-		case f := <-i.posted:
-			f()
+		case do = <-i.posted:
 		case sig := <-i.opt.Signals:
-			i.signal(sig.(syscall.Signal))
+			do = func() { i.signal(sig.(syscall.Signal)) }
 		case <-timer.C:
-			i.step(&swap.ContainerEvent{Kind: swap.Tick})
+			do = func() { i.step(&swap.ContainerEvent{Kind: swap.Tick}) }
 		}
+		if armed && awake.Overslept(slept, rest) {
+			// What stood still with us has missed no deadline, and may have said so: that
+			// waits in its sockets. The machine's time goes on where it was.
+			i.began = i.began.Add(time.Since(slept))
+			i.info("thawed", "stood still for "+time.Since(slept).Round(time.Millisecond).String()+": whoever had a deadline gets the rest of its time now", 0, 0)
+		}
+		do()
 	}
 	close(i.over)
 }

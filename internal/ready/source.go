@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/awake"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -85,7 +86,7 @@ func parseDelay(m *Mode, rest string, _ func(string) ([]string, error)) error {
 	}
 	m.Probe = func(_ Worker, stop <-chan struct{}) error {
 		select {
-		case <-time.After(delay):
+		case <-awake.After(delay):
 			return nil
 		case <-stop:
 			return errStopped

@@ -3,6 +3,8 @@ package steer
 import (
 	"slices"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/awake"
 )
 
 // restLeast is the least time between two looks: one of a quiet endpoint
@@ -30,6 +32,11 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 	var told []string
 	timer := time.NewTimer(restLeast)
 	defer timer.Stop()
+	rested, rest := time.Now(), restLeast
+	restFor := func(d time.Duration) {
+		rested, rest = time.Now(), d
+		timer.Reset(d)
+	}
 	for first := true; ; {
 		held := d.Hold != nil && d.Hold()
 		if len(d.Looks) == 0 && !held {
@@ -41,7 +48,13 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 		case <-timer.C:
 		}
 		if held {
-			timer.Reset(restLeast)
+			restFor(restLeast)
+			continue
+		}
+		if awake.Overslept(rested, rest) {
+			// Server and clients stood still with us: that their connections were quiet
+			// meanwhile says nothing.
+			restFor(max(restLeast, d.IdleAfter))
 			continue
 		}
 		begun := time.Now()
@@ -65,6 +78,6 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			d.Busy(open, idle)
 		}
 		first = false
-		timer.Reset(max(restLeast, 10*time.Since(begun)))
+		restFor(max(restLeast, 10*time.Since(begun)))
 	}
 }

@@ -303,6 +303,32 @@ func TestMainPid(t *testing.T) {
 	})
 }
 
+// stoodStill stops the init for so many seconds and lets it run again.
+func (c *container) stoodStill(seconds string) {
+	c.t.Helper()
+	c.Signal(syscall.SIGSTOP)
+	await(c.t, "a stopped init", func() bool { return strings.HasPrefix(c.field("State"), "T") })
+	if r := c.Exec("sleep", seconds); r.Code != 0 {
+		c.t.Fatal(r)
+	}
+	c.Signal(syscall.SIGCONT)
+	c.awaitErr("stood still for")
+}
+
+// A swap that was frozen for longer than its successor had to become ready.
+func TestFrozenSwap(t *testing.T) {
+	gate := filepath.Join(tempDir(t), "gate")
+	c := startWeb(t, opts{Env: []string{"SWAPINIT_READY_TIMEOUT=3s"}})
+	swapped := c.later("swap", "--", binary(t, "server"), "-gate", gate)
+	c.awaitOut("gen 2: started")
+	c.stoodStill("8")
+	touch(t, gate)
+	if r := receive(t, "the swap", swapped); r.Code != 0 {
+		t.Fatalf("swap: %v", r)
+	}
+	c.wantServing(2)
+}
+
 func TestWatchdog(t *testing.T) {
 	t.Run("kept alive", func(t *testing.T) {
 		t.Parallel()
@@ -318,6 +344,17 @@ func TestWatchdog(t *testing.T) {
 		c.Swap("--", binary(t, "server"), "-watchdog", "always")
 		c.awaitStates("2:active")
 		c.wantNever("got ABRT")
+	})
+	t.Run("the init stood still", func(t *testing.T) {
+		t.Parallel()
+		c := start(t, opts{Env: webEnv("SWAPINIT_WATCHDOG=2s"), Args: server(t, "-watchdog", "always")})
+		await(t, "readiness", func() bool { return c.Verb("health").Code == 0 }) // the watchdog begins with it
+		c.stoodStill("6")
+		if r := c.Exec("sleep", "4"); r.Code != 0 { // longer than the watchdog's time
+			t.Fatal(r)
+		}
+		c.wantNever("got ABRT")
+		c.wantServing(1)
 	})
 	t.Run("missed", func(t *testing.T) {
 		t.Parallel()
