@@ -48,6 +48,10 @@ func (i *Init) askSwap(c control.Call) {
 		c.Done(control.Reply{Error: "the container is stopping"})
 		return
 	}
+	if c.Swap.Cancel {
+		i.ask(c, swap.Cancel, swap.Request{})
+		return
+	}
 	r := swap.Request{Timeout: c.Swap.Timeout(), Strategy: strategy(c.Swap.Strategy), Again: c.Verb == control.VerbRestart, Force: c.Swap.Force,
 		Command: c.Swap.Command}
 	if c.Swap.Canary != "" {

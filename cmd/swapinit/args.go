@@ -29,7 +29,7 @@ type verbArgs struct {
 func parseVerb(verb string, args []string) (a verbArgs, err error) {
 	usage := verbUsage(verb)
 	swap, message := verb == control.VerbSwap, verb == control.VerbMessage
-	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force}
+	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force, "--cancel": &a.swap.Cancel}
 	for len(args) > 0 && err == nil {
 		arg := args[0]
 		args = args[1:]

@@ -145,6 +145,8 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.fail(exitFailed, "message failed: no worker got it")
 	case verb == control.VerbMessage:
 		return v.say(0, delivered(*r.Delivered))
+	case a.swap.Cancel:
+		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
 	case !a.swap.NoWait:
 		return v.say(color.FgGreen, swapDone(verb, r.Generation))
 	case r.Generation > 0:

@@ -263,6 +263,7 @@ func TestSwapArgsArrive(t *testing.T) {
 		out  string
 	}{
 		{[]string{"swap", "--no-wait"}, control.SwapArgs{NoWait: true}, "swap begun: generation 3\n"},
+		{[]string{"swap", "--cancel"}, control.SwapArgs{Cancel: true}, "swap called off, generation 3 goes on\n"},
 		{[]string{"swap", "--timeout", "1m30s", "--", "a b", "--no-wait", "--", ""}, control.SwapArgs{TimeoutMS: 90000, Command: []string{"a b", "--no-wait", "--", ""}}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"swap", "--canary", "1%/10s,25%/30s"}, control.SwapArgs{Canary: "1%/10s,25%/30s"}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"swap", "--canary=0.5%/1m", "--no-wait", "--", "a"}, control.SwapArgs{Canary: "0.5%/1m", NoWait: true, Command: []string{"a"}}, "swap begun: generation 3\n"},
@@ -559,7 +560,10 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [-- command arg...]`},
+		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [--cancel] [-- command arg...]`},
+		{[]string{"swap", "--cancel", "--no-wait"}, "swap: what calls a swap off begins none, accepted: swapinit swap"},
+		{[]string{"swap", "--cancel", "--", "cmd"}, "what calls a swap off begins none"},
+		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
 		{[]string{"swap", "--"}, "-- needs a command"},
 		{[]string{"swap", "--", ""}, "-- needs a command"},
 		{[]string{"swap", "--", "a", "\xff"}, `word 2 of the command, "\xff", is not UTF-8`},

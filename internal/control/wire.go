@@ -76,13 +76,19 @@ type SwapArgs struct {
 	Follow bool `wire:"follow,omitempty" verbs:"swap"`
 	// Force kills the predecessor at once (restart).
 	Force bool `wire:"force,omitempty" verbs:"restart"`
+	// Cancel ends the swap that runs instead, before its successor has all the traffic.
+	Cancel bool `wire:"cancel,omitempty" verbs:"swap"`
 }
 
 // Problem is what cannot be asked for in args that are there, "" if there is
 // none. It names them so that it fits both the wire and the options of a verb.
 func (a SwapArgs) Problem() string {
-	if a.Follow && a.NoWait {
+	others := a.Follow || a.NoWait || a.Canary+a.Strategy != "" || a.TimeoutMS != 0 || len(a.Command) > 0
+	switch {
+	case a.Follow && a.NoWait:
 		return "a swap that nobody waits for cannot be followed"
+	case a.Cancel && others:
+		return "what calls a swap off begins none"
 	}
 	return ""
 }
