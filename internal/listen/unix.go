@@ -196,9 +196,8 @@ func (s *UnixSocket) Watch() error {
 	return s.set.guard.Load().addPath(name)
 }
 
-// Mend repairs what a process has harmed: a lost path comes back to s, a socket that
-// was shut down is replaced, as it cannot be revived. It returns what it did, or why
-// it could not. renewed: running generations keep the dead socket.
+// Mend repairs what a process has harmed, and returns what it did, or why it could
+// not. renewed: running generations keep the dead socket.
 func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 	if isShut(s.fd) {
 		return s.renew("a process shut it down")
