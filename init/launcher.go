@@ -102,7 +102,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 		return made, err
 	}
 	if made.pipe, err = ready.NewPipe(); err != nil {
-		return made, fmt.Errorf("cannot make the readiness pipe: %w", err)
+		return made, err
 	}
 	if made.notify, err = ready.NewNotify(n, nil, uid); err != nil {
 		return made, err
