@@ -186,8 +186,7 @@ func (l *launcher) user() (*spawn.User, int, error) {
 }
 
 func exitStatus(err error) int {
-	var e *spawn.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*spawn.Error](err); ok {
 		return e.ExitStatus()
 	}
 	return exitOwn
