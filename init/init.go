@@ -74,24 +74,21 @@ const (
 
 // run is the loop.
 func (i *Init) run() {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
 	if len(i.set.Watch) > 0 {
 		go i.watch(watchEvery) // before the first child, which may be what changes them
 	}
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	for !i.exiting {
+		var due <-chan time.Time
 		if at, armed := i.machine.Deadline(); armed {
-			timer.Reset(max(0, at-time.Since(i.began)))
-		} else {
-			timer.Stop()
+			due = time.After(at - time.Since(i.began))
 		}
 		select {
 		case f := <-i.posted:
 			f()
 		case sig := <-i.opt.Signals:
 			i.signal(sig.(syscall.Signal))
-		case <-timer.C:
+		case <-due:
 			i.step(&swap.ContainerEvent{Kind: swap.Tick})
 		}
 	}
