@@ -58,8 +58,7 @@ func (c *clients) reply(f *swap.Reply) {
 	call.Done(control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
 }
 
-// release gives the answers that have waited for a target file. Whoever restarts
-// the container next shall find the file written.
+// release gives the answers that have waited, see writeTarget.
 func (c *clients) release() {
 	if c.writing--; c.writing > 0 {
 		return

@@ -123,8 +123,7 @@ func shown(g *generation) string {
 // a device or a pipe that nobody writes to included.
 const maxFile = 1 << 20
 
-// readFile reads a file that a setting names. Not through the loop: it may be
-// on a file system that hangs.
+// readFile reads a file that a setting names.
 func (l *launcher) readFile(variable, name string) ([]byte, error) {
 	path := l.absolute(name)
 	var data []byte

@@ -4,7 +4,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/swapinit/swapinit/swap"
 )
@@ -38,38 +37,26 @@ func (l *launcher) inodes(n int) (list []uint64) {
 	return list
 }
 
-// holds reports whether one of the processes has one of the sockets open; seen
-// is false when one of them did not let us look.
+// holds reports whether one of the processes has one of the sockets open,
+// proc_pid_fd(5); seen is false when one of them did not let us look. One that has
+// gone has none.
 func holds(processes []process, inodes []uint64) (held, seen bool) {
+	var links []string
+	for _, inode := range inodes {
+		links = append(links, "socket:["+strconv.FormatUint(inode, 10)+"]")
+	}
 	seen = len(processes) > 0
 	for _, p := range processes {
-		open, ok := sockets(p.pid)
-		seen = seen && ok
-		if slices.ContainsFunc(open, func(inode uint64) bool { return slices.Contains(inodes, inode) }) {
-			return true, true
-		}
-	}
-	return false, seen
-}
-
-// sockets lists the inodes of a process's sockets, proc_pid_fd(5); false if we
-// may not see them. One that has gone has none.
-func sockets(pid int) (inodes []uint64, ok bool) {
-	path := "/proc/" + itoa(pid) + "/fd/"
-	names, err := entries(path)
-	if err != nil {
-		return nil, os.IsNotExist(err)
-	}
-	for _, name := range names {
-		link, err := os.Readlink(path + name)
-		if os.IsPermission(err) {
-			return nil, false
-		}
-		if s, found := strings.CutPrefix(link, "socket:["); found {
-			if inode, err := strconv.ParseUint(strings.TrimSuffix(s, "]"), 10, 64); err == nil {
-				inodes = append(inodes, inode)
+		path := "/proc/" + itoa(p.pid) + "/fd/"
+		names, err := entries(path)
+		seen = seen && (err == nil || os.IsNotExist(err))
+		for _, name := range names {
+			link, err := os.Readlink(path + name)
+			seen = seen && !os.IsPermission(err)
+			if slices.Contains(links, link) {
+				return true, true
 			}
 		}
 	}
-	return inodes, true
+	return false, seen
 }

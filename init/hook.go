@@ -110,8 +110,12 @@ func newOutput() (*output, error) {
 	go func() {
 		defer close(o.done)
 		buf := make([]byte, 4<<10)
-		for n, err := 0, error(nil); err == nil; o.add(buf[:n]) {
-			n, err = o.read.Read(buf)
+		for {
+			n, err := o.read.Read(buf)
+			o.add(buf[:n])
+			if err != nil {
+				return
+			}
 		}
 	}()
 	return o, nil

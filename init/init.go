@@ -75,27 +75,24 @@ const (
 
 // run is the loop.
 func (i *Init) run() {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
 	if len(i.set.Watch) > 0 {
 		go i.watch(watchEvery) // before the first child, which may be what changes them
 	}
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	for !i.exiting {
 		slept, rest := time.Now(), time.Duration(0)
+		var due <-chan time.Time
 		at, armed := i.machine.Deadline()
 		if armed {
 			rest = max(0, at-slept.Sub(i.began))
-			timer.Reset(rest)
-		} else {
-			timer.Stop()
+			due = time.After(rest)
 		}
 		var do func()
 		select {
 		case do = <-i.posted:
 		case sig := <-i.opt.Signals:
 			do = func() { i.signal(sig.(syscall.Signal)) }
-		case <-timer.C:
+		case <-due:
 			do = func() { i.step(&swap.ContainerEvent{Kind: swap.Tick}) }
 		}
 		if armed && awake.Overslept(slept, rest) {

@@ -102,7 +102,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 		return made, err
 	}
 	if made.pipe, err = ready.NewPipe(); err != nil {
-		return made, fmt.Errorf("cannot make the readiness pipe: %w", err)
+		return made, err
 	}
 	if made.notify, err = ready.NewNotify(n, nil, uid); err != nil {
 		return made, err
@@ -186,8 +186,7 @@ func (l *launcher) user() (*spawn.User, int, error) {
 }
 
 func exitStatus(err error) int {
-	var e *spawn.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*spawn.Error](err); ok {
 		return e.ExitStatus()
 	}
 	return exitOwn

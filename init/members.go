@@ -92,15 +92,15 @@ func (w *worker) tree(table []process) []process {
 
 func (r *roots) pick(table []process, of func(process) mark) (found []process) {
 	parent := parents(table)
+	counts := func(p process) bool {
+		m := of(p)
+		return m == marked || m == unmarked && p.in(r.groups)
+	}
 	for _, p := range table {
 		if p.dead() && p.ppid != os.Getpid() {
 			continue
 		}
-		if descends(parent, p.pid, r.mains...) {
-			found = append(found, p)
-			continue
-		}
-		if m := of(p); m == marked || m == unmarked && p.in(r.groups) {
+		if descends(parent, p.pid, r.mains...) || counts(p) {
 			found = append(found, p)
 		}
 	}

@@ -1,6 +1,8 @@
 package pid1
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -93,9 +95,9 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 // received passes a message of sd_notify(3) on to the loop. It is called for one
 // after the other.
 func (i *Init) received(w *worker, n *ready.Notify, m ready.Message) {
-	var p *reaper.Process
-	if m.MainPid > 0 && m.MainPid != w.claimed {
-		p = i.followMain(w, m.MainPid)
+	p, err := i.launcher.followMain(w, m.MainPid)
+	if err != nil {
+		i.warn("mainpid", err.Error(), w.g.number, m.MainPid)
 	}
 	i.post(func() { i.notified(w, m, p) })
 	if p != nil {
@@ -105,21 +107,19 @@ func (i *Init) received(w *worker, n *ready.Notify, m ready.Message) {
 
 // followMain makes sure that another process of the generation can be the
 // worker's main one: a server that has forked itself into the background says so.
-func (i *Init) followMain(w *worker, pid int) *reaper.Process {
-	if pid == w.pid() || w.ended.Load() {
-		return nil
+func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
+	if pid == 0 || pid == w.claimed || pid == w.pid() || w.ended.Load() {
+		return nil, nil
 	}
-	if pid == 1 || !i.launcher.procs.belongs(w.g, pid) {
-		i.warn("mainpid", w.named()+" names pid "+itoa(pid)+" as its main process, which is none of its own", w.g.number, pid)
-		return nil
+	if pid == 1 || !l.procs.belongs(w.g, pid) {
+		return nil, errors.New(w.named() + " names pid " + itoa(pid) + " as its main process, which is none of its own")
 	}
-	p, err := i.launcher.reaper.Adopt(pid) // not another worker's: that is watched already
+	p, err := l.reaper.Adopt(pid) // not another worker's: that is watched already
 	if err != nil {
-		i.warn("mainpid", "cannot follow MAINPID="+itoa(pid)+": "+err.Error(), w.g.number, pid)
-		return nil
+		return nil, fmt.Errorf("cannot follow MAINPID=%d: %w", pid, err)
 	}
 	w.claimed = pid
-	return p
+	return p, nil
 }
 
 // await posts the end of p. It reads what the process has still said first: the

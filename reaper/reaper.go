@@ -186,15 +186,9 @@ func (r *Reaper) Start(fork func() (pid, pidfd int, err error)) (*Process, error
 // already, this process itself, and a pid without a process are errors.
 func (r *Reaper) Adopt(pid int) (*Process, error) {
 	if pid == os.Getpid() {
-		return nil, fmt.Errorf("cannot adopt process %d: it is this process", pid)
+		return nil, fmt.Errorf("cannot watch process %d: it is this process", pid)
 	}
-	return r.watch(func() (int, int, error) {
-		fd, err := unix.PidfdOpen(pid, 0) // close-on-exec by itself
-		if err != nil {
-			return 0, -1, fmt.Errorf("cannot adopt process %d: %w", pid, err)
-		}
-		return pid, fd, nil
-	}, false)
+	return r.watch(func() (int, int, error) { return pid, -1, nil }, false)
 }
 
 var errWatched = errors.New("it is watched already")
@@ -206,7 +200,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 
 	pid, fd, err := open()
 	if err == nil && fd < 0 {
-		if fd, err = unix.PidfdOpen(pid, 0); err != nil {
+		if fd, err = unix.PidfdOpen(pid, 0); err != nil { // close-on-exec by itself
 			err = fmt.Errorf("cannot watch process %d: %w", pid, err)
 		}
 	}
@@ -222,7 +216,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 	// same process.
 	if r.owned[pid] != nil && !fresh {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("cannot adopt process %d: %w", pid, errWatched)
+		return nil, fmt.Errorf("cannot watch process %d: %w", pid, errWatched)
 	}
 	p := newProcess(r, pid, fd)
 	delete(r.late, pid)

@@ -73,11 +73,6 @@ const (
 	numRolloutKinds
 )
 
-var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "cancelled", "promoted", "begins", "due", "risen", "settled", "proved", "late",
-	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released"}
-
-func (k rolloutKind) String() string { return rolloutKindNames[k] }
-
 // raised is an event for the rollout.
 type raised struct {
 	kind     rolloutKind

@@ -47,3 +47,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "cancelled", "promoted", "begins", "due", "risen", "settled", "proved", "late",
+	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released"}
+
+func (k rolloutKind) String() string { return rolloutKindNames[k] }

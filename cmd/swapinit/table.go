@@ -34,11 +34,7 @@ func statusTable(s *control.Status) string {
 	}
 	rows[0] = append(rows[0], "COMMAND", "STATUS")
 	for _, g := range s.Generations {
-		ready := "-"
-		if g.ReadyMS != nil {
-			ready = span(*g.ReadyMS)
-		}
-		row := []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), ready}
+		row := []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), known(g.ReadyMS, span)}
 		if many {
 			up := 0
 			for _, w := range g.Workers {
@@ -49,11 +45,7 @@ func statusTable(s *control.Status) string {
 			row = append(row, strconv.Itoa(up)+"/"+strconv.Itoa(len(g.Workers)))
 		}
 		if steered {
-			share := "-"
-			if g.Share != nil {
-				share = shares.Percent(*g.Share) + "%"
-			}
-			row = append(row, share, count(g.Open), count(g.Idle), count(g.Queued))
+			row = append(row, known(g.Share, percent), known(g.Open, strconv.Itoa), known(g.Idle, strconv.Itoa), known(g.Queued, strconv.Itoa))
 		}
 		rows = append(rows, append(row, text.ShellWords(g.Command), g.Status))
 	}
@@ -99,13 +91,15 @@ func endpointRows(endpoints []control.Endpoint) [][]string {
 	return rows
 }
 
-// count is a number that may not be known.
-func count(n *int) string {
+// known shows a number that may not be known.
+func known[N int | int64](n *N, show func(N) string) string {
 	if n == nil {
 		return "-"
 	}
-	return strconv.Itoa(*n)
+	return show(*n)
 }
+
+func percent(share int) string { return shares.Percent(share) + "%" }
 
 // table aligns columns by two spaces, nothing after the last one. Cells are at
 // most widest columns wide.

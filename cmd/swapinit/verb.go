@@ -15,7 +15,6 @@ import (
 	"github.com/fatih/color"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
-	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -217,7 +216,7 @@ func (v *verbRun) stage(e control.Event) {
 		// Why is in the reply, and that goes to stderr.
 		line, paint = g+" failed", color.FgRed
 	case swap.StageCanary:
-		line += ": " + g + " has " + shares.Percent(e.Share) + "% of new connections"
+		line += ": " + g + " has " + percent(e.Share) + " of new connections"
 	case swap.StageKept, swap.StageDraining:
 		// Why is in the message, with the generation.
 		if line = e.Message; line == "" {

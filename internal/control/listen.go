@@ -29,7 +29,7 @@ type Server struct {
 	uid     uint32
 	file    *os.File
 	raw     syscall.RawConn
-	made    os.FileInfo // the socket at a path, to unlink only what is our own
+	made    os.FileInfo // the socket at a path, to unlink only what is our own; nil: abstract
 
 	limits limits
 	handle func(Call)
@@ -132,6 +132,9 @@ func (s *Server) bind(fd int) error {
 func (s *Server) Address() string { return s.address }
 
 func (s *Server) unlink() {
+	if s.made == nil {
+		return // without a look at the file system, which may not answer
+	}
 	if now, err := os.Lstat(s.address); err == nil && os.SameFile(now, s.made) {
 		unix.Unlink(s.address)
 	}

@@ -167,10 +167,7 @@ func (s *Server) room() bool {
 		s.mu.Lock()
 		free, leaving := len(s.clients) < MaxClients, false
 		for c := range s.clients {
-			if free || leaving {
-				break
-			}
-			leaving = c.hungUp()
+			leaving = leaving || !free && c.hungUp()
 		}
 		s.mu.Unlock()
 		if free || !leaving {

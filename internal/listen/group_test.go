@@ -339,7 +339,6 @@ func TestPathsLeave(t *testing.T) {
 		set.guard.Store(nil)
 		close(guard.done)
 		guard.stop()
-		guard.wait()
 		reaches(t, p, name, 2)
 	}
 }
@@ -577,7 +576,7 @@ func TestRenewUnwatches(t *testing.T) {
 	guard, err := newGuard()
 	must(t, err)
 	set.guard.Store(guard)
-	defer func() { set.guard.Store(nil); close(guard.done); guard.stop(); guard.wait() }()
+	defer func() { set.guard.Store(nil); close(guard.done); guard.stop() }()
 	must(t, p.Watch())
 	held, err := unix.FcntlInt(uintptr(p.of(1).fd), unix.F_DUPFD_CLOEXEC, 3)
 	must(t, err)

@@ -41,11 +41,9 @@ type guard struct {
 	done       chan struct{}
 }
 
-// Guard starts the goroutine that repairs endpoints as soon as a process
-// has harmed them: TCP listeners that were shut down listen again; paths of
-// own unix endpoints are restored; own unix sockets that were shut down are
-// replaced, as they cannot be revived. Repairs are limited to bursts, and
-// lines to about one a second for each endpoint.
+// Guard starts the goroutine that repairs endpoints as soon as a process has harmed
+// them, see the package's documentation. Repairs are limited to bursts, and lines to
+// about one a second for each endpoint.
 //
 // report is called from that goroutine, and by Check in its caller's. It
 // must not block for long and must not call Close. Close ends the guard. An
@@ -209,15 +207,15 @@ func (g *guard) drain(epoll int) bool {
 	}
 }
 
-// stop makes the goroutine end; wait returns when it has.
+// stop ends the goroutine.
 func (g *guard) stop() {
+	if g == nil {
+		return
+	}
 	g.mu.Lock()
 	g.stopped = true
 	_ = g.file.Close()
 	g.mu.Unlock()
-}
-
-func (g *guard) wait() {
 	<-g.done
 	if g.inotify >= 0 {
 		_ = syscall.Close(g.inotify)

@@ -245,7 +245,7 @@ func TestGuardSleepsThroughConnects(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.guard.Store(g)
-	defer func() { set.guard.Store(nil); close(g.done); g.stop(); g.wait() }()
+	defer func() { set.guard.Store(nil); close(g.done); g.stop() }()
 	for _, l := range set.listeners {
 		if err := l.watch(set); err != nil {
 			t.Fatal(err)

@@ -92,7 +92,7 @@ func (f *File) describe() error {
 	}
 	name, _ := unix.Getsockname(f.FD) // nil: a family that has none, or an unknown one
 	if name, ok := name.(*unix.SockaddrUnix); ok {
-		f.Network = map[int]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}[kind]
+		f.Network = [...]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}[kind]
 		if name.Name != "@" { // which stands for no name
 			f.Path = name.Name
 		}
@@ -102,9 +102,12 @@ func (f *File) describe() error {
 		return nil
 	}
 	addr := procnet.AddrPort(name)
-	transport, ok := map[int]string{unix.SOCK_STREAM: "tcp", unix.SOCK_DGRAM: "udp"}[kind]
-	if !ok || !addr.IsValid() {
+	transport := "tcp"
+	switch {
+	case !addr.IsValid() || kind != unix.SOCK_STREAM && kind != unix.SOCK_DGRAM:
 		return nil // raw sockets, other families: passed on as they are
+	case kind == unix.SOCK_DGRAM:
+		transport = "udp"
 	}
 	if addr.Addr().Is4() {
 		transport += "4"

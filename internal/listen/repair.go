@@ -167,7 +167,6 @@ func (l *listener) listenAgain() (string, error) {
 // isShut: somebody called shutdown(2) for reading, after which connects to a
 // unix socket are refused for as long as it lives.
 func isShut(fd int) bool {
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n == 1 && poll[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
+	happened, err := procnet.Poll(fd, unix.POLLRDHUP, 0)
+	return err == nil && happened&(unix.POLLRDHUP|unix.POLLHUP) != 0
 }

@@ -167,13 +167,8 @@ func (s *Set) Close() {
 	s.mu.Lock()
 	s.closed = true
 	g := s.guard.Swap(nil)
-	if g != nil {
-		g.stop()
-	}
 	s.mu.Unlock()
-	if g != nil {
-		g.wait() // not under the mutex, which it may want before it ends
-	}
+	g.stop() // not under the mutex, which it may want before it ends
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {

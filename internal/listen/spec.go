@@ -23,7 +23,7 @@ type Spec struct {
 	Network string         // tcp tcp4 tcp6 udp udp4 udp6 unix
 	Addr    netip.AddrPort // tcp and udp; [::] with tcp or udp means both families
 	Path    string         // unix: absolute
-	Mode    os.FileMode    // unix: permission bits, by default DefaultMode; 0 = what the umask leaves
+	Mode    os.FileMode    // unix: permission bits, by default DefaultMode
 	Backlog int            // stream sockets; the kernel caps it at net.core.somaxconn
 	Stdin   bool           // the child gets it as fd 0, outside LISTEN_FDS
 	Text    string         // the item as configured

@@ -305,7 +305,7 @@ func TestSteerGuarded(t *testing.T) {
 	guard, err := newGuard()
 	must(t, err)
 	set.guard.Store(guard)
-	defer func() { set.guard.Store(nil); close(guard.done); guard.stop(); guard.wait() }()
+	defer func() { set.guard.Store(nil); close(guard.done); guard.stop() }()
 	fd, err := another(set, 0)
 	must(t, err)
 	must(t, unix.Listen(fd, 16))
@@ -323,7 +323,7 @@ func TestWatchTakesNoLock(t *testing.T) {
 	guard, err := newGuard() // without its goroutine: Check alone calls Mend
 	must(t, err)
 	set.guard.Store(guard)
-	defer func() { set.guard.Store(nil); close(guard.done); guard.stop(); guard.wait() }()
+	defer func() { set.guard.Store(nil); close(guard.done); guard.stop() }()
 	fd, err := another(set, 0)
 	must(t, err)
 	must(t, unix.Listen(fd, 16))
@@ -347,7 +347,7 @@ func TestUnwatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.guard.Store(guard)
-	defer func() { set.guard.Store(nil); close(guard.done); guard.stop(); guard.wait() }()
+	defer func() { set.guard.Store(nil); close(guard.done); guard.stop() }()
 	for _, unwatched := range []bool{false, true} {
 		fd := g.join(t)
 		child, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)

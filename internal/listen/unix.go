@@ -58,7 +58,7 @@ func openUnix(spec *Spec, set *Set) (*UnixSocket, error) {
 func newUnix(spec *Spec, set *Set, bound, spare string, like *syscall.Stat_t) (*UnixSocket, error) {
 	mode := spec.Mode
 	if like != nil {
-		mode = os.FileMode(like.Mode) // with the bits for a socket: never 0, which would mean the umask's
+		mode = os.FileMode(like.Mode)
 	}
 	fd, err := newSocket(unix.AF_UNIX, unix.SOCK_STREAM)
 	if err != nil {
@@ -88,10 +88,8 @@ func newUnix(spec *Spec, set *Set, bound, spare string, like *syscall.Stat_t) (*
 
 // bindNarrow makes the file with no more permissions than mode.
 func bindNarrow(fd int, name string, mode os.FileMode) error {
-	if mode != 0 {
-		if err := syscall.Fchmod(fd, uint32(mode)); err != nil {
-			return err
-		}
+	if err := syscall.Fchmod(fd, uint32(mode)); err != nil {
+		return err
 	}
 	return unix.Bind(fd, &unix.SockaddrUnix{Name: name})
 }
@@ -122,7 +120,7 @@ func (p *path) settle(bound string, mode os.FileMode, like *syscall.Stat_t) erro
 			return fmt.Errorf("set its owner: %w", err)
 		}
 	}
-	if mode == 0 || stat.Mode&0o7777 == uint32(mode)&0o7777 {
+	if stat.Mode&0o7777 == uint32(mode)&0o7777 {
 		return nil
 	}
 	if err := unix.Chmod(link, uint32(mode)); err != nil {
@@ -196,9 +194,8 @@ func (s *UnixSocket) Watch() error {
 	return s.set.guard.Load().addPath(name)
 }
 
-// Mend repairs what a process has harmed: a lost path comes back to s, a socket that
-// was shut down is replaced, as it cannot be revived. It returns what it did, or why
-// it could not. renewed: running generations keep the dead socket.
+// Mend repairs what a process has harmed, and returns what it did, or why it could
+// not. renewed: running generations keep the dead socket.
 func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 	if isShut(s.fd) {
 		return s.renew("a process shut it down")

@@ -22,6 +22,16 @@ func Listens(fd int) bool {
 	return err == nil && yes == 1
 }
 
+// Poll is poll(2) for one descriptor; ms are of a wait that no signal interrupts.
+func Poll(fd int, events int16, ms int) (happened int16, err error) {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		if _, err = unix.Poll(poll, ms); err != unix.EINTR {
+			return poll[0].Revents, err
+		}
+	}
+}
+
 // Family is the one that a socket for an IP address needs.
 func Family(addr netip.Addr) int {
 	if addr.Is4() {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -178,11 +179,6 @@ func (n *Notify) Close() {
 
 // polled asks for the state of fd without waiting.
 func polled(fd uintptr, events int16) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	for {
-		n, err := unix.Poll(fds, 0)
-		if err != unix.EINTR {
-			return n > 0 || err != nil
-		}
-	}
+	happened, err := procnet.Poll(int(fd), events, 0)
+	return happened != 0 || err != nil
 }

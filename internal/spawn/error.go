@@ -72,19 +72,8 @@ func bad(before, value, after string) error {
 	return errors.New(before + strconv.Quote(value) + after)
 }
 
-// explain finds out at which step a fork with s failed.
-func (s *Spec) explain(err error) *Error {
-	if e := s.beforeExec(err); e != nil {
-		return e
-	}
-	return s.explainExec(err)
-}
-
-// explainStage is for a failure to run the exec stage, not the program.
+// explainStage is for an execve of the exec stage, not of the program, that failed.
 func (s *Spec) explainStage(err error) *Error {
-	if e := s.beforeExec(err); e != nil {
-		return e
-	}
 	switch {
 	case err == syscall.E2BIG:
 		return s.explainExec(err) // the stage's arguments are the program's
@@ -96,13 +85,14 @@ func (s *Spec) explainStage(err error) *Error {
 	return failed(stageFork, s.Path, fmt.Errorf("cannot run /proc/self/exe: %w", err))
 }
 
-// beforeExec returns nil when the kernel got as far as the execve.
+// explain finds out at which step a fork with s failed. atExec is for the last one,
+// when the kernel got as far as the execve.
 //
 // The errno alone does not tell: ENOENT and EACCES come from chdir and execve
 // alike, EPERM from setgroups and execve. So the same is tried once more with a
 // program that no kernel runs and that fails with another errno. If that errno
 // comes back, the steps before are fine; if not, leave them out one by one.
-func (s *Spec) beforeExec(err error) *Error {
+func (s *Spec) explain(err error, atExec func(error) *Error) *Error {
 	if err == syscall.ENOTTY {
 		return failed(stageFork, s.Path, fmt.Errorf("cannot give it the terminal: %w", err))
 	}
@@ -120,7 +110,7 @@ func (s *Spec) beforeExec(err error) *Error {
 		return e != err
 	}
 	if passes() {
-		return nil
+		return atExec(err)
 	}
 	if t.Dir = ""; s.Dir != "" && passes() {
 		return failed(stageChdir, s.Dir, err)

@@ -59,7 +59,7 @@ func Fork(s Spec) (*Child, error) {
 		return s.forkStage() // it can wait for the file, the init can not
 	}
 	if err != nil {
-		return nil, s.explain(err)
+		return nil, s.explain(err, s.explainExec)
 	}
 	return &Child{Pid: pid, PidFD: pidfd}, nil
 }
@@ -94,7 +94,7 @@ func (s *Spec) forkStage() (*Child, error) {
 	write.Close()
 	if err != nil {
 		report.Close()
-		return nil, s.explainStage(err)
+		return nil, s.explain(err, s.explainStage)
 	}
 	return &Child{Pid: pid, PidFD: pidfd, spec: s, report: report}, nil
 }

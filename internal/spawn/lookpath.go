@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -40,12 +41,14 @@ func LookPath(file, pathVar, dir string) (string, error) {
 			element = "."
 		}
 		candidate := element + "/" + file
-		err := executable(beneath(dir, candidate))
-		if err == nil {
+		switch err := executable(beneath(dir, candidate)); errno(err) {
+		case 0:
 			return candidate, nil
-		}
-		if unsuitable == nil && !skip(err) {
-			unsuitable = failed(stageLookup, candidate, err)
+		case syscall.ENOENT, syscall.ENOTDIR, syscall.ESTALE, syscall.ENODEV, syscall.ETIMEDOUT:
+			// execvp passes over these in silence: the element of PATH is not
+			// there, or is a mount whose server does not answer.
+		default:
+			unsuitable = cmp.Or(unsuitable, failed(stageLookup, candidate, err))
 		}
 	}
 	if unsuitable == nil {
@@ -55,16 +58,6 @@ func LookPath(file, pathVar, dir string) (string, error) {
 }
 
 var errNameless = fmt.Errorf("its name is empty: %w", syscall.ENOENT)
-
-// skip lists the errors that execvp passes over in silence: the element of
-// PATH is not there, or is a mount whose server does not answer.
-func skip(err error) bool {
-	switch errno(err) {
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.ESTALE, syscall.ENODEV, syscall.ETIMEDOUT:
-		return true
-	}
-	return false
-}
 
 // executable returns nil or a bare errno.
 func executable(path string) error {

@@ -73,8 +73,10 @@ func probe(at netip.AddrPort) (err error) {
 	if failed == unix.EINTR { // it goes on by itself, see connect(2)
 		failed = nil
 	}
-	if do("connect", failed) && !readable(second) {
-		return errors.New("SO_ATTACH_REUSEPORT_CBPF: the program is not obeyed")
+	if do("connect", failed) {
+		if happened, err := procnet.Poll(second, unix.POLLIN, probeWait*1000); err != nil || happened&unix.POLLIN == 0 {
+			return errors.New("SO_ATTACH_REUSEPORT_CBPF: the program is not obeyed")
+		}
 	}
 	from, failed := procnet.Local(client)
 	if !do("getsockname", failed) {
@@ -87,16 +89,4 @@ func probe(at netip.AddrPort) (err error) {
 		err = errors.New("inet_diag: connections do not show INET_DIAG_SOCKOPT (Linux 5.10)")
 	}
 	return err
-}
-
-// readable waits for a connection.
-func readable(fd int) bool {
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for range 1000 { // an interrupted wait begins again, but not for ever
-		n, err := unix.Poll(poll, probeWait*1000)
-		if err != unix.EINTR {
-			return n == 1 && poll[0].Revents&unix.POLLIN != 0
-		}
-	}
-	return false
 }

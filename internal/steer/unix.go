@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/procnet"
@@ -131,7 +130,11 @@ func (g *Unix) Mend() (string, error) {
 	line, renewed, err := g.to.path.Mend()
 	if renewed {
 		g.to.opened(g.to.path)
-		maps.DeleteFunc(g.holders, func(_ int, m *member) bool { return m == g.to })
+		for n, m := range g.holders {
+			if m == g.to {
+				delete(g.holders, n)
+			}
+		}
 	}
 	return line, err
 }
