@@ -45,6 +45,7 @@ type launched struct {
 	proc  *reaper.Process
 	shown []string
 	dir   string
+	uid   uint32 // that it was started with
 }
 
 // ipc are the ways in which a worker speaks to us.
@@ -104,6 +105,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if made.pipe, err = ready.NewPipe(); err != nil {
 		return made, fmt.Errorf("cannot make the readiness pipe: %w", err)
 	}
+	made.uid = uint32(uid)
 	if made.notify, err = ready.NewNotify(n, nil, uid); err != nil {
 		return made, err
 	}

@@ -75,7 +75,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, _ uint32) bool { return i.launcher.procs.belongs(w.g, pid) }, func(m ready.Message) { i.received(w, l.notify, m) })
+	l.notify.Watch(func(pid int, uid uint32) bool { return i.launcher.procs.accepts(w.g, pid, uid, l.uid) }, func(m ready.Message) { i.received(w, l.notify, m) })
 	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
 	for n, c := range l.channels {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
@@ -109,7 +109,7 @@ func (i *Init) followMain(w *worker, pid int) *reaper.Process {
 	if pid == w.pid() || w.ended.Load() {
 		return nil
 	}
-	if pid == 1 || !i.launcher.procs.belongs(w.g, pid) {
+	if pid == 1 || !i.launcher.procs.belongs(w.g, pid, true) {
 		i.warn("mainpid", w.named()+" names pid "+itoa(pid)+" as its main process, which is none of its own", w.g.number, pid)
 		return nil
 	}
@@ -255,6 +255,9 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	}
 	if m.Extend > 0 {
 		i.from(w, swap.Extend, "", m.Extend)
+	}
+	if i.set.Watchdog == 0 { // nobody asked for one
+		m.Watchdog, m.WatchdogUsec, m.WatchdogTrigger = false, 0, false
 	}
 	if m.Watchdog || m.WatchdogUsec != 0 {
 		i.from(w, swap.Ping, "", m.WatchdogUsec)
