@@ -153,7 +153,7 @@ func (ps *processes) accepts(g *generation, pid int, uid, server uint32) bool {
 	trusted := uid == 0 || uid == server || int(uid) == os.Getuid()
 	for _, w := range g.all() {
 		var main syscall.Stat_t
-		trusted = trusted || !w.ended.Load() && syscall.Stat("/proc/"+itoa(w.pid()), &main) == nil && main.Uid == uid
+		trusted = trusted || !w.ended.Load() && procIsOurs() && syscall.Stat("/proc/"+itoa(w.pid()), &main) == nil && main.Uid == uid
 	}
 	return ps.belongs(g, pid, trusted)
 }

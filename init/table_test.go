@@ -27,7 +27,7 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("comm %q: %+v, %v, want %+v", comm, p, ok, parsed)
 		}
 	}
-	for _, bad := range []string{"", "42", "42 (x", "42 (x)", "42 (x) S 7 40 30", statLine("x", "SS 7 40 30", 3, 9000), statLine("x", "S x 40 30", 3, 9000), statLine("x", "S 7 40 30", 3, -1)} {
+	for _, bad := range []string{"", "42", "42 (x", "42 (x)", "42 (x) S 7 40 30", statLine("x", "SS 7 40 30", 3, 9000), statLine("x", "S x 40 30", 3, 9000), statLine("x", "S 7 40 30", 3, -1), strings.Replace(statLine("x", "S 7 40 30", 3, 9000), " 0 0 0", " 0 -1 2129984", 1)} {
 		if p, ok := parseStat(42, []byte(bad)); ok {
 			t.Errorf("%q is taken for %+v", bad, p)
 		}
@@ -35,6 +35,15 @@ func TestParseStat(t *testing.T) {
 	p, ok := readProcess(os.Getpid())
 	if !ok || p.ppid != os.Getppid() || p.pgrp != syscall.Getpgrp() || p.dead() || p.gone() {
 		t.Errorf("we ourselves are read as %+v, %v", p, ok)
+	}
+}
+
+// Threads of the kernel are seen where the tests run outside of a container.
+func TestNoKernelThreads(t *testing.T) {
+	for _, p := range snapshot() {
+		if p.ppid == 2 && p.pgrp == 0 {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

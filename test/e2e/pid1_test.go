@@ -249,6 +249,20 @@ func TestEarlySwapSignalsDoNotReachTheChild(t *testing.T) {
 
 // Point 14. Not PID 1: orphans come to swapinit all the same, and nothing is
 // said about it.
+// With the /proc of another pid namespace (unshare -pf) nobody is taken for somebody
+// else: what is left is told to stop, and swapinit ends with it.
+func TestProcOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	o := opts{Env: webEnv("SWAPINIT_LEFTOVER_TIMEOUT=1h"), Args: []string{"sh", "-c", "setsid sleep 1000 & exec \"$@\"", "sh", binary(t, "server")}}
+	o.OuterProc = true
+	c := start(t, o)
+	c.awaitOut("gen 1: ready")
+	c.Swap("--", binary(t, "server"))
+	c.awaitOut("gen 1: done")
+	c.Signal(syscall.SIGTERM)
+	c.wantStatus(0)
+}
+
 func TestSubreaperWhenNotPid1(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"-s"}} {
