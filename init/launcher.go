@@ -160,6 +160,7 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {
 		return nil, nil, err
 	}
+	spec.NoPidFD = !l.reaper.PidFDs()
 	proc, err = l.reaper.Start(func() (int, int, error) {
 		l.forking.Add(1)
 		defer l.forking.Add(-1)

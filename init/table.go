@@ -113,8 +113,9 @@ func (p process) dead() bool { return (p.state == 'Z' || p.state == 'X') && p.th
 
 // signal sends two signals, of which the second may be 0 for none, to exactly
 // this process. The pid is pinned by a pidfd before the start time is compared,
-// so a later bearer of the number is never hit. An error means that it is gone,
-// or not ours to signal: nothing can be done about either.
+// so a later bearer of the number is never hit; where the kernel has none only the
+// moment between the two is left. An error means that it is gone, or not ours to
+// signal: nothing can be done about either.
 func (p process) signal(first, second syscall.Signal) {
 	if p.pid == everybody {
 		_ = unix.Kill(everybody, first)
@@ -122,13 +123,19 @@ func (p process) signal(first, second syscall.Signal) {
 		return
 	}
 	fd, err := unix.PidfdOpen(p.pid, 0)
-	if err != nil {
+	if err == nil {
+		defer unix.Close(fd)
+		err = unix.PidfdSendSignal(fd, 0, nil, 0)
+	}
+	if err == unix.ESRCH || p.gone() {
 		return
 	}
-	defer unix.Close(fd)
-	if !p.gone() {
-		_ = unix.PidfdSendSignal(fd, first, nil, 0)
-		_ = unix.PidfdSendSignal(fd, second, nil, 0)
+	for _, sig := range [...]syscall.Signal{first, second} {
+		if err == nil {
+			_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+		} else {
+			_ = unix.Kill(p.pid, sig)
+		}
 	}
 }
 
