@@ -45,6 +45,7 @@ type launched struct {
 	proc  *reaper.Process
 	shown []string
 	dir   string
+	uid   uint32 // that it was started with
 }
 
 // ipc are the ways in which a worker speaks to us.
@@ -104,6 +105,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if made.pipe, err = ready.NewPipe(); err != nil {
 		return made, err
 	}
+	made.uid = uint32(uid)
 	if made.notify, err = ready.NewNotify(n, nil, uid); err != nil {
 		return made, err
 	}
@@ -158,6 +160,7 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {
 		return nil, nil, err
 	}
+	spec.NoPidFD = !l.reaper.PidFDs()
 	proc, err = l.reaper.Start(func() (int, int, error) {
 		l.forking.Add(1)
 		defer l.forking.Add(-1)

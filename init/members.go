@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // processes tells whose the processes of our pid namespace are, by /proc alone.
@@ -47,16 +48,23 @@ func (ps *processes) mark(pid, number int) (m mark, seen bool) {
 // those that processes without a mark can still have as their group or session.
 type roots struct{ mains, groups []int }
 
-func (r *roots) add(w *worker, table []process) {
+func (r *roots) add(w *worker, exists func(pid int) bool) {
 	pid := w.pid()
 	if pid != 0 && !w.ended.Load() {
 		r.mains, r.groups = append(r.mains, pid), append(r.groups, pid)
 		pid = 0
 	}
 	for _, old := range [...]int{pid, w.former} {
-		if old != 0 && !slices.ContainsFunc(table, func(p process) bool { return p.pid == old }) {
+		if old != 0 && !exists(old) {
 			r.groups = append(r.groups, old)
 		}
+	}
+}
+
+// in tells which pids are in the table.
+func in(table []process) func(pid int) bool {
+	return func(pid int) bool {
+		return slices.ContainsFunc(table, func(p process) bool { return p.pid == pid })
 	}
 }
 
@@ -69,7 +77,7 @@ func (r *roots) add(w *worker, table []process) {
 func (ps *processes) members(g *generation, table []process, marks map[life]mark) []process {
 	var r roots
 	for _, w := range g.all() {
-		r.add(w, table)
+		r.add(w, in(table))
 	}
 	return r.pick(table, func(p process) mark {
 		m, known := marks[p.life]
@@ -86,7 +94,7 @@ func (ps *processes) members(g *generation, table []process, marks map[life]mark
 // generation.
 func (w *worker) tree(table []process) []process {
 	var r roots
-	r.add(w, table)
+	r.add(w, in(table))
 	return r.pick(table, func(process) mark { return unmarked })
 }
 
@@ -137,30 +145,39 @@ func descends(parent map[int]int, pid int, ancestors ...int) bool {
 	return false
 }
 
-// belongs reports whether pid is a process of g. One that has gone is given the
-// benefit of the doubt: the socket that it has written to is g's alone.
-func (ps *processes) belongs(g *generation, pid int) bool {
-	var mains []int
+// accepts reports whether a message may come from pid, whose uid the kernel has told;
+// server is the one that the main process was started with. A helper that only
+// reports (systemd-notify), and a process that forks itself into the background, have
+// mostly gone before they can be looked at.
+func (ps *processes) accepts(g *generation, pid int, uid, server uint32) bool {
+	trusted := uid == 0 || uid == server || int(uid) == os.Getuid()
 	for _, w := range g.all() {
-		if main := w.pid(); main != 0 {
-			mains = append(mains, main)
-		}
+		var main syscall.Stat_t
+		trusted = trusted || !w.ended.Load() && procIsOurs() && syscall.Stat("/proc/"+itoa(w.pid()), &main) == nil && main.Uid == uid
 	}
-	sender, ok := readProcess(pid)
+	return ps.belongs(g, pid, trusted)
+}
+
+// belongs reports whether pid is a process of g. What anybody could feign counts only
+// if it is trusted: the mark in its environment, and that it has gone.
+func (ps *processes) belongs(g *generation, pid int, trusted bool) bool {
+	var r roots
+	for _, w := range g.all() {
+		r.add(w, func(pid int) bool { _, ok := readProcess(pid); return ok })
+	}
+	p, ok := readProcess(pid)
 	if !ok {
-		return true
+		return trusted || slices.Contains(r.mains, pid)
 	}
 	parent := map[int]int{}
-	for at := sender; ok && at.ppid > 0 && parent[at.pid] == 0; at, ok = readProcess(at.ppid) {
+	for at := p; ok && at.ppid > 0 && parent[at.pid] == 0; at, ok = readProcess(at.ppid) {
 		parent[at.pid] = at.ppid
 	}
-	if descends(parent, pid, mains...) {
+	if descends(parent, pid, r.mains...) {
 		return true
 	}
-	if m, _ := ps.mark(pid, g.number); m != unmarked {
+	if m, _ := ps.mark(pid, g.number); m == foreign || m == marked && trusted {
 		return m == marked
 	}
-	// Gone before it could be asked: a process that forks itself into the
-	// background and ends is like that.
-	return sender.in(mains) || sender.gone()
+	return p.in(r.groups) || trusted && p.gone()
 }

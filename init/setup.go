@@ -56,6 +56,9 @@ func newInit(o Options) (*Init, error) {
 	if err := i.open(); err != nil {
 		return i, err
 	}
+	if !procIsOurs() {
+		i.warn("proc", "cannot see processes: /proc is not mounted, or is that of another pid namespace (unshare needs --mount-proc)", 0, 0)
+	}
 	i.launcher.environ = listen.Scrub(o.Environ)
 	i.launcher.leaveDir()
 	if os.Getpid() != 1 {

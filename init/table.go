@@ -31,12 +31,15 @@ const everybody = -1
 // snapshot reads the process table of our pid namespace, without ourselves.
 // Processes come and go meanwhile; each line by itself is right.
 func snapshot() []process {
+	if !procIsOurs() {
+		return nil
+	}
 	names, _ := entries("/proc")
 	own := os.Getpid()
 	table := make([]process, 0, len(names))
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil && pid != own {
-			if p, ok := readProcess(pid); ok {
+			if p, ok := readStat(pid); ok {
 				table = append(table, p)
 			}
 		}
@@ -55,7 +58,22 @@ func entries(path string) ([]string, error) {
 	return names, nil
 }
 
+// procIsOurs is false where /proc is not mounted, or is that of another pid namespace
+// (unshare -pf without --mount-proc): its numbers mean other processes then.
+func procIsOurs() bool {
+	self, err := os.Readlink("/proc/self")
+	return err == nil && self == itoa(os.Getpid())
+}
+
+// readProcess reads one line of the table.
 func readProcess(pid int) (process, bool) {
+	if !procIsOurs() {
+		return process{}, false
+	}
+	return readStat(pid)
+}
+
+func readStat(pid int) (process, bool) {
 	data, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
 	if err != nil {
 		return process{}, false
@@ -63,8 +81,13 @@ func readProcess(pid int) (process, bool) {
 	return parseStat(pid, data)
 }
 
-// parseStat reads "pid (comm) state ppid pgrp session ...". comm may hold
-// anything, parentheses and newlines included, so it ends at the last ")".
+// kernelThread is PF_KTHREAD of linux/sched.h. Such threads are there where we are the
+// init of a machine, get no signals, and never end.
+const kernelThread = 0x00200000
+
+// parseStat reads "pid (comm) state ppid pgrp session tty tpgid flags ...". comm may hold
+// anything, parentheses and newlines included, so it ends at the last ")". A thread of the
+// kernel is no process.
 func parseStat(pid int, data []byte) (process, bool) {
 	end := bytes.LastIndexByte(data, ')')
 	if end < 0 {
@@ -74,14 +97,14 @@ func parseStat(pid int, data []byte) (process, bool) {
 	if len(f) < 20 || len(f[0]) != 1 {
 		return process{}, false
 	}
-	var n [5]int
-	for k, field := range [...]int{1, 2, 3, 17, 19} {
+	var n [6]int
+	for k, field := range [...]int{1, 2, 3, 17, 19, 6} {
 		var err error
 		if n[k], err = strconv.Atoi(f[field]); err != nil {
 			return process{}, false
 		}
 	}
-	return process{life: life{pid, uint64(n[4])}, ppid: n[0], pgrp: n[1], sid: n[2], state: f[0][0], threads: n[3]}, n[4] >= 0
+	return process{life: life{pid, uint64(n[4])}, ppid: n[0], pgrp: n[1], sid: n[2], state: f[0][0], threads: n[3]}, n[4] >= 0 && n[5]&kernelThread == 0
 }
 
 // dead reports whether nothing of the process runs any more. A process whose
@@ -90,8 +113,9 @@ func (p process) dead() bool { return (p.state == 'Z' || p.state == 'X') && p.th
 
 // signal sends two signals, of which the second may be 0 for none, to exactly
 // this process. The pid is pinned by a pidfd before the start time is compared,
-// so a later bearer of the number is never hit. An error means that it is gone,
-// or not ours to signal: nothing can be done about either.
+// so a later bearer of the number is never hit; where the kernel has none only the
+// moment between the two is left. An error means that it is gone, or not ours to
+// signal: nothing can be done about either.
 func (p process) signal(first, second syscall.Signal) {
 	if p.pid == everybody {
 		_ = unix.Kill(everybody, first)
@@ -99,13 +123,19 @@ func (p process) signal(first, second syscall.Signal) {
 		return
 	}
 	fd, err := unix.PidfdOpen(p.pid, 0)
-	if err != nil {
+	if err == nil {
+		defer unix.Close(fd)
+		err = unix.PidfdSendSignal(fd, 0, nil, 0)
+	}
+	if err == unix.ESRCH || p.gone() {
 		return
 	}
-	defer unix.Close(fd)
-	if !p.gone() {
-		_ = unix.PidfdSendSignal(fd, first, nil, 0)
-		_ = unix.PidfdSendSignal(fd, second, nil, 0)
+	for _, sig := range [...]syscall.Signal{first, second} {
+		if err == nil {
+			_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+		} else {
+			_ = unix.Kill(p.pid, sig)
+		}
 	}
 }
 

@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/spawn"
 )
 
 // statLine is a line of proc_pid_stat(5) with 52 fields.
@@ -23,7 +27,7 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("comm %q: %+v, %v, want %+v", comm, p, ok, parsed)
 		}
 	}
-	for _, bad := range []string{"", "42", "42 (x", "42 (x)", "42 (x) S 7 40 30", statLine("x", "SS 7 40 30", 3, 9000), statLine("x", "S x 40 30", 3, 9000), statLine("x", "S 7 40 30", 3, -1)} {
+	for _, bad := range []string{"", "42", "42 (x", "42 (x)", "42 (x) S 7 40 30", statLine("x", "SS 7 40 30", 3, 9000), statLine("x", "S x 40 30", 3, 9000), statLine("x", "S 7 40 30", 3, -1), strings.Replace(statLine("x", "S 7 40 30", 3, 9000), " 0 0 0", " 0 -1 2129984", 1)} {
 		if p, ok := parseStat(42, []byte(bad)); ok {
 			t.Errorf("%q is taken for %+v", bad, p)
 		}
@@ -31,6 +35,15 @@ func TestParseStat(t *testing.T) {
 	p, ok := readProcess(os.Getpid())
 	if !ok || p.ppid != os.Getppid() || p.pgrp != syscall.Getpgrp() || p.dead() || p.gone() {
 		t.Errorf("we ourselves are read as %+v, %v", p, ok)
+	}
+}
+
+// Threads of the kernel are seen where the tests run outside of a container.
+func TestNoKernelThreads(t *testing.T) {
+	for _, p := range snapshot() {
+		if p.ppid == 2 && p.pgrp == 0 {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 
@@ -110,6 +123,66 @@ func TestMembers(t *testing.T) {
 	check("its number has a new bearer", 7)
 	table = table[1:]
 	check("ended", 4, 5, 7, 10)
+}
+
+// Whose messages are believed. Uids are the kernel's word; what others can feign counts
+// for those only that are trusted.
+func TestAccepts(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	const server, stranger = 4711, 4712
+	i := reaping(t)
+	dir := t.TempDir()
+	env := []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir}
+	marked := append(env, "SWAPINIT_GENERATION=3")
+	main := start(t, i, env, `setsid sh -c 'echo $$ > $DIR/tmp; mv $DIR/tmp $DIR/child; exec sleep 1000' & wait`)
+	feigns, neither := start(t, i, marked, "exec sleep 1000"), start(t, i, env, "exec sleep 1000")
+	child := 0
+	eventually(t, "the child, and the marks", func() bool {
+		text, _ := os.ReadFile(dir + "/child")
+		child, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		_, seen := i.launcher.procs.mark(feigns.pid(), 3)
+		return child != 0 && seen
+	})
+	check := func(what string, pid int, trusted, others bool) {
+		t.Helper()
+		for _, uid := range []uint32{0, server, uint32(os.Getuid())} {
+			if got := i.launcher.procs.accepts(main.g, pid, uid, server); got != trusted {
+				t.Errorf("%s, uid %d: %v", what, uid, got)
+			}
+		}
+		if got := i.launcher.procs.accepts(main.g, pid, stranger, server); got != others {
+			t.Errorf("%s, a stranger: %v", what, got)
+		}
+	}
+	check("the main process", main.pid(), true, true)
+	check("a child", child, true, true)
+	check("marked", feigns.pid(), true, false)
+	check("another's", neither.pid(), false, false)
+	check("gone", fake, true, false)
+	// The number of a main process that has ended can be anybody's.
+	g := main.g
+	main = &worker{g: g}
+	main.mainPid.Store(int32(neither.pid()))
+	main.ended.Store(true)
+	g.workers[0].Store(main)
+	check("the bearer of a number that was the main process's", neither.pid(), false, false)
+	main.mainPid.Store(fake)
+	main.ended.Store(false)
+	check("the main process, which has gone", fake, true, true)
+	if os.Getuid() == 0 {
+		spec := spawn.Spec{Argv: []string{"sleep", "1000"}, Env: env, Files: []uintptr{0, 1, 2}, Tty: -1, User: &spawn.User{Uid: stranger, Gid: stranger}}
+		_, p, err := i.launcher.spawn(&spec, 3, listen.Given{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		main.mainPid.Store(int32(p.Pid()))
+		check("gone, of the main process's uid", fake, true, true)
+	}
+	i.sweepers.killing.Store(true)
+	i.sweepAll()
+	<-i.posted
 }
 
 // What a process says of itself by its environment.

@@ -77,7 +77,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, _ uint32) bool { return i.launcher.procs.belongs(w.g, pid) }, func(m ready.Message) { i.received(w, l.notify, m) })
+	l.notify.Watch(func(pid int, uid uint32) bool { return i.launcher.procs.accepts(w.g, pid, uid, l.uid) }, func(m ready.Message) { i.received(w, l.notify, m) })
 	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
 	for n, c := range l.channels {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
@@ -111,7 +111,7 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 	if pid == 0 || pid == w.claimed || pid == w.pid() || w.ended.Load() {
 		return nil, nil
 	}
-	if pid == 1 || !l.procs.belongs(w.g, pid) {
+	if pid == 1 || !l.procs.belongs(w.g, pid, true) {
 		return nil, errors.New(w.named() + " names pid " + itoa(pid) + " as its main process, which is none of its own")
 	}
 	p, err := l.reaper.Adopt(pid) // not another worker's: that is watched already
@@ -255,6 +255,9 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 	}
 	if m.Extend > 0 {
 		i.from(w, swap.Extend, "", m.Extend)
+	}
+	if i.set.Watchdog == 0 { // nobody asked for one
+		m.Watchdog, m.WatchdogUsec, m.WatchdogTrigger = false, 0, false
 	}
 	if m.Watchdog || m.WatchdogUsec != 0 {
 		i.from(w, swap.Ping, "", m.WatchdogUsec)

@@ -15,6 +15,10 @@
 //   - signals go through the pidfd, never through a number;
 //   - in a storm of deaths it reaps some itself, see routeAll.
 //
+// Where the kernel has no pidfds (before Linux 5.4) or refuses them (gVisor, seccomp) a
+// process is known by its number, which is its own as long as it is our child and was not
+// reaped: waitid(2) tells.
+//
 // One invariant lives here, EveryChildOnce: every child that dies is reaped,
 // its status reported once, to its owner; no signal ever reaches a recycled
 // pid.

@@ -207,9 +207,7 @@ func recycledPid(t *testing.T) {
 	for _, p := range []*Process{old, ghost} {
 		for what, send := range map[string]func(syscall.Signal) error{
 			"Signal": p.Signal, "SignalGroup": p.SignalGroup,
-			"killGroup": func(sig syscall.Signal) error {
-				return p.send(sig, "process group", func(fd int) error { return killGroup(fd, p.pid, sig) })
-			},
+			"killGroup": func(sig syscall.Signal) error { return killGroup(p, sig) },
 		} {
 			if err := send(syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
 				t.Errorf("%s to the dead process: %v, want ESRCH", what, err)

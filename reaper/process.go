@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,19 +26,24 @@ type Exit struct {
 // closes it before the Exit is sent.
 type Process struct {
 	pid    int
-	file   *os.File        // the pidfd, in the netpoller: waiting costs no thread
+	file   *os.File        // the pidfd, in the netpoller: waiting costs no thread; nil: by number
 	conn   syscall.RawConn // file's; holds the descriptor open during each use
+	over   atomic.Bool     // by number: it was reaped
 	reaper *Reaper
 	status chan syscall.WaitStatus // 1 slot, filled by the router at most once
 	exited chan Exit               // 1 slot, filled by watch exactly once
 }
 
-// newProcess takes ownership of pidfd. The caller starts watch.
+// newProcess takes ownership of pidfd; -1: the process, our child, is known by its number
+// alone. The caller starts watch.
 func newProcess(r *Reaper, pid, pidfd int) *Process {
 	p := &Process{
 		pid: pid, reaper: r,
 		status: make(chan syscall.WaitStatus, 1),
 		exited: make(chan Exit, 1),
+	}
+	if pidfd < 0 {
+		return p
 	}
 	// os.NewFile uses the netpoller for a non-blocking descriptor only. Should
 	// this fail, awaitDeath keeps a thread waiting instead.
@@ -56,6 +62,10 @@ func (p *Process) Exited() <-chan Exit { return p.exited }
 
 // watch waits for the end of the process and reports it. It ends with it.
 func (p *Process) watch() {
+	if p.file == nil {
+		p.exited <- p.awaitStatus()
+		return
+	}
 	p.awaitDeath()
 	e := p.await()
 	_ = p.file.Close()
@@ -108,6 +118,24 @@ func (p *Process) await() Exit {
 	return p.verified(<-p.status) // it came just now
 }
 
+// awaitStatus is what a process is waited for without a pidfd: the router has the status,
+// unless it was lost.
+func (p *Process) awaitStatus() Exit {
+	defer p.over.Store(true)
+	for lost := false; ; {
+		select {
+		case ws := <-p.status:
+			return Exit{ws, true}
+		case <-time.After(lookEvery):
+		}
+		if lost && p.reaper.forget(p, &p.reaper.stats.Unknown) {
+			return Exit{}
+		}
+		lost = p.reaped()
+		kick()
+	}
+}
+
 // verified compares a routed status with the one that the kernel keeps with the
 // pidfd (Linux 6.15). They differ when a pid was recycled and both bearers died
 // before the first one's status got here: then two statuses are on their way,
@@ -125,8 +153,21 @@ func (p *Process) verified(ws syscall.WaitStatus) Exit {
 // then can a status of its pid that came out of wait4 be its own.
 func (p *Process) reaped() bool {
 	yes := false
-	_ = p.conn.Control(func(fd uintptr) { yes = dead(int(fd), 0) && !waitable(int(fd)) })
+	_ = p.control(func(fd int) { yes = fd < 0 && !isChild(p.pid) || fd >= 0 && dead(fd, 0) && !waitable(fd) })
 	return yes
+}
+
+// control calls f with the pidfd, -1 if there is none; an error means that the end was
+// reported.
+func (p *Process) control(f func(fd int)) error {
+	switch {
+	case p.file != nil:
+		return p.conn.Control(func(fd uintptr) { f(int(fd)) })
+	case p.over.Load():
+		return syscall.ESRCH
+	}
+	f(-1)
+	return nil
 }
 
 func (p *Process) query(f func(fd int) (syscall.WaitStatus, bool)) (ws syscall.WaitStatus, ok bool) {
@@ -139,9 +180,7 @@ func (p *Process) query(f func(fd int) (syscall.WaitStatus, bool)) (ws syscall.W
 // syscall.ESRCH (errors.Is); a zombie takes any signal without an error, as
 // with kill(2). Signal 0 only asks.
 func (p *Process) Signal(sig syscall.Signal) error {
-	return p.send(sig, "process", func(fd int) error {
-		return unix.PidfdSendSignal(fd, unix.Signal(sig), nil, 0)
-	})
+	return p.send(sig, "process", p.pid, 0)
 }
 
 // SignalGroup sends sig to the process group that the process leads; if it
@@ -157,36 +196,41 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // check and the kill a few instructions later, die, be reaped, have its group
 // empty, and its number must have been given to a new process that has made
 // itself the leader of a group.
+//
+// Where there are no pidfds, Signal is like that, too.
 func (p *Process) SignalGroup(sig syscall.Signal) error {
-	err := p.send(sig, "process group", func(fd int) error {
-		err := unix.PidfdSendSignal(fd, unix.Signal(sig), nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
-		if errors.Is(err, unix.EINVAL) { // the flag is unknown, or sig is nonsense
-			err = killGroup(fd, p.pid, sig)
-		}
-		return err
-	})
+	err := p.send(sig, "process group", -p.pid, unix.PIDFD_SIGNAL_PROCESS_GROUP)
 	if errors.Is(err, syscall.ESRCH) { // no such group, or no such process
 		return p.Signal(sig)
 	}
 	return err
 }
 
-// killGroup is SignalGroup before Linux 6.9.
-func killGroup(fd, pid int, sig syscall.Signal) error {
-	if err := unix.PidfdSendSignal(fd, 0, nil, 0); errors.Is(err, unix.ESRCH) {
-		return err // reaped; EPERM would mean that it is there
-	}
-	return unix.Kill(-pid, sig)
-}
-
-// send calls f with the pidfd, or fails with ESRCH when that is closed.
-func (p *Process) send(sig syscall.Signal, what string, f func(fd int) error) error {
-	var err error
-	if p.conn.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
+// send signals by the pidfd, or number by kill(2) where the kernel cannot. It fails with
+// ESRCH when the end was reported.
+func (p *Process) send(sig syscall.Signal, what string, number, flags int) error {
+	err := error(unix.EINVAL)
+	gone := p.control(func(fd int) {
+		if fd >= 0 {
+			err = unix.PidfdSendSignal(fd, unix.Signal(sig), nil, flags)
+		}
+		if err == unix.EINVAL && (fd < 0 || flags != 0) { // the flag is unknown, or sig is nonsense
+			err = p.kill(fd, number, sig)
+		}
+	})
+	if gone != nil {
 		err = syscall.ESRCH
 	}
 	if err != nil {
 		return fmt.Errorf("cannot send signal %d to %s %d: %w", int(sig), what, p.pid, err)
 	}
 	return nil
+}
+
+// kill is kill(2) as long as the process has not been reaped.
+func (p *Process) kill(fd, number int, sig syscall.Signal) error {
+	if fd < 0 && !isChild(p.pid) || fd >= 0 && unix.PidfdSendSignal(fd, 0, nil, 0) == unix.ESRCH { // EPERM: it is there
+		return unix.ESRCH
+	}
+	return unix.Kill(number, sig)
 }

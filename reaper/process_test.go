@@ -91,6 +91,94 @@ func TestSignalAfterDeath(t *testing.T) {
 	wait(t, q)
 }
 
+// killGroup is SignalGroup before Linux 6.9.
+func killGroup(p *Process, sig syscall.Signal) (err error) {
+	if p.control(func(fd int) { err = p.kill(fd, -p.pid, sig) }) != nil {
+		return syscall.ESRCH
+	}
+	return err
+}
+
+// Without pidfds everything goes by number, as long as it is the process's own.
+func TestWithoutPidfds(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	if !pidfdsWork() {
+		t.Fatal("the tests need pidfds")
+	}
+	r := New(Options{})
+	r.pidfds = false
+	none := func(fork func() (int, int, error)) func() (int, int, error) {
+		return func() (int, int, error) {
+			pid, fd, err := fork()
+			_ = unix.Close(fd)
+			return pid, -1, err
+		}
+	}
+	all := make([]*Process, 100)
+	for n := range all {
+		all[n] = start(t, r, none(sh("exit "+strconv.Itoa(n))))
+	}
+	for n, p := range all {
+		if got := wait(t, p); got != exited(n) {
+			t.Errorf("%v, want exit %d", got, n)
+		}
+		for _, sent := range []error{p.Signal(0), p.SignalGroup(0)} {
+			if !errors.Is(sent, syscall.ESRCH) {
+				t.Errorf("a signal after the end: %v", sent)
+			}
+		}
+	}
+	for _, group := range []bool{false, true} {
+		p := start(t, r, none(fork("/bin/sleep", "1000")))
+		send := p.Signal
+		if group {
+			send = p.SignalGroup
+		}
+		if err := send(99); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("signal 99: %v, want EINVAL", err)
+		}
+		if err := send(syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		if got := wait(t, p); got != killed(syscall.SIGKILL) {
+			t.Errorf("%v, want killed", got)
+		}
+	}
+	// A child of ours can be adopted, nobody else can.
+	pid, fd, err := fork("/bin/sleep", "1000")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(fd)
+	p, err := r.Adopt(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Adopt(pid); !errors.Is(err, errWatched) {
+		t.Errorf("adopted twice: %v", err)
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if got := wait(t, p); got != killed(syscall.SIGTERM) {
+		t.Errorf("%v, want killed", got)
+	}
+	// One whose status was lost has ended all the same.
+	lost := unwatched(t, r, none(sh("exit 3")))
+	r.mu.Lock()
+	delete(r.owned, lost.pid)
+	r.mu.Unlock()
+	go lost.watch()
+	if got := wait(t, lost); got.Known {
+		t.Errorf("%v, want unknown", got)
+	}
+	if _, err := r.Adopt(os.Getppid()); err == nil || !strings.Contains(err.Error(), "no child") {
+		t.Errorf("the parent is adopted: %v", err)
+	}
+}
+
 // The whole group gets the signal, by either way, and nobody else.
 func TestSignalGroup(t *testing.T) {
 	if !isolated(t) {
@@ -99,9 +187,7 @@ func TestSignalGroup(t *testing.T) {
 	r := New(Options{})
 	for what, send := range map[string]func(*Process) error{
 		"by pidfd": func(p *Process) error { return p.SignalGroup(syscall.SIGKILL) },
-		"by pid": func(p *Process) error {
-			return p.send(syscall.SIGKILL, "process group", func(fd int) error { return killGroup(fd, p.pid, syscall.SIGKILL) })
-		},
+		"by pid":   func(p *Process) error { return killGroup(p, syscall.SIGKILL) },
 	} {
 		bystander := start(t, r, fork("/bin/sleep", "1000"))
 		p, in := shPipe(t, r, "sleep 1000 3>&- & echo $! >&3; exec 3>&-; wait")

@@ -25,6 +25,9 @@ const (
 	maxLate    = 4096
 	maxOrphans = 4096
 	maxBatch   = 1024 // statuses routed in one go
+
+	// Without a pidfd nothing tells that a status was lost.
+	lookEvery = 2 * time.Second
 )
 
 // Options configure New.
@@ -62,6 +65,8 @@ type Stats struct {
 
 // Reaper owns the statuses of all children of this process.
 type Reaper struct {
+	pidfds bool
+
 	mu       sync.Mutex
 	starting int                        // forks going on
 	early    map[int]syscall.WaitStatus // unowned statuses that came meanwhile
@@ -99,7 +104,7 @@ func New(o Options) *Reaper {
 	}
 
 	statuses := make(chan goreaper.Status, max(cmp.Or(o.Buffer, defaultBuffer), 0))
-	r := &Reaper{owned: map[int]*Process{}, late: map[int]struct{}{}}
+	r := &Reaper{pidfds: pidfdsWork(), owned: map[int]*Process{}, late: map[int]struct{}{}}
 	if o.Orphan != nil {
 		r.orphans = make(chan orphan, maxOrphans)
 		go func() {
@@ -167,12 +172,16 @@ func (r *Reaper) Stats() Stats {
 	return r.stats
 }
 
+// PidFDs tells whether this kernel has them. Without, a process is known by its number as
+// long as it is our child and was not reaped; see SignalGroup for what that means.
+func (r *Reaper) PidFDs() bool { return r.pidfds }
+
 // Start calls fork and watches the process that it started. Between the birth
 // of a process and the moment its pid is known here its status may already
 // arrive; statuses without an owner are therefore kept while fork runs.
 //
 // fork returns the pid and a pidfd (SysProcAttr.PidFD), which belongs to the
-// Process from then on; -1 lets Start open one. When fork fails its error is
+// Process from then on; -1 lets Start open one where it can. When fork fails its error is
 // returned as it is, and no pidfd is expected. Safe for concurrent use.
 func (r *Reaper) Start(fork func() (pid, pidfd int, err error)) (*Process, error) {
 	return r.watch(fork, true)
@@ -188,7 +197,12 @@ func (r *Reaper) Adopt(pid int) (*Process, error) {
 	if pid == os.Getpid() {
 		return nil, fmt.Errorf("cannot watch process %d: it is this process", pid)
 	}
-	return r.watch(func() (int, int, error) { return pid, -1, nil }, false)
+	return r.watch(func() (int, int, error) {
+		if !r.pidfds && !isChild(pid) {
+			return 0, -1, fmt.Errorf("cannot watch process %d: it is no child, and this kernel has no pidfds or refuses them", pid)
+		}
+		return pid, -1, nil
+	}, false)
 }
 
 var errWatched = errors.New("it is watched already")
@@ -199,7 +213,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 	r.mu.Unlock()
 
 	pid, fd, err := open()
-	if err == nil && fd < 0 {
+	if err == nil && fd < 0 && r.pidfds {
 		if fd, err = unix.PidfdOpen(pid, 0); err != nil { // close-on-exec by itself
 			err = fmt.Errorf("cannot watch process %d: %w", pid, err)
 		}
@@ -215,7 +229,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 	// reaped then, and learns its status by its own pidfd. Adopted, it is the
 	// same process.
 	if r.owned[pid] != nil && !fresh {
-		_ = unix.Close(fd)
+		_ = unix.Close(fd) // or it is -1
 		return nil, fmt.Errorf("cannot watch process %d: %w", pid, errWatched)
 	}
 	p := newProcess(r, pid, fd)

@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -39,6 +40,23 @@ func waitable(fd int) bool {
 // collect reaps the process if it is our child and a zombie.
 func collect(fd int) (syscall.WaitStatus, bool) {
 	return waitid(fd, 0)
+}
+
+// isChild tells whether pid is a child of ours that was not reaped.
+func isChild(pid int) bool {
+	return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil
+}
+
+// pidfdsWork tells whether the kernel has all that is used of pidfds (Linux 5.4), and lets
+// us use it: sandboxes, and seccomp profiles that are older than they, do not.
+func pidfdsWork() bool {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.PidfdSendSignal(fd, 0, nil, 0) == nil &&
+		unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.ECHILD // it is not our child
 }
 
 func waitid(fd, options int) (syscall.WaitStatus, bool) {

@@ -119,6 +119,11 @@ func connect(fd int, addr string, deadline time.Time) error {
 	}
 }
 
+// who is a process in a message.
+func who(c *unix.Ucred) string {
+	return "pid " + strconv.Itoa(int(c.Pid)) + " of " + uid(c.Uid)
+}
+
 // checkServer asks who listens (SO_PEERCRED of a client: who called listen).
 // Any process of the network namespace may take an abstract name before the init
 // does, but none can have its pid.
@@ -136,7 +141,7 @@ func checkServer(fd int, addr string) error {
 		return err
 	}
 	if int(cred.Pid) != want {
-		return errors.New("it belongs to pid " + strconv.Itoa(int(cred.Pid)) + " of uid " + strconv.Itoa(int(cred.Uid)) + " instead of pid " + strconv.Itoa(want))
+		return errors.New("it belongs to " + who(cred) + " instead of pid " + strconv.Itoa(want))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (e *NoInit) Unwrap() error { return e.Err }
 
 // Find returns the address of the init that a verb is meant for. setting is
 // SWAPINIT_CONTROL: an absolute path or @name is taken as it is; "" and auto
-// look into /proc/net/unix for the one swapinit of our own pid namespace. Its
+// look into /proc/net/unix for the one swapinit of our own pid namespace, see rank. Its
 // errors are *NoInit.
 func Find(setting string) (string, error) {
 	name, err := address(setting)
@@ -34,13 +34,25 @@ func Find(setting string) (string, error) {
 	var names []string
 	if err == nil {
 		err = procnet.EachUnix(func(u *procnet.Unix) {
-			if name := string(u.Name); isAuto(u, inode) && !slices.Contains(names, name) {
-				names = append(names, name)
+			if isAuto(u, inode) {
+				names = append(names, string(u.Name))
 			}
 		})
 	}
 	if err != nil {
 		return "", &NoInit{"cannot look for swapinit: " + err.Error() + ", set SWAPINIT_CONTROL to its address", err}
+	}
+	if best, all := nobody, names; len(all) > 1 { // there may be very many
+		names = nil
+		for _, name := range all {
+			r := rank(name, inode)
+			if r < best {
+				best, names = r, nil
+			}
+			if r == best && r < nobody && len(names) < listed && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
 	}
 	switch len(names) {
 	case 0:
@@ -49,6 +61,50 @@ func Find(setting string) (string, error) {
 		return names[0], nil
 	}
 	return "", &NoInit{Reason: strconv.Itoa(len(names)) + " swapinits are running in this pid namespace: " + strings.Join(names, " ") + ", set SWAPINIT_CONTROL to one of them"}
+}
+
+// listed bounds the names that are kept.
+const listed = 10
+
+// Whom rank finds.
+const (
+	first  = iota // PID 1
+	ours          // of root, of our own uid, or of PID 1's
+	others        // of another uid, or one that has no time for us
+	nobody        // not the process that the name says
+)
+
+// rank asks who listens at an automatic name. Anybody can have a name beside the
+// init's, which does not say that an init is there; nobody can have another's pid. It
+// never waits: a connection tells without being accepted.
+func rank(name string, inode uint64) int {
+	cred, err := listener(name)
+	pid, _ := autoPid(name, inode)
+	var init unix.Stat_t
+	switch {
+	case err == unix.EAGAIN: // its queue is full
+		return others
+	case err != nil || int(cred.Pid) != pid:
+		return nobody
+	case pid == 1:
+		return first
+	case cred.Uid == 0 || int(cred.Uid) == unix.Getuid() || unix.Stat("/proc/1", &init) == nil && init.Uid == cred.Uid:
+		return ours
+	}
+	return others
+}
+
+// listener tells who listens at addr.
+func listener(addr string) (*unix.Ucred, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	if err = unix.Connect(fd, &unix.SockaddrUnix{Name: addr}); err != nil {
+		return nil, err
+	}
+	return unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 }
 
 // isAuto: somebody listens there by an automatic name of one pid namespace.

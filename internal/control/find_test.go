@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -119,19 +121,100 @@ func TestFindReal(t *testing.T) {
 		if got, err := Find(setting); err != nil || got != a.Address() {
 			t.Errorf("one: %q, %v", got, err)
 		}
-		other, err := Listen("auto", 1<<22+1, 0) // no pid is that great
-		if err != nil {
-			t.Fatal(err)
+		// Names beside it: not the process that they say, with no time, another uid's.
+		stop := []func(){busy(t, autoName(inode, 1)), busy(t, autoName(inode, 1<<22+1))}
+		if os.Getuid() == 0 {
+			_, end := initOf(t, 4321)
+			stop = append(stop, end)
 		}
-		if _, err := Find(setting); err == nil || !strings.Contains(err.Error(), "2 swapinits") || !strings.Contains(err.Error(), a.Address()) || !strings.Contains(err.Error(), other.Address()) {
+		if got, err := Find(setting); err != nil || got != a.Address() {
+			t.Errorf("one and others: %q, %v", got, err)
+		}
+		for _, end := range stop {
+			end()
+		}
+		other, end := initOf(t, os.Getuid())
+		if _, err := Find(setting); err == nil || !strings.Contains(err.Error(), "2 swapinits") || !strings.Contains(err.Error(), a.Address()) || !strings.Contains(err.Error(), other) {
 			t.Errorf("two: %v", err)
 		}
-		if _, err := Listen(setting, os.Getpid(), 0); err == nil || !strings.Contains(err.Error(), "another swapinit") {
+		if _, err := Listen(setting, os.Getpid(), 0); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another swapinit running (pid %d of uid %d)?", os.Getpid(), os.Getuid())) {
 			t.Errorf("the same name again: %v", err)
 		}
 		a.Close()
-		other.Close()
+		if got, err := Find(setting); err != nil || got != other {
+			t.Errorf("the other one: %q, %v", got, err)
+		}
+		end()
 	}
+}
+
+// busy listens at name and accepts nothing; its queue is full.
+func busy(t *testing.T, name string) (stop func()) {
+	t.Helper()
+	var fds [4]int
+	for k := range fds {
+		var err error
+		if fds[k], err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+			t.Fatal(err)
+		}
+		sa := &unix.SockaddrUnix{Name: name}
+		if k == 0 {
+			err = errors.Join(unix.Bind(fds[k], sa), unix.Listen(fds[k], 0))
+		} else if err = unix.Connect(fds[k], sa); err == unix.EAGAIN {
+			err = nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}
+}
+
+// initOf is another process with a control socket of its own.
+func initOf(t *testing.T, uid int) (address string, stop func()) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestFindOther$", "-test.v")
+	cmd.Dir, cmd.Env = "/", []string{"CONTROL_TEST_INIT=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(os.Getgid()), NoSetGroups: true}}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "listens at "); ok {
+			return rest, func() {
+				in.Close()
+				io.Copy(io.Discard, out)
+				if err := cmd.Wait(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	t.Fatalf("no other init of uid %d: %v", uid, cmd.Wait())
+	return "", nil
+}
+
+// TestFindOther is the other process of initOf.
+func TestFindOther(t *testing.T) {
+	if os.Getenv("CONTROL_TEST_INIT") == "" {
+		return
+	}
+	s := listenAt(t, "auto")
+	serve(t, s, nil)
+	fmt.Println("listens at " + s.Address())
+	io.Copy(io.Discard, os.Stdin)
 }
 
 // Whoever takes the init's name first is not taken for the init.

@@ -115,7 +115,11 @@ func (s *Server) bind(fd int) error {
 	case err == unix.EINVAL && len(s.address) > unixname.MaxPath:
 		return fmt.Errorf("%d bytes are too many, accepted are up to %d", len(s.address), unixname.MaxPath)
 	case err == unix.EADDRINUSE:
-		return fmt.Errorf("%w, is another swapinit running?", err)
+		by := ""
+		if cred, err := listener(s.address); err == nil {
+			by = " (" + who(cred) + ")"
+		}
+		return fmt.Errorf("%w, is another swapinit running%s?", err, by)
 	case err != nil:
 		return err
 	}

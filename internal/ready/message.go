@@ -2,7 +2,6 @@ package ready
 
 import (
 	"cmp"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 const (
 	statusMax = 512              // bytes of STATUS= that are kept
-	extendMax = 24 * time.Hour   // the most that one message can add to a timeout
 	pidMax    = 4 << 20          // PID_MAX_LIMIT of the kernel
 	errnoMax  = 4095             // MAX_ERRNO of the kernel
 	usecMax   = 1<<63/1000 - 1   // microseconds that fit a time.Duration
@@ -27,7 +25,7 @@ type Message struct {
 	Stopping        bool          // STOPPING=1
 	Status          *string       // STATUS=, printable, at most 512 bytes; nil when absent, empty clears it
 	MainPid         int           // MAINPID=, 0 when absent
-	Extend          time.Duration // EXTEND_TIMEOUT_USEC=, from now on, at most 24 hours; 0 when absent
+	Extend          time.Duration // EXTEND_TIMEOUT_USEC=, from now on; 0 when absent
 	Watchdog        bool          // WATCHDOG=1
 	WatchdogTrigger bool          // WATCHDOG=trigger
 	WatchdogUsec    time.Duration // WATCHDOG_USEC=, the new interval; 0 when absent, < 0: off
@@ -89,7 +87,7 @@ func (m *Message) set(line string) bool {
 	case key == "ERRNO" && n > 0 && n <= errnoMax:
 		m.Errno = cmp.Or(m.Errno, int(n))
 	case key == "EXTEND_TIMEOUT_USEC" && n > 0:
-		m.Extend = cmp.Or(m.Extend, time.Duration(min(n, uint64(extendMax/usec)))*usec)
+		m.Extend = cmp.Or(m.Extend, time.Duration(min(n, usecMax))*usec)
 	case key == "WATCHDOG_USEC" && (n == 0 || n > usecMax):
 		m.WatchdogUsec = cmp.Or(m.WatchdogUsec, -1)
 	case key == "WATCHDOG_USEC":
@@ -100,13 +98,11 @@ func (m *Message) set(line string) bool {
 	return true
 }
 
-// number reads an unsigned decimal; one too big for 64 bits is the biggest.
+// number reads an unsigned decimal. Like systemd it knows none that does not fit
+// 64 bits.
 func number(value string) (uint64, bool) {
-	if len(value) > 64 {
-		return 0, false
-	}
 	n, err := strconv.ParseUint(value, 10, 64)
-	return n, err == nil || errors.Is(err, strconv.ErrRange)
+	return n, err == nil
 }
 
 // clean keeps what can be shown on a terminal or in a log: no control

@@ -20,12 +20,13 @@ type Spec struct {
 	Tty     int              // our fd of the terminal whose foreground the child gets, or -1
 	PidVars []string         // to be set to the child's own pid, where they stand in Env, else at its end
 	Ignore  []syscall.Signal // to be ignored in the child; not 32 to 34, which Go cannot ignore
+	NoPidFD bool             // ask for none: not every kernel lets a clone pass that does
 }
 
 // Child is a process that has been started.
 type Child struct {
 	Pid   int
-	PidFD int // close-on-exec; belongs to whoever takes it; -1 before Linux 5.2
+	PidFD int // close-on-exec; belongs to whoever takes it; -1: none
 
 	spec   *Spec
 	report *os.File // the stage's pipe, closed by Exec; nil without a stage
@@ -101,10 +102,10 @@ func (s *Spec) forkStage() (*Child, error) {
 
 // forkExec is the one place that forks. err is a bare errno.
 func (s *Spec) forkExec(path string, argv, env []string, files []uintptr) (pid, pidfd int, err error) {
-	attr := &syscall.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: &syscall.SysProcAttr{
-		Setpgid: true,
-		PidFD:   &pidfd,
-	}}
+	attr := &syscall.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	if pidfd = -1; !s.NoPidFD {
+		attr.Sys.PidFD = &pidfd
+	}
 	if s.Tty >= 0 {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, s.Tty
 	}

@@ -249,6 +249,59 @@ func TestEarlySwapSignalsDoNotReachTheChild(t *testing.T) {
 
 // Point 14. Not PID 1: orphans come to swapinit all the same, and nothing is
 // said about it.
+// Without pidfds, which an old kernel has not and a sandbox refuses, all goes by the
+// numbers of children that were not reaped.
+func TestWithoutPidfds(t *testing.T) {
+	for _, what := range []string{"pidfds", "2018"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			c := startWeb(t, refusing(t, what, "SWAPINIT_LEFTOVER_TIMEOUT=1s"), "-strays", "1", "-status", "5")
+			c.Signal(syscall.SIGUSR1)
+			c.awaitOut("gen 1: got USR1")
+			c.Swap("--", binary(t, "server"), "-strays", "1", "-stray-stop", "never", "-status", "6")
+			c.awaitOut("gen 1: done")
+			c.awaitStates("2:active")
+			c.wantServing(2)
+			if r := c.swapWith("-die", "boot", "-die-status", "9"); r.Code != 1 || !strings.Contains(r.Stderr, "9") {
+				t.Errorf("a failing swap: %v", r)
+			}
+			// An orphan's zombie is reaped, also of a docker exec.
+			if r := c.Exec("sh", "-c", "setsid sh -c 'sleep 0.05; exit 3' & exit 0"); r.Code != 0 {
+				t.Error(r)
+			}
+			await(t, "no zombies", func() bool {
+				return !slices.ContainsFunc(c.Procs(), func(p proc) bool { return p.State == "Z" || p.Name == "sh" || p.Name == "sleep" })
+			})
+			c.Signal(syscall.SIGTERM)
+			c.wantStatus(6)
+			c.wantOrder("gen 1: got USR1", "gen 1: got TERM", "gen 2: got TERM", "gen 2: done")
+		})
+		t.Run(what+" and KILL", func(t *testing.T) {
+			t.Parallel()
+			o := refusing(t, what, "SWAPINIT_RETIRE_TIMEOUT=100ms", "SWAPINIT_STOP_TIMEOUT=100ms", "SWAPINIT_KILL_GROUP=true")
+			c := startWeb(t, o, "-stop", "ignore", "-strays", "1", "-stray-same-group", "-stray-stop", "never")
+			c.Swap("--", binary(t, "server"), "-stop", "ignore")
+			c.awaitStates("2:active")
+			c.Signal(syscall.SIGTERM)
+			c.wantStatus(128 + 9)
+		})
+	}
+}
+
+// With the /proc of another pid namespace (unshare -pf) nobody is taken for somebody
+// else: what is left is told to stop, and swapinit ends with it.
+func TestProcOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	o := opts{Env: webEnv("SWAPINIT_LEFTOVER_TIMEOUT=1h"), Args: []string{"sh", "-c", "setsid sleep 1000 & exec \"$@\"", "sh", binary(t, "server")}}
+	o.OuterProc = true
+	c := start(t, o)
+	c.awaitOut("gen 1: ready")
+	c.Swap("--", binary(t, "server"))
+	c.awaitOut("gen 1: done")
+	c.Signal(syscall.SIGTERM)
+	c.wantStatus(0)
+}
+
 func TestSubreaperWhenNotPid1(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"-s"}} {

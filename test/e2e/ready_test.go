@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -217,6 +218,43 @@ func TestNotify(t *testing.T) {
 			return os.IsNotExist(err)
 		})
 	})
+}
+
+// A sender that has gone before it is looked at is believed as far as its uid is; and
+// nobody asked for a watchdog.
+func TestNotifyFromOtherUsers(t *testing.T) {
+	t.Parallel()
+	const user, stranger = 1234, 4321
+	needUser(t, user)
+	needUser(t, stranger)
+	c := start(t, opts{Env: []string{"SWAPINIT_USER=1234:1234"},
+		Args: []string{"sh", "-c", "sleep 1000 & echo $NOTIFY_SOCKET $!; echo >&$SWAPINIT_READY_FD; wait"}})
+	var address string
+	var child int
+	await(t, "the server", func() bool {
+		n, _ := fmt.Sscan(c.Stdout(), &address, &child)
+		return n == 2 && c.status().Ready
+	})
+	main := c.status().pidOf(1)
+	send := func(uid int, texts ...string) {
+		t.Helper()
+		c.Signal(syscall.SIGSTOP) // so that each has gone
+		for _, text := range texts {
+			if r := c.execEnv([]string{"NOTIFY_SOCKET=" + address}, server(t, "notify", strconv.Itoa(uid), text)...); r.Code != 0 {
+				t.Fatal(r)
+			}
+		}
+		c.Signal(syscall.SIGCONT)
+	}
+	send(stranger, "WATCHDOG=trigger", "STOPPING=1", "STATUS=forged", fmt.Sprintf("MAINPID=%d", child))
+	for _, uid := range []int{user, 0} {
+		want := fmt.Sprintf("from uid %d", uid)
+		send(uid, "WATCHDOG_USEC=1\nWATCHDOG=trigger\nSTATUS="+want)
+		await(t, want, func() bool { return c.status().Generations[0].Status == want })
+	}
+	if r := c.Verb("health"); r.Code != 0 || c.status().pidOf(1) != main {
+		t.Errorf("health: %v, main process %d, was %d", r, c.status().pidOf(1), main)
+	}
 }
 
 // copyOutside copies a program to a place that is not /tmp.

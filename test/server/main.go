@@ -113,6 +113,9 @@ func main() {
 		case "deny":
 			deny(os.Args[2:])
 			return
+		case "notify":
+			notifyAs(os.Args[2], os.Args[3])
+			return
 		case "connect":
 			connect(os.Args[2:])
 			return

@@ -74,6 +74,18 @@ func notify(text string) {
 	}
 }
 
+// notifyAs sends text as another uid and ends.
+func notifyAs(uid, text string) {
+	id, err := strconv.Atoi(uid)
+	if err == nil {
+		err = syscall.Setuid(id)
+	}
+	if err != nil {
+		fatal("cannot become uid %s: %v", uid, err)
+	}
+	notify(text)
+}
+
 // barrier is sd_notify_barrier(3): it returns when everything that was sent
 // earlier has been processed.
 func barrier() error {

@@ -37,6 +37,7 @@ type Config struct {
 	ListenPid bool             // adds LISTEN_PID with the program's pid
 	ReadOnly  bool             // /run, /tmp and /dev/shm cannot be written
 	HideTmp   bool             // an empty /tmp of its own
+	OuterProc bool             // /proc is that of the pid namespace outside
 }
 
 // Container is a running program. Its owner calls Kill, or waits for Done.
@@ -50,7 +51,7 @@ type Container struct {
 // Start starts the program. It returns before the stage has exec'ed it.
 func Start(c Config) (*Container, error) {
 	s := setup{Path: c.Path, Argv: append([]string{c.Path}, c.Args...), Env: c.Env, Dir: c.Dir, Namespaces: c.Namespaces,
-		Umask: c.Umask, Nice: c.Nice, NoFile: c.NoFile, Uid: c.Uid, ListenPid: c.ListenPid, ReadOnly: c.ReadOnly, HideTmp: c.HideTmp}
+		Umask: c.Umask, Nice: c.Nice, NoFile: c.NoFile, Uid: c.Uid, ListenPid: c.ListenPid, ReadOnly: c.ReadOnly, HideTmp: c.HideTmp, OuterProc: c.OuterProc}
 	if s.Umask == 0 {
 		s.Umask = -1
 	}

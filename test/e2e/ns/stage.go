@@ -32,6 +32,7 @@ type setup struct {
 	ListenPid  bool
 	ReadOnly   bool
 	HideTmp    bool
+	OuterProc  bool
 }
 
 // Stage returns at once, unless this process is the stage; then it sets up the
@@ -111,8 +112,10 @@ func (s setup) mounts() error {
 	}
 	all := []mount{
 		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE, ""},
-		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 		{"tmpfs", "/run", "tmpfs", unix.MS_NODEV, "mode=755"},
+	}
+	if !s.OuterProc {
+		all = append(all, mount{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""})
 	}
 	if s.HideTmp {
 		all = append(all, mount{"tmpfs", "/tmp", "tmpfs", 0, ""})
