@@ -129,7 +129,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	for _, c := range made.channels {
 		files = append(files, c.ChildEnd())
 	}
-	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: l.terminal.forFirst(n, w.index), PidVars: pidVars, Ignore: l.ignored}
+	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: l.terminal.forFirst(w), PidVars: pidVars, Ignore: l.ignored}
 	made.child, made.proc, err = l.spawn(&spec, n, given)
 	// The parent's copies must not outlive the child's, or their end is never seen.
 	made.pipe.CloseChildEnd()

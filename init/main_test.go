@@ -48,7 +48,7 @@ func testInit(t *testing.T) *Init {
 		t.Fatal(err)
 	}
 	i.assemble()
-	i.launcher.terminal = &terminal{-1}
+	i.launcher.terminal = &terminal{fd: -1}
 	t.Cleanup(func() { i.out.Close(0) })
 	return i
 }

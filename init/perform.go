@@ -77,6 +77,7 @@ func (i *Init) perform(f swap.Effect) {
 		i.sweepers.wake()
 	case *swap.Exit:
 		i.exiting = true
+		i.launcher.terminal.foreground(unix.Getpgrp()) // as we got it: a script may go on
 		i.status = f.Status.ExitCode()
 		// The map is for what a server says, not for a failure to start it.
 		if to, ok := i.set.ExitMap[i.status]; ok && i.ran {

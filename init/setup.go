@@ -70,7 +70,7 @@ func newInit(o Options) (*Init, error) {
 	i.launcher.terminal = openTerminal()
 	level := logline.Debug
 	if s.LogOrphans {
-		level = logline.Info
+		level = min(logline.Info, logline.ParseLevel(s.Log)) // it was asked for
 	}
 	i.launcher.reaper = reaper.New(reaper.Options{Reaped: i.sweepers.wake, Orphan: i.orphans(level)})
 	return i, nil

@@ -1,35 +1,36 @@
 package pid1
 
 import (
-	"runtime"
-	"syscall"
-
+	"github.com/swapinit/swapinit/internal/logline"
 	"golang.org/x/sys/unix"
 )
 
 // terminal is the controlling terminal, if swapinit has one and is in its
 // foreground: then the keys belong to the child. It owns its descriptor.
-type terminal struct{ fd int }
+type terminal struct {
+	fd    int
+	group int // the process group that got the foreground last; the loop's
+}
 
 // openTerminal asks for /dev/tty, not for stdin: a shell below us would wait
 // for the terminal although stdin is /dev/null.
 func openTerminal() *terminal {
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &terminal{-1} // ENXIO: no controlling terminal, the usual case
+		return &terminal{fd: -1} // ENXIO: no controlling terminal, the usual case
 	}
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	if err != nil || group != unix.Getpgrp() {
 		unix.Close(fd) // a background job of a shell: it stays one
-		return &terminal{-1}
+		return &terminal{fd: -1}
 	}
-	return &terminal{fd}
+	return &terminal{fd, group}
 }
 
-// forFirst is the descriptor by which the first generation takes the
-// foreground between fork and exec; later ones get it at their cut-over.
-func (t *terminal) forFirst(generation, worker int) int {
-	if generation == 1 && worker == 0 {
+// forFirst is the descriptor by which the first worker takes the foreground between
+// fork and exec, to find itself there; later ones get it from foreground.
+func (t *terminal) forFirst(w *worker) int {
+	if w.g.number == 1 && w.index == 0 && w.restarts == 0 {
 		return t.fd
 	}
 	return -1
@@ -46,21 +47,20 @@ func (t *terminal) hungUp() bool {
 	return n > 0 && q[0].Revents&unix.POLLHUP != 0
 }
 
-// foreground gives the terminal to the process group of pid.
-func (t *terminal) foreground(pid int) {
-	if t.fd < 0 || pid <= 0 {
+// foreground gives the terminal to a process group, unless a shell above us has taken
+// it from the one that had it (^Z and bg): its own group would never get it back.
+func (t *terminal) foreground(group int) {
+	if t.fd < 0 || group <= 0 {
 		return
 	}
-	// We are in the background by now, where TIOCSPGRP raises TTOU; blocked,
-	// it is let through (tcsetpgrp(3)). The mask is the thread's.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var ttou, old unix.Sigset_t
-	ttou.Val[0] = 1 << (uint(syscall.SIGTTOU) - 1)
-	if unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &old) != nil {
+	now, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
+	if err == nil && now != t.group && (now == 1 || unix.Kill(-now, 0) != unix.ESRCH) { // -1 is no group
 		return
 	}
-	// ENOTTY or EPERM: the terminal has gone, or the group. Nothing to do.
-	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, pid)
-	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	t.group = group
+	// We are in the background by now, where TIOCSPGRP raises TTOU.
+	logline.WithoutTTOU(func() {
+		// ENOTTY or EPERM: the terminal has gone, or the group. Nothing to do.
+		_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
+	})
 }

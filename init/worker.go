@@ -145,6 +145,11 @@ func (i *Init) forked(w *worker, l *launched) {
 		i.afterFirstFork()
 	}
 	w.proc, w.ipc = l.proc, l.ipc
+	if t := i.launcher.terminal; t.forFirst(w) >= 0 {
+		t.group = w.pid()
+	} else if w.index == 0 && w.g.number == i.machine.Active() {
+		t.foreground(w.pid()) // the one in whose place it was started had it
+	}
 	w.g.command, w.g.workDir = l.shown, l.dir
 	if w.g.killed.Load() || w.killed.Load() {
 		_ = w.proc.SignalGroup(syscall.SIGKILL)

@@ -16,10 +16,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/signals"
 )
 
@@ -35,11 +37,20 @@ func main() {
 
 func run(args []string) int {
 	if name, rest, ok := verbOf(args); ok {
-		if name == verbHelp {
-			fmt.Print(usage())
-			return 0
+		switch {
+		case name != verbHelp:
+			return runVerb(name, rest, os.Getenv, version)
+		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
+			return runVerb(rest[0], []string{"--help"}, os.Getenv, version)
 		}
-		return runVerb(name, rest, os.Getenv, version)
+		fmt.Print(usage())
+		return 0
+	}
+	if len(args) > 0 {
+		if verb := mistyped(args[0], os.Getenv); verb != "" {
+			fmt.Fprintf(os.Stderr, "swapinit: %s is neither a verb nor a command that can be found, did you mean %s?\n", text.Quote(args[0], 40), verb)
+			return exitUsage
+		}
 	}
 	// From here on this may be PID 1. The kernel drops a signal that PID 1 has
 	// no handler for, so handlers come before everything else; what was ignored

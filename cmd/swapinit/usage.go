@@ -3,11 +3,14 @@
 package main
 
 import (
+	"os"
 	"strings"
 
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 const verbHelp = "help"
@@ -25,7 +28,7 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbHealth, "", "exit 0 when ready (for HEALTHCHECK)"},
 	{control.VerbStop, "", "stop the container"},
 	{control.VerbVersion, "", "print the version"},
-	{verbHelp, "", "print this text"},
+	{verbHelp, "[VERB]", "print this text, or what a verb does"},
 	{"check", "", ""},
 }
 
@@ -40,25 +43,45 @@ func verbOf(args []string) (name string, rest []string, ok bool) {
 	return "", nil, false
 }
 
-// verbUsage is what a verb accepts, "" for one that is reserved for later.
-func verbUsage(name string) string {
+// verbUsage is what a verb accepts and what it does, "" for one that is reserved for
+// later.
+func verbUsage(name string) (usage, help string) {
 	for i := range verbs {
 		if v := &verbs[i]; v.name == name && v.help != "" {
-			return strings.Join(strings.Fields("swapinit "+name+" "+v.args), " ")
+			return strings.Join(strings.Fields("swapinit "+name+" "+v.args), " "), v.help
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // verbNames lists those that are not reserved.
-func verbNames() string {
-	var names []string
+func verbNames() (names []string) {
 	for i := range verbs {
 		if verbs[i].help != "" {
 			names = append(names, verbs[i].name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+// mistyped is the verb that word was meant to be, "" where that cannot be known: it
+// may be a command, or there is no other init that could be talked to.
+func mistyped(word string, env func(string) string) string {
+	verb, near := text.Nearest(word, verbNames())
+	if !near || strings.Contains(word, "/") || os.Getpid() == 1 {
+		return ""
+	}
+	if _, err := spawn.LookPath(word, env("PATH"), ""); err == nil {
+		return ""
+	}
+	addr, err := control.Find(env("SWAPINIT_CONTROL"))
+	if err == nil {
+		_, err = control.Do(addr, control.Request{Verb: control.VerbVersion}, nil)
+	}
+	if err != nil {
+		return ""
+	}
+	return verb
 }
 
 // column puts text at the end of out's last line where that has this width, or

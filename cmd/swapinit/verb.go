@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,16 +68,17 @@ func runVerb(verb string, args []string, env func(string) string, version string
 const termGrace = time.Second
 
 func (v *verbRun) run(verb string, args []string) int {
-	usage := verbUsage(verb)
+	usage, help := verbUsage(verb)
 	if usage == "" {
-		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: "+verbNames())
+		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: "+strings.Join(verbNames(), ", "))
 	}
 	a, err := parseVerb(verb, args)
 	if err != nil {
 		return v.fail(exitUsage, verb+": "+err.Error()+", accepted: "+usage)
 	}
 	if a.help {
-		return v.say(0, usage)
+		v.say(0, usage)
+		return v.say(0, help)
 	}
 	if verb == control.VerbVersion {
 		v.say(0, "swapinit "+v.version)

@@ -621,9 +621,9 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	for _, v := range append(talkingVerbs, "version", "message") {
-		usage := verbUsage(v)
+		usage, help := verbUsage(v)
 		for _, h := range []string{"-h", "--help"} {
-			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n" || errs != "" {
+			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n"+help+"\n" || errs != "" {
 				t.Errorf("%s %s: status %d, %q, %q", v, h, status, out, errs)
 			}
 		}
@@ -650,7 +650,7 @@ func FuzzVerbArgs(f *testing.F) {
 	f.Add("rollback", "")
 	f.Add("health", "-h")
 	f.Fuzz(func(t *testing.T, verb, joined string) {
-		if verbUsage(verb) == "" {
+		if usage, _ := verbUsage(verb); usage == "" {
 			return
 		}
 		var args []string

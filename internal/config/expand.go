@@ -9,7 +9,8 @@ import (
 // Expand replaces {generation} by the number and {fd.NAME} by the number of
 // the endpoint's file descriptor in the child, as fd tells it (nil: there are
 // no endpoints). All other braces stay as they are: JSON and shell code have
-// many. What was put in is not looked at again.
+// many. So does what follows a $, as in a shell's ${generation}, and what follows a
+// backslash, which is removed. What was put in is not looked at again.
 func Expand(s string, generation int, fd func(name string) (int, bool)) (string, error) {
 	if !strings.Contains(s, "{") {
 		return s, nil
@@ -17,29 +18,35 @@ func Expand(s string, generation int, fd func(name string) (int, bool)) (string,
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(s, "{")
+		inner, rest, closed := strings.Cut(after, "}")
+		name, isFD := strings.CutPrefix(inner, "fd.")
+		isFD = isFD && endpointName(name)
+		template := closed && (isFD || inner == "generation")
+		literal, escaped := strings.CutSuffix(before, "\\")
+		if template && escaped {
+			before = literal
+		}
 		b.WriteString(before)
 		if !found {
 			return b.String(), nil
 		}
 		s = after
-		inner, rest, closed := strings.Cut(after, "}")
-		name, isFD := strings.CutPrefix(inner, "fd.")
 		switch {
-		case closed && inner == "generation":
-			b.WriteString(strconv.Itoa(generation))
-			s = rest
-		case closed && isFD && endpointName(name):
+		case !template || escaped || strings.HasSuffix(before, "$"):
+			b.WriteByte('{')
+		case isFD:
 			n, ok := 0, false
 			if fd != nil {
 				n, ok = fd(name)
 			}
 			if !ok {
-				return "", errors.New("cannot replace {fd." + oneLine(name) + "}: no endpoint is named " + quote(name) + ", see SWAPINIT_LISTEN")
+				return "", errors.New("cannot replace {fd." + oneLine(name) + "}: no endpoint is named " + quote(name) + ", see SWAPINIT_LISTEN; a backslash before it leaves it as it is")
 			}
 			b.WriteString(strconv.Itoa(n))
 			s = rest
 		default:
-			b.WriteByte('{')
+			b.WriteString(strconv.Itoa(generation))
+			s = rest
 		}
 	}
 }

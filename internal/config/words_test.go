@@ -127,6 +127,12 @@ func TestExpand(t *testing.T) {
 		"{fd.a b}":                        "{fd.a b}",
 		"{fd.loop{}":                      "{fd.loop{}",
 		"{fd.\n}":                         "{fd.\n}",
+		"${generation} $${fd.web}":        "${generation} $${fd.web}",
+		`${fd.nobody} \{fd.nobody}`:       `${fd.nobody} {fd.nobody}`,
+		`\{generation}{\{generation}}`:    "{generation}{{generation}}",
+		`\\{generation} \{x} \{ \`:        `\{generation} \{x} \{ \`,
+		`$x{generation}`:                  "$x7",
+		"${x}{generation}":                "${x}7",
 	} {
 		got, err := Expand(in, 7, fd)
 		if err != nil || got != want {
@@ -134,7 +140,7 @@ func TestExpand(t *testing.T) {
 		}
 	}
 	_, err := Expand("x {fd.wbe}", 1, fd)
-	wantError(t, err, "{fd.wbe}", `no endpoint is named "wbe"`, "SWAPINIT_LISTEN")
+	wantError(t, err, "{fd.wbe}", `no endpoint is named "wbe"`, "SWAPINIT_LISTEN", "backslash")
 	_, err = Expand("{fd.web}", 1, nil)
 	wantError(t, err, "{fd.web}")
 	_, err = Expand("{fd."+strings.Repeat("\u202e", 9000)+"}", 1, nil)
@@ -193,7 +199,7 @@ func FuzzTarget(f *testing.F) {
 }
 
 func FuzzExpand(f *testing.F) {
-	for _, s := range []string{"{fd.web}", "{generation}", "{{fd.x}", "{fd.\x1b}", "{fd.{fd.web}}", "{"} {
+	for _, s := range []string{"{fd.web}", "{generation}", "{{fd.x}", "{fd.\x1b}", "{fd.{fd.web}}", "{", "${generation}", `\{fd.web}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -202,7 +208,8 @@ func FuzzExpand(f *testing.F) {
 			checkMessage(t, err)
 			return
 		}
-		if strings.Count(got, "}")+strings.Count(s, "{generation}")+strings.Count(s, "{fd.web}") != strings.Count(s, "}") {
+		replaced := strings.NewReplacer("${", "x", `\{`, "x").Replace(s)
+		if strings.Count(got, "}")+strings.Count(replaced, "{generation}")+strings.Count(replaced, "{fd.web}") != strings.Count(s, "}") {
 			t.Errorf("Expand(%q) = %q", s, got)
 		}
 	})

@@ -82,52 +82,56 @@ func (g Given) NonblockFD(name string) (int, bool) {
 //	einhorn         EINHORN_FD_0=3 EINHORN_FD_1=4 EINHORN_FD_COUNT=2
 //	                EINHORN_FDS=3 4 EINHORN_MASTER_PID=1
 //
-// LISTEN_PID is a placeholder until the child knows its own pid. The endpoint
-// on fd 0 is announced in no dialect: a server that takes its fd 0 needs no
-// telling, and one that hears of a socket twice may fail. Server::Starter has
-// no form for datagram sockets and other kinds, so they are left out there.
+// LISTEN_PID is a placeholder until the child knows its own pid. The endpoint on
+// fd 0 has no place in LISTEN_FDS, the others have it: 8080=0. Server::Starter has no
+// form for other kinds of sockets than those of starterKey, which are left out there.
 func (g Given) Environ(dialects []string, generation, masterPid int) []string {
 	var env, einhorn []string
-	names, ports, numbers := "", "", ""
+	names, ports, numbers, fds := "", "", "", 0
 	for i := range g.Endpoints {
 		e := &g.Endpoints[i]
-		if e.Stdin {
-			continue
+		number := "0"
+		if !e.Stdin {
+			number = strconv.Itoa(firstFD + fds)
+			names += ":" + e.Name
+			fds++
 		}
-		number := strconv.Itoa(firstFD + len(einhorn))
-		names += ":" + e.Name
 		numbers += " " + number
 		if key := starterKey(&e.Spec); key != "" {
 			ports += ";" + key + "=" + number
 		}
 		einhorn = append(einhorn, "EINHORN_FD_"+strconv.Itoa(len(einhorn))+"="+number)
 	}
-	if len(einhorn) == 0 {
-		return nil
+	if fds > 0 && slices.Contains(dialects, Systemd) {
+		env = append(env, "LISTEN_FDS="+strconv.Itoa(fds), "LISTEN_PID=0", "LISTEN_FDNAMES="+names[1:])
 	}
-	count := strconv.Itoa(len(einhorn))
-	if slices.Contains(dialects, Systemd) {
-		env = append(env, "LISTEN_FDS="+count, "LISTEN_PID=0", "LISTEN_FDNAMES="+names[1:])
-	}
-	if slices.Contains(dialects, ServerStarter) && ports != "" {
+	if ports != "" && slices.Contains(dialects, ServerStarter) {
 		env = append(env, "SERVER_STARTER_PORT="+ports[1:], "SERVER_STARTER_GENERATION="+strconv.Itoa(generation))
 	}
-	if slices.Contains(dialects, Einhorn) {
-		env = append(append(env, einhorn...), "EINHORN_FD_COUNT="+count, "EINHORN_FDS="+numbers[1:], "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
+	if count := len(einhorn); count > 0 && slices.Contains(dialects, Einhorn) {
+		env = append(append(env, einhorn...), "EINHORN_FD_COUNT="+strconv.Itoa(count), "EINHORN_FDS="+numbers[1:], "EINHORN_MASTER_PID="+strconv.Itoa(masterPid))
 	}
 	return env
 }
 
-// starterKey is the left side of an entry in SERVER_STARTER_PORT: the port
-// alone for all addresses, as start_server's --port has it.
+// starterKey is the left side of an entry in SERVER_STARTER_PORT, as start_server has
+// it in --port: the port alone for all addresses, with a u before it for UDP.
+// (start_server itself leaves the u out of the variable, and a TCP and a UDP socket
+// on one port would be one entry to Server::Starter's server_ports.)
 func starterKey(spec *Spec) string {
+	u := ""
 	switch {
 	case spec.Network == "unix" && strings.HasPrefix(spec.Path, "/") && !strings.ContainsAny(spec.Path, ";="):
 		return spec.Path
+	case strings.HasPrefix(spec.Network, "udp"):
+		u = "u"
 	case !spec.IsTCP():
 		return "" // or inherited: unnamed, abstract, or not expressible
-	case spec.dualStack() || spec.Addr.Addr() == netip.IPv4Unspecified():
-		return strconv.Itoa(int(spec.Addr.Port()))
 	}
-	return spec.Addr.String()
+	port := u + strconv.Itoa(int(spec.Addr.Port()))
+	if spec.dualStack() || spec.Addr.Addr() == netip.IPv4Unspecified() {
+		return port
+	}
+	all := spec.Addr.String()
+	return all[:strings.LastIndexByte(all, ':')+1] + port
 }

@@ -31,27 +31,32 @@ func TestEnviron(t *testing.T) {
 	g := givenOf(t, "java=:9000?fd=0 :8080 local=127.0.0.1:8081 six=tcp6://:8084 four=tcp4://:8082 [::1]:8083 udp://:53 unix:///run/a.sock")
 	want := []string{
 		"LISTEN_FDS=7", "LISTEN_PID=0", "LISTEN_FDNAMES=8080:local:six:four:8083:53:a.sock",
-		"SERVER_STARTER_PORT=8080=3;127.0.0.1:8081=4;[::]:8084=5;8082=6;[::1]:8083=7;/run/a.sock=9",
+		"SERVER_STARTER_PORT=9000=0;8080=3;127.0.0.1:8081=4;[::]:8084=5;8082=6;[::1]:8083=7;u53=8;/run/a.sock=9",
 		"SERVER_STARTER_GENERATION=4",
-		"EINHORN_FD_0=3", "EINHORN_FD_1=4", "EINHORN_FD_2=5", "EINHORN_FD_3=6", "EINHORN_FD_4=7", "EINHORN_FD_5=8", "EINHORN_FD_6=9",
-		"EINHORN_FD_COUNT=7", "EINHORN_FDS=3 4 5 6 7 8 9", "EINHORN_MASTER_PID=1",
+		"EINHORN_FD_0=0", "EINHORN_FD_1=3", "EINHORN_FD_2=4", "EINHORN_FD_3=5", "EINHORN_FD_4=6", "EINHORN_FD_5=7", "EINHORN_FD_6=8", "EINHORN_FD_7=9",
+		"EINHORN_FD_COUNT=8", "EINHORN_FDS=0 3 4 5 6 7 8 9", "EINHORN_MASTER_PID=1",
 	}
 	if got := g.Environ([]string{"systemd", "server-starter", "einhorn"}, 4, 1); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if got := g.Environ([]string{"einhorn"}, 4, 77); !reflect.DeepEqual(got, append(append([]string{}, want[5:14]...), "EINHORN_MASTER_PID=77")) {
+	if got := g.Environ([]string{"einhorn"}, 4, 77); !reflect.DeepEqual(got, append(append([]string{}, want[5:15]...), "EINHORN_MASTER_PID=77")) {
 		t.Errorf("einhorn alone: %q", got)
 	}
 	if got := g.Environ(nil, 1, 1); got != nil {
 		t.Errorf("no dialects: %q", got)
 	}
-	for _, list := range []string{"", "java=:9000?fd=0"} {
-		if got := givenOf(t, list).Environ([]string{"systemd", "server-starter", "einhorn"}, 1, 1); got != nil {
-			t.Errorf("%q: nothing to announce, got %q", list, got)
-		}
+	if got := givenOf(t, "").Environ([]string{"systemd", "server-starter", "einhorn"}, 1, 1); got != nil {
+		t.Errorf("nothing to announce, got %q", got)
 	}
-	for _, entry := range givenOf(t, "udp://:53").Environ([]string{"server-starter"}, 1, 1) {
-		t.Errorf("only udp: %q", entry)
+	for list, want := range map[string]string{
+		"java=:9000?fd=0":           "SERVER_STARTER_PORT=9000=0",
+		"udp4://:53":                "SERVER_STARTER_PORT=u53=3",
+		"udp://127.0.0.1:53":        "SERVER_STARTER_PORT=127.0.0.1:u53=3",
+		"udp6://[::1]:53 t=[::]:53": "SERVER_STARTER_PORT=[::1]:u53=3;53=4",
+	} {
+		if got := givenOf(t, list).Environ([]string{"systemd", "server-starter"}, 1, 1); !slices.Contains(got, want) || slices.Contains(got, "LISTEN_FDS=0") {
+			t.Errorf("%q: got %q, want %s", list, got, want)
+		}
 	}
 }
 
@@ -118,7 +123,7 @@ func FuzzEnviron(f *testing.F) {
 			for _, entry := range strings.Split(ports, ";") {
 				key, number, ok := strings.Cut(entry, "=")
 				fd, err := strconv.Atoi(number)
-				if !ok || key == "" || err != nil || fd < 3 || fd >= 3+len(others) || seen[number] {
+				if !ok || key == "" || err != nil || fd < 0 || fd == 1 || fd == 2 || fd >= 3+len(others) || seen[number] {
 					t.Errorf("SERVER_STARTER_PORT=%q", ports)
 				}
 				seen[number] = true

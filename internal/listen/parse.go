@@ -32,7 +32,9 @@ func (s *Spec) parse() error {
 	}
 	rest, options, hasOptions := strings.Cut(rest, "?")
 	network, address, hasScheme := strings.Cut(rest, "://")
-	if !hasScheme {
+	if path, ok := strings.CutPrefix(rest, "unix:"); ok && !hasScheme {
+		network, address = "unix", path // as nginx and gunicorn write it
+	} else if !hasScheme {
 		network, address = "tcp", rest
 	}
 	s.Network = network

@@ -26,6 +26,8 @@ func TestParse(t *testing.T) {
 		{"udp4://:53", Spec{Name: "53", Network: "udp4", Addr: netip.MustParseAddrPort("0.0.0.0:53")}},
 		{"udp6://[2001:db8::1]:53", Spec{Name: "53", Network: "udp6", Addr: netip.MustParseAddrPort("[2001:db8::1]:53")}},
 		{"unix:///run/a.sock", Spec{Name: "a.sock", Network: "unix", Mode: DefaultMode, Path: "/run/a.sock", Backlog: 4096}},
+		{"unix:/run/a.sock", Spec{Name: "a.sock", Network: "unix", Mode: DefaultMode, Path: "/run/a.sock", Backlog: 4096}},
+		{"x=unix:/a?backlog=1", Spec{Name: "x", Network: "unix", Mode: DefaultMode, Path: "/a", Backlog: 1}},
 		{"x=unix:///run/a:b?mode=0660&backlog=1", Spec{Name: "x", Network: "unix", Path: "/run/a:b", Backlog: 1, Mode: 0o660}},
 		{"unix://" + long, Spec{Name: long[1:], Network: "unix", Mode: DefaultMode, Path: long, Backlog: 4096}},
 	} {
@@ -77,6 +79,8 @@ func TestParseRefuses(t *testing.T) {
 		"/run/a.sock":                         "a path needs its network: unix:///run/a.sock",
 		"unix://a.sock":                       "not absolute",
 		"unix://@a":                           "not absolute",
+		"unix:a.sock":                         `path "a.sock" is not absolute, accepted: unix:///path`,
+		"unix:":                               "not absolute",
 		"unix:///":                            "is a directory",
 		"unix:///run/":                        "is a directory",
 		"unix:///run/..":                      "is a directory",
@@ -103,6 +107,7 @@ func TestParseRefuses(t *testing.T) {
 		":80,x=tcp4://127.0.0.1:80":           "its address is also that of",
 		"udp4://1.2.3.4:5,x=udp://:5":         "its address is also that of",
 		"unix:///a,x=unix:///a":               "its address is also that of",
+		"unix:///a,x=unix:/a":                 "its address is also that of",
 		":80,udp://:80":                       `its name "80" is also that of ":80": put another one in front, as in other=udp://:80`,
 		":80?fd=0,:81?fd=0":                   "fd=0 is already",
 	} {

@@ -33,7 +33,7 @@ type Spec struct {
 //
 //	[name=]tcp://host:port   also tcp4, tcp6, udp, udp4, udp6
 //	[name=]host:port         short for tcp://host:port, so :8080 is tcp://:8080
-//	[name=]unix:///path
+//	[name=]unix:///path      or unix:/path
 //
 // followed by ?backlog=N (stream), fd=0, mode=0660 (unix), joined by &.
 // The host is an IP address (IPv6 in brackets), localhost, or * or nothing for

@@ -7,6 +7,8 @@
 //     queue; one goroutine writes. A full queue loses the line and counts it.
 //   - The fd is a duplicate at 3 or above. A write to a broken fd 1 or 2 through
 //     os.File ends a Go process by SIGPIPE; anywhere else it is an EPIPE.
+//   - A terminal's foreground is the server's. With "stty tostop" the kernel stops whoever
+//     writes from the background, or answers EIO, unless TTOU is blocked.
 //   - O_NONBLOCK is left alone: it belongs to the open file description, which
 //     the children share. A write may therefore wait, but only that goroutine.
 //   - A line is never longer than PIPE_BUF, so the kernel does not mix it with
@@ -16,6 +18,7 @@
 package logline
 
 import (
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -204,7 +207,9 @@ func (l *Logger) report(n int) int {
 func (l *Logger) put(line []byte) bool {
 	ok := l.fd >= 0
 	for ok && len(line) > 0 {
-		n, err := unix.Write(l.fd, line)
+		var n int
+		var err error
+		WithoutTTOU(func() { n, err = unix.Write(l.fd, line) })
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -243,6 +248,19 @@ func Colored(setting string, fd int, env func(string) string) bool {
 		return false
 	}
 	return Terminal(fd)
+}
+
+// WithoutTTOU runs f with TTOU blocked: then a terminal lets it write and call
+// tcsetpgrp(3) from the background.
+func WithoutTTOU(f func()) {
+	runtime.LockOSThread() // the mask is the thread's
+	defer runtime.UnlockOSThread()
+	var ttou, old unix.Sigset_t
+	ttou.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &old) == nil {
+		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	}
+	f()
 }
 
 // Terminal reports whether fd is a terminal (ioctl_tty(2), TCGETS).

@@ -17,7 +17,7 @@ func TestEveryChildOnce(t *testing.T) {
 		const orphans = 1000
 		script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (: &); i=$((i+1)); done; echo created; while ! [ -e $0 ]; do sleep 0.01; done; exit 7", orphans)
 		gate := tempDir(t) + "/gate"
-		c := start(t, opts{Env: []string{"SWAPINIT_LOG_FORMAT=json"}, Args: []string{"-w", "sh", "-c", script, gate}})
+		c := start(t, opts{Env: []string{"SWAPINIT_LOG_FORMAT=json", "SWAPINIT_LOG=warn"}, Args: []string{"-w", "sh", "-c", script, gate}})
 		c.awaitOut("created")
 		await(t, "the orphans to be reaped", func() bool {
 			for _, p := range c.Procs() {

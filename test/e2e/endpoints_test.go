@@ -181,16 +181,16 @@ func TestEndpointOnStdin(t *testing.T) {
 // {fd.NAME} and {generation}, in arguments and in values of the environment.
 func TestTemplates(t *testing.T) {
 	t.Parallel()
-	c := startWeb(t, opts{Env: []string{"NGINX={fd.web};", "WHICH=g{generation}", "OTHER={\"json\": {}}"}}, "-say", "{fd.web} of {generation} {unknown}")
+	c := startWeb(t, opts{Env: []string{"NGINX={fd.web};", "WHICH=g{generation}", "OTHER={\"json\": {}}", `SHELL_S=${generation} \{fd.web}`}}, "-say", "{fd.web} of {generation} {unknown} ${fd.nobody}")
 	want := func(generation string) {
 		t.Helper()
 		s := c.state()
-		for name, value := range map[string]string{"NGINX": "3;", "WHICH": "g" + generation, "OTHER": "{\"json\": {}}"} {
+		for name, value := range map[string]string{"NGINX": "3;", "WHICH": "g" + generation, "OTHER": "{\"json\": {}}", "SHELL_S": "${generation} {fd.web}"} {
 			if got, _ := s.env(name); got != value {
 				t.Errorf("%s is %q, want %q", name, got, value)
 			}
 		}
-		if got := s.Args[len(s.Args)-1]; got != "3 of "+generation+" {unknown}" {
+		if got := s.Args[len(s.Args)-1]; got != "3 of "+generation+" {unknown} ${fd.nobody}" {
 			t.Errorf("argument %q", got)
 		}
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,7 +125,7 @@ func TestRewriteDoesNotChangeTheMeaning(t *testing.T) {
 }
 
 func TestInformation(t *testing.T) {
-	for _, args := range [][]string{{"version"}, {"-V"}, {"--version"}, {"help"}, {"-h"}, {"--help"}} {
+	for _, args := range [][]string{{"version"}, {"-V"}, {"--version"}, {"help"}, {"-h"}, {"--help"}, {"help", "swap"}, {"help", "help"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
 			// A broken environment must not stand in the way of help.
@@ -151,6 +152,37 @@ func TestHelpIsComplete(t *testing.T) {
 			t.Errorf("help does not mention %s", w)
 		}
 	}
+}
+
+// What is nearly a verb starts no second init where there is one to talk to.
+func TestMistypedVerb(t *testing.T) {
+	t.Parallel()
+	c := start(t, opts{Args: server(t)})
+	c.awaitOut("gen 1: ready")
+	for word, verb := range map[string]string{"stauts": "status", "swapp": "swap", "rolback": "rollback"} {
+		r := c.Verb(word, "--json")
+		if r.Code != 2 || r.Stdout != "" {
+			t.Errorf("%s: %v", word, r)
+		}
+		oneLine(t, r.Stderr, `"`+word+`"`, "did you mean "+verb+"?")
+	}
+	// A command, found or not, remains one.
+	command := write(t, c.file("stauts"), "#!/bin/sh\necho ran; exit 9\n")
+	if err := os.Chmod(command, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for want, words := range map[int][]string{9: {"stauts"}, 127: {"./stauts"}} {
+		if r := c.execEnv([]string{"PATH=" + c.dir}, append([]string{binary(t, "swapinit")}, words...)...); r.Code != want {
+			t.Errorf("%q: %v, want %d", words, r, want)
+		}
+	}
+	if r := c.Verb("--", "stauts"); r.Code != 127 {
+		t.Errorf("after --: %v", r)
+	}
+	alone := start(t, opts{Args: []string{"stauts"}})
+	alone.wantStatus(127)
+	alone = start(t, opts{Plain: true, Env: []string{"SWAPINIT_CONTROL=@nobody"}, Args: []string{"stauts"}})
+	alone.wantStatus(127)
 }
 
 func TestKillGroup(t *testing.T) {

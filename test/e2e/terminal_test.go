@@ -182,3 +182,117 @@ func TestTerminalAfterSwap(t *testing.T) {
 	p.await("gen 2: got INT")
 	c.wantStatus(0)
 }
+
+// A worker that is started again has the keys of the one before.
+func TestTerminalAfterRespawn(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t)
+	c := start(t, p.config(opts{Env: webEnv("SWAPINIT_RESPAWN=always"), Args: server(t, "-on", "INT,TERM")}))
+	p.await("gen 1: ready")
+	for n := range 2 {
+		pid := c.status().Generations[0].Pid
+		if err := syscall.Kill(c.hostPid(pid), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "another worker", func() bool { s := c.status(); return s.Ready && s.Generations[0].Pid != pid })
+		if n == 0 {
+			c.Swap()
+			c.awaitStates("2:active")
+		}
+	}
+	p.press("\x03")
+	p.await("gen 2: got INT")
+}
+
+// Where swapinit is not PID 1 somebody may go on with the terminal.
+func TestTerminalGivenBack(t *testing.T) {
+	for name, command := range map[string]string{"after its end": "-- sh -c 'exit 3'", "after a start that failed": "/nonexistent"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTerminal(t)
+			o := p.config(opts{Bare: true})
+			o.Args = []string{"/bin/sh", "-c", binary(t, "swapinit") + " " + command + "; echo asking; read x </dev/tty && echo got-$x"}
+			c := start(t, o)
+			p.await("asking")
+			p.press("hello\n")
+			p.await("got-hello")
+			c.wantStatus(0)
+		})
+	}
+}
+
+// jobs runs swapinit in the foreground of a shell with job control, and then the
+// script.
+func (p *terminal) jobs(o opts, script string) (c *container, init int) {
+	p.t.Helper()
+	o.Bare = true
+	o.Args = []string{"/bin/sh", "-c", "set -m; " + binary(p.t, "swapinit") + " " + strings.Join(server(p.t, "-on", "TERM,TTOU"), " ") + "; " + script}
+	c = start(p.t, o)
+	c.awaitOut("gen 1: ready")
+	return c, procNamed(c, "swapinit").Host
+}
+
+// After ^Z and bg the terminal is the shell's: neither a swap nor the end take it.
+func TestTerminalTakenByAShell(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t)
+	o := p.config(opts{Env: webEnv()})
+	o.Stdout = nil
+	c, init := p.jobs(o, "bg; read x </dev/tty; echo got-$x; wait; read x </dev/tty; echo got-$x")
+	if err := syscall.Kill(init, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the shell to continue it", func() bool { s := procNamed(c, "swapinit"); return s != nil && s.State == "S" })
+	c.Swap()
+	c.awaitStates("2:active")
+	p.press("one\n")
+	c.awaitOut("got-one")
+	if err := syscall.Kill(init, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.press("two\n")
+	c.awaitOut("got-two")
+	c.wantStatus(0)
+}
+
+// swapinit writes from the background: with "stty tostop" no line of its log is lost,
+// and the server is not stopped for it.
+func TestTerminalTostop(t *testing.T) {
+	for name, jobs := range map[string]bool{"as PID 1": false, "below a shell with job control": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTerminal(t)
+			attr, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+			if err == nil {
+				attr.Lflag |= unix.TOSTOP
+				err = unix.IoctlSetTermios(int(p.slave.Fd()), unix.TCSETS, attr)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := p.config(opts{Env: webEnv("SWAPINIT_LOG=debug"), Args: server(t, "-on", "TERM,TTOU")})
+			o.Stdout = nil // a successor that writes to the terminal is stopped, as anywhere
+			var c *container
+			var init int
+			if jobs {
+				c, init = p.jobs(o, "true")
+			} else {
+				c = start(t, o)
+				c.awaitOut("gen 1: ready")
+				init = c.box.Pid()
+			}
+			c.Swap()
+			p.await("generation 2 has the traffic")
+			c.awaitStates("2:active")
+			if err := syscall.Kill(init, syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			c.wantStatus(0)
+			p.await("nothing-left") // the last event
+			c.wantNever("got TTOU")
+			if strings.Contains(p.String(), "lost because") {
+				t.Errorf("the terminal shows %q", p.String())
+			}
+		})
+	}
+}
