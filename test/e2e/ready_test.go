@@ -165,9 +165,11 @@ func TestNotify(t *testing.T) {
 		if address == "" {
 			t.Fatal("the successor has no NOTIFY_SOCKET")
 		}
-		// A process that docker exec started is of no generation.
-		r := c.Exec("python3", "-c", "import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); a=sys.argv[1]; "+
-			"s.sendto(b'READY=1', '\\0'+a[1:] if a[0]=='@' else a)", address)
+		// A process that docker exec started is of no generation. It lives until its
+		// message was looked at: whose one was that has gone, nobody can see.
+		r := c.Exec("python3", "-c", "import os,socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); a=sys.argv[1]; "+
+			"s.connect('\\0'+a[1:] if a[0]=='@' else a); s.send(b'READY=1'); r,w=os.pipe(); "+
+			"socket.send_fds(s,[b'BARRIER=1'],[w]); os.close(w); os.read(r,1)", address)
 		if r.Code != 0 {
 			skip(t, "python3", "%v", r)
 		}
