@@ -111,6 +111,7 @@ func (i *Init) open() error {
 	if i.endpoints, err = listen.Open(specs, inherited, prepare); err != nil {
 		return err
 	}
+	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
 	if err := i.openSteering(); err != nil {
 		return err
 	}

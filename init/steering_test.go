@@ -101,7 +101,7 @@ func TestDrainWaitsForTheMove(t *testing.T) {
 	i.drain(w.g)
 	select {
 	case <-i.posted:
-		t.Error("drained before the move")
+		t.Fatal("drained before the move")
 	case <-time.After(50 * time.Millisecond): // a look comes every 10 ms
 	}
 	<-slow.moved

@@ -202,6 +202,7 @@ func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
 // ready passes readiness on, from whichever source the setting names.
 func (i *Init) ready(w *worker) {
 	g := w.g
+	i.clients.asked = true
 	if w.readyAfter == 0 {
 		w.readyAfter = max(1, time.Since(w.born))
 		w.endProbes()
@@ -237,6 +238,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 		w.proc = main
 		w.mainPid.Store(int32(main.Pid()))
 	}
+	i.clients.asked = true
 	if m.Status != nil {
 		w.g.statusText = *m.Status
 		// If it fails, this is the best account of why.

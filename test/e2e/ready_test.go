@@ -115,6 +115,32 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// A server from which nobody wants to hear that it is ready is healthy while it lives:
+// readiness is asked for by an endpoint, by SWAPINIT_READY, and by one that has spoken.
+func TestHealthOfAPlainInit(t *testing.T) {
+	for _, tc := range []struct {
+		name, env string
+		healthy   bool
+	}{
+		{"plain", "PLAIN=1", true},
+		{"none", "SWAPINIT_READY=none", true},
+		{"asked for", "SWAPINIT_READY=auto", false},
+		{"by an endpoint", "SWAPINIT_LISTEN=:8080", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, opts{Env: []string{tc.env}, Args: []string{"sh", "-c", "echo up; exec sleep 1000"}})
+			c.awaitOut("up")
+			if r := c.Verb("health"); (r.Code == 0) != tc.healthy {
+				t.Errorf("health: %v", r)
+			}
+			if got := c.status().Ready; got != tc.healthy {
+				t.Errorf("status: ready %v", got)
+			}
+		})
+	}
+}
+
 // A swap may be asked for before the first generation is ready.
 func TestSwapBeforeTheFirstIsReady(t *testing.T) {
 	t.Parallel()
