@@ -127,7 +127,13 @@ func (i *Init) followMain(w *worker, pid int) *reaper.Process {
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	e := <-p.Exited()
 	said.Drain()
-	i.post(func() { i.exited(w, p, e) })
+	starved := e.Status.Signaled() && e.Status.Signal() == syscall.SIGKILL && !w.killed.Load() && !w.g.killed.Load() && i.launcher.outOfMemory()
+	i.post(func() {
+		if starved {
+			i.starved(w)
+		}
+		i.exited(w, p, e)
+	})
 }
 
 // from passes on what w has caused; text is the Reason or the Resource. Once
@@ -197,6 +203,14 @@ func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
 	i.about(logline.Debug, "exited", w, " "+what)
 	w.g.status, w.g.end = st, what
 	i.from(w, swap.Exited, "", 0)
+}
+
+// starved is called when the kernel has killed w for want of memory.
+func (i *Init) starved(w *worker) {
+	const why = "the kernel has killed it for want of memory: --memory (memory.max) is too small for it"
+	i.about(logline.Warn, "memory", w, ": "+why)
+	// For a successor that was not ready.
+	i.from(w, swap.Note, why+" beside its predecessor; SWAPINIT_STRATEGY=replace needs room for one only", 0)
 }
 
 // ready passes readiness on, from whichever source the setting names.

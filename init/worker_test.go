@@ -185,6 +185,7 @@ func TestKillBeforeTheFork(t *testing.T) {
 		w.mainPid.Store(0)
 		kill(w)
 		i.forked(w, &launched{proc: p})
+		eventually(t, "the end of a "+name, func() bool { return len(p.Exited()) > 0 })
 		if e := <-p.Exited(); !e.Status.Signaled() || e.Status.Signal() != syscall.SIGKILL {
 			t.Errorf("%s: %+v", name, e)
 		}
