@@ -15,7 +15,10 @@ BUILD = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build $(FLAGS)
 
 # What the tests in test/ build and run by themselves is unknown to the cache of
 # test results, so nothing comes from there.
-TEST_FLAGS ?= -count=1 -timeout 20m
+#
+# Every wait in a test has an end of its own; the timeout is for a test that hangs, on
+# a machine of which others use most.
+TEST_FLAGS ?= -count=1 -timeout 3h
 
 # The race detector needs cgo. The tiers in test/ run the released binary, in
 # which it is not.
@@ -23,7 +26,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench lint clean
+.PHONY: help run build test race bench mutants lint clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -43,11 +46,14 @@ race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)
 	@echo "no C compiler, so no race detector: the race tests are left out"
 else
-	CGO_ENABLED=1 $(GO) test -race $(RACE_PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -timeout 3h $(RACE_PACKAGES)
 endif
 
 bench: build ## measure against the other inits that are installed
 	$(GO) run ./test/bench
+
+mutants: ## known faults, each of which a test has to notice; takes half an hour
+	$(GO) run ./test/mutants
 
 lint: ## format, vet, and the rules of this repository
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi

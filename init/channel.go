@@ -40,7 +40,7 @@ func (i *Init) said(w *worker, n int, m channel.Message) {
 	if !w.joined[lines] && !w.joined[node] {
 		i.from(w, swap.Joined, "", 0)
 	}
-	w.joined[n] = true
+	w.joined[n], i.clients.asked = true, true
 	switch m.Kind {
 	case channel.Ready:
 		if i.mode.Accepts&ready.OnChannel != 0 {

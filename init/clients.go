@@ -13,6 +13,7 @@ type clients struct {
 	procs     *processes
 	endpoints func(*control.Status) // adds them; not for the loop
 
+	asked     bool                    // readiness matters: see unhealthy
 	calls     map[uint64]control.Call // by the number under which the machine knows them
 	last      uint64
 	followers []follower

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/swap"
 )
 
 // What hangs at the end does not keep the init from its exit.
@@ -38,6 +39,31 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 	i.endpoints.Close()
 }
 
+// What a generation has done to an endpoint on its way out is repaired when nothing is
+// left of it, also where nobody watches (the guard has no inotify, say).
+func TestForgetLooksAtTheEndpoints(t *testing.T) {
+	i := testInit(t)
+	path := t.TempDir() + "/socket"
+	specs, err := listen.Parse("unix://" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i.endpoints, err = listen.Open(specs, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer i.endpoints.Close()
+	g := newGeneration(1, 1)
+	i.gens.live[1] = g
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	i.forget(g)
+	eventually(t, "the path to be back", func() bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	})
+}
+
 // A stopped server goes on when it is told to end; one that runs is spared CONT,
 // for which it may have a handler.
 func TestResume(t *testing.T) {
@@ -64,13 +90,19 @@ func TestResume(t *testing.T) {
 	if seen("CONT")() {
 		t.Error("it got CONT although it was not stopped")
 	}
-	_ = w.proc.Signal(syscall.SIGSTOP)
-	eventually(t, "its stop", func() bool {
-		p, ok := readProcess(w.pid())
-		return ok && p.state == 'T'
-	})
+	stop := func() {
+		_ = w.proc.Signal(syscall.SIGSTOP)
+		eventually(t, "its stop", func() bool {
+			p, ok := readProcess(w.pid())
+			return ok && p.state == 'T'
+		})
+	}
+	stop()
 	resume(w.proc)
 	eventually(t, "CONT", seen("CONT"))
-	_ = w.proc.SignalGroup(syscall.SIGKILL)
+	// The machine says for which signals: those of a container that stops.
+	i.gens.live[3], w.running = w.g, true
+	stop()
+	i.perform(&swap.SignalWorker{Generation: 3, Signal: swap.Signal(syscall.SIGTERM), Resume: true})
 	<-w.proc.Exited()
 }

@@ -156,6 +156,10 @@ func (l *launcher) absolute(name string) string {
 // symbolic link there may be another release than at the last start.
 func (l *launcher) resolveDir() (string, error) {
 	if l.set.Dir == "" {
+		// Else the command is looked for, and not found, in a directory that is gone.
+		if _, err := os.Stat(l.childDir); l.childDir != "" && errors.Is(err, syscall.ENOENT) {
+			return "", fmt.Errorf("cannot use the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", err)
+		}
 		return l.childDir, nil
 	}
 	dir, err := filepath.EvalSymlinks(l.absolute(l.set.Dir))

@@ -58,6 +58,23 @@ func TestPreSwap(t *testing.T) {
 	}
 }
 
+// What a hook has written is in the pipe when it has ended, and nowhere else if the
+// reader had no turn yet.
+func TestOutputOfAHookIsReadToItsEnd(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &output{read: read, write: write, done: make(chan struct{})}
+	close(o.done) // the reader has seen nothing
+	if _, err := write.WriteString("command=x\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.lastLine(); got != "command=x" {
+		t.Errorf("%q", got)
+	}
+}
+
 // How it went is posted, and no descriptor stays.
 func TestPrepare(t *testing.T) {
 	if !alone(t) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/cgroup"
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
@@ -17,7 +18,7 @@ import (
 )
 
 // launcher makes children: workers, and what runs beside them. Its fields do not
-// change once the first child runs, but for the last three; its methods wait for
+// change once the first child runs, but for the last four; its methods wait for
 // files, so they are for any goroutine but the loop's.
 type launcher struct {
 	set      *config.Settings
@@ -33,6 +34,7 @@ type launcher struct {
 	newSockets func(n int, cautious, together bool) (listen.Given, error) // see give
 	sockets    func(n int) listen.Given                                   // those that generation n has
 
+	kills   atomic.Int64 // for want of memory, as far as we know of them
 	forking atomic.Int32 // forks going on
 	closed  atomic.Bool  // everything is being ended: no more forks
 	target  sync.Mutex   // one writer of the target file at a time
@@ -174,6 +176,13 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 		return child.Pid, child.PidFD, nil
 	})
 	return child, proc, err
+}
+
+// outOfMemory reports whether the kernel has killed somebody of this container for want
+// of memory since it was asked the last time.
+func (l *launcher) outOfMemory() bool {
+	n := int64(cgroup.MemoryKills())
+	return l.kills.Swap(n) < n
 }
 
 // user is the children's, nil and -1 if it is our own.

@@ -31,6 +31,7 @@ func newLive(t *testing.T, script string, prepare func(*live)) *live {
 	t.Helper()
 	l := &live{T: t, Init: reaping(t), dir: t.TempDir(), ended: make(chan struct{})}
 	l.opt.Signals = make(chan os.Signal, 1)
+	l.clients.asked = true
 	l.set.Command = []string{"/bin/sh", "-c", script}
 	l.launcher.environ = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + l.dir}
 	l.set.MaxGenerations, l.set.ReadyTimeout, l.set.LeftoverTimeout = 3, time.Minute, time.Minute

@@ -160,8 +160,14 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick}) // what it wants to be started is not
 	expect("no generation is active")
 	i.gens.live[1] = w.g
+	expect("not ready")
+	w.running = true // nobody has asked for more
+	expect("")
+	status := "loading"
+	i.notified(w, ready.Message{Status: &status}, nil) // a source has spoken
 	expect("not ready")
 	w.readyAfter, w.g.readyAfter = time.Second, time.Second
 	expect("")

@@ -2,12 +2,16 @@ package pid1
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
@@ -130,10 +134,20 @@ func (i *Init) send(w *worker, sig syscall.Signal) {
 	err := signal(sig)
 	if err == nil {
 		i.debug("signal.sent", "sent "+signals.Name(sig)+" to "+w.named(), w.g.number, w.pid())
-	} else if !errors.Is(err, syscall.ESRCH) { // then its end is on its way here
-		// A setuid program may not be ours to signal. That is no reason to die.
-		i.about(logline.Warn, "signal.failed", w, ": "+err.Error())
 	}
+	i.refused(w, err)
+}
+
+// refused logs that a signal could not be sent. A setuid program may not be ours to
+// signal. That is no reason to die.
+func (i *Init) refused(w *worker, err error) {
+	switch {
+	case err == nil, errors.Is(err, syscall.ESRCH): // its end is on its way here
+		return
+	case errors.Is(err, syscall.EPERM):
+		err = fmt.Errorf("%w: it has become another user, and swapinit lacks CAP_KILL (docker run --cap-add KILL)", err)
+	}
+	i.about(logline.Warn, "signal.failed", w, ": "+err.Error())
 }
 
 // resume lets a stopped process run again, which has just been told to end: it
@@ -155,7 +169,7 @@ func (i *Init) kill(g *generation, reason string) {
 	i.info("killed", named(g.number)+" gets KILL: "+reason, g.number, g.pid())
 	for _, w := range g.all() {
 		if w.proc != nil {
-			_ = w.proc.SignalGroup(syscall.SIGKILL)
+			i.refused(w, w.proc.SignalGroup(syscall.SIGKILL))
 		}
 	}
 	i.sweepers.wake()
@@ -178,7 +192,7 @@ func (i *Init) killWorker(w *worker) {
 	go func() {
 		// Found first: without their ancestor they are nobody's.
 		found := w.tree(snapshot())
-		_ = proc.SignalGroup(syscall.SIGKILL)
+		i.refused(w, proc.SignalGroup(syscall.SIGKILL))
 		for _, p := range found {
 			p.signal(syscall.SIGKILL, 0)
 		}
@@ -190,12 +204,39 @@ func (i *Init) sweep(g *generation) {
 	i.leaveSockets(g.number)
 	if g.sweeper == nil {
 		marks := map[life]mark{}
-		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) { return i.launcher.procs.members(g, snapshot(), marks), false },
+		name := i.machine.Phase() == swap.Running && !g.killed.Load()
+		g.sweeper = i.sweepers.start(&g.killed, func() ([]process, bool) {
+			left := i.launcher.procs.members(g, snapshot(), marks)
+			if name {
+				name = false
+				i.nameDaemons(g, left)
+			}
+			return left, false
+		},
 			func() { i.post(func() { i.happened(swap.Swept, g.number, "") }) })
 	}
 	g.over = true
 	i.clients.tellFollowers(false)
 }
+
+// nameDaemons logs which daemons end with g. An entrypoint that starts one beside its
+// server (cron) starts it again for each generation; where only one can run, by its lock
+// or its port, the successor's has given up before this one ends.
+func (i *Init) nameDaemons(g *generation, left []process) {
+	own, _ := unix.Getsid(0)
+	var names []string
+	for _, p := range left {
+		if comm, err := os.ReadFile("/proc/" + itoa(p.pid) + "/comm"); err == nil && p.sid != own && len(names) < namesMost {
+			names = append(names, text.Quote(strings.TrimSpace(string(comm)), 20)+" (pid "+itoa(p.pid)+")")
+		}
+	}
+	if len(names) > 0 {
+		i.warn("daemons", named(g.number)+" has ended, and what it has started in sessions of its own ends with it: "+strings.Join(names, ", ")+
+			"; whatever is to outlive a swap belongs into a container of its own", g.number, 0)
+	}
+}
+
+const namesMost = 5
 
 // sweepAll ends everything that is left.
 func (i *Init) sweepAll() {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -114,6 +115,7 @@ func (i *Init) open() error {
 	if i.endpoints, err = listen.Open(specs, inherited, prepare); err != nil {
 		return err
 	}
+	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
 	if err := i.openSteering(); err != nil {
 		return err
 	}
@@ -184,6 +186,12 @@ func (i *Init) machineConfig() swap.Config {
 		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
 		ReadyHint: i.mode.Hint}
+	if specs, _ := listen.Parse(s.Listen); len(specs) > 0 { // else it is not opened either
+		c.ReadyHint = i.mode.EndpointHint
+		if i.mode.Accepts != 0 && slices.ContainsFunc(specs, func(s listen.Spec) bool { return s.IsTCP() }) {
+			c.SettleHint = "; one that says that it is ready before its workers are needs SWAPINIT_READY=http://host:port/path, a probe of the endpoint"
+		}
+	}
 	if s.HookTimeout > 0 {
 		// It gets KILL then, and may not come back even so (a file system that hangs).
 		c.PrepareTimeout = s.HookTimeout + hookGrace
@@ -223,6 +231,7 @@ func (i *Init) afterFirstFork() {
 		}
 		signal.Notify(i.opt.Signals, signals.Late()...)
 		spareThreads()
+		i.launcher.outOfMemory() // of what was before nobody wants to hear
 		_ = i.probeSteering()
 		i.sayShared()
 		// Last, as it looks at paths.

@@ -8,7 +8,9 @@ import (
 	"github.com/swapinit/swapinit/swap"
 )
 
-// unhealthy is why the container is not healthy, "" if it is.
+// unhealthy is why the container is not healthy, "" if it is. A server of which nobody
+// wants to know whether it is ready is healthy while it lives: nobody has asked for
+// readiness by a setting or an endpoint, nor has a server spoken of it.
 func (c *clients) unhealthy() string {
 	if c.machine.Phase() != swap.Running {
 		return "the container is stopping"
@@ -26,6 +28,8 @@ func (c *clients) unhealthy() string {
 		case w.ended.Load():
 		case w.leaving:
 			why = w.named() + " is stopping"
+		case !c.asked && w.running:
+			return ""
 		case g.readyAfter == 0:
 			return named(g.number) + " is not ready"
 		case w.readyAfter == 0:

@@ -3,6 +3,7 @@ package pid1
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/steer"
@@ -14,6 +15,7 @@ import (
 type slowGroup struct {
 	steer.Group
 	waits bool
+	look  func()   // before each look at connections
 	moved chan int // a move ends when its target is received
 	left  chan int
 }
@@ -26,6 +28,13 @@ func (g *slowGroup) Aim(to, _, _ int) error {
 }
 
 func (g *slowGroup) Leave(n int) { g.left <- n }
+
+func (g *slowGroup) Observe(int) func(time.Duration) (steer.Look, error) {
+	return func(time.Duration) (steer.Look, error) {
+		g.look()
+		return steer.Look{}, nil
+	}
+}
 
 // addGroup gives i one more endpoint.
 func addGroup(i *Init, name string, waits bool) *slowGroup {
@@ -74,5 +83,29 @@ func TestMoveOutsideTheLoop(t *testing.T) {
 	}
 	if n := <-slow.left; n != 1 {
 		t.Errorf("generation %d left", n)
+	}
+}
+
+// As long as connections may still go to a predecessor, that it has none says nothing.
+func TestDrainWaitsForTheMove(t *testing.T) {
+	i := testInit(t)
+	slow := addGroup(i, "slow", true)
+	slow.look = func() {
+		if i.moving() {
+			t.Error("a look at the connections while more may come")
+		}
+	}
+	w := testWorker(1)
+	i.gens.live[1] = w.g
+	i.aim(2, 1, swap.Full)
+	i.drain(w.g)
+	select {
+	case <-i.posted:
+		t.Fatal("drained before the move")
+	case <-time.After(50 * time.Millisecond): // a look comes every 10 ms
+	}
+	<-slow.moved
+	for range 2 {
+		<-i.posted // moved, drained
 	}
 }

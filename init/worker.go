@@ -127,7 +127,13 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	e := <-p.Exited()
 	said.Drain()
-	i.post(func() { i.exited(w, p, e) })
+	starved := e.Status.Signaled() && e.Status.Signal() == syscall.SIGKILL && !w.killed.Load() && !w.g.killed.Load() && i.launcher.outOfMemory()
+	i.post(func() {
+		if starved {
+			i.starved(w)
+		}
+		i.exited(w, p, e)
+	})
 }
 
 // from passes on what w has caused; text is the Reason or the Resource. Once
@@ -204,9 +210,18 @@ func (i *Init) exited(w *worker, p *reaper.Process, e reaper.Exit) {
 	i.from(w, swap.Exited, "", 0)
 }
 
+// starved is called when the kernel has killed w for want of memory.
+func (i *Init) starved(w *worker) {
+	const why = "the kernel has killed it for want of memory: --memory (memory.max) is too small for it"
+	i.about(logline.Warn, "memory", w, ": "+why)
+	// For a successor that was not ready.
+	i.from(w, swap.Note, why+" beside its predecessor; SWAPINIT_STRATEGY=replace needs room for one only", 0)
+}
+
 // ready passes readiness on, from whichever source the setting names.
 func (i *Init) ready(w *worker) {
 	g := w.g
+	i.clients.asked = true
 	if w.readyAfter == 0 {
 		w.readyAfter = max(1, time.Since(w.born))
 		w.endProbes()
@@ -242,6 +257,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 		w.proc = main
 		w.mainPid.Store(int32(main.Pid()))
 	}
+	i.clients.asked = true
 	if m.Status != nil {
 		w.g.statusText = *m.Status
 		// If it fails, this is the best account of why.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/ready"
+	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -169,21 +170,55 @@ func TestKillWorker(t *testing.T) {
 	eventually(t, "the end of all", childless)
 }
 
-// One that is to be killed before it was forked dies as soon as it is there.
+// One that is to be killed before it was forked, alone or with its generation, dies as
+// soon as it is there.
 func TestKillBeforeTheFork(t *testing.T) {
 	if !alone(t) {
 		return
 	}
 	i := reaping(t)
 	i.serving = true
-	w := start(t, i, []string{"PATH=" + os.Getenv("PATH")}, "sleep 1000")
-	p := w.proc
-	w.proc = nil
-	i.killWorker(w)
-	i.forked(w, &launched{proc: p})
-	if e := <-p.Exited(); !e.Status.Signaled() || e.Status.Signal() != syscall.SIGKILL {
-		t.Errorf("%+v", e)
+	for name, kill := range map[string]func(*worker){"worker": i.killWorker, "generation": func(w *worker) { i.kill(w.g, "test") }} {
+		w := start(t, i, []string{"PATH=" + os.Getenv("PATH")}, "sleep 1000")
+		p := w.proc
+		w.proc = nil
+		w.mainPid.Store(0)
+		kill(w)
+		i.forked(w, &launched{proc: p})
+		eventually(t, "the end of a "+name, func() bool { return len(p.Exited()) > 0 })
+		if e := <-p.Exited(); !e.Status.Signaled() || e.Status.Signal() != syscall.SIGKILL {
+			t.Errorf("%s: %+v", name, e)
+		}
 	}
+}
+
+// SWAPINIT_KILL_GROUP is for signals that are forwarded. What a watchdog sends is for
+// the process that hangs: ABRT leaves a core of each that gets it.
+func TestAbortIsForOneProcess(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	i.set.KillGroup = true
+	dir := t.TempDir()
+	const noting = `for s in ABRT USR1 USR2; do trap "echo > $DIR/$N.$s" $s; done; echo > $DIR/$N.up; while :; do sleep 0.01; done`
+	w := start(t, i, []string{"PATH=" + os.Getenv("PATH"), "DIR=" + dir, "N=main", "NOTING=" + noting}, `N=child sh -c "$NOTING" & `+noting)
+	w.running = true
+	seen := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	eventually(t, "both to be up", func() bool { return seen("main.up") && seen("child.up") })
+	for _, sig := range []syscall.Signal{syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGUSR2} {
+		i.send(w, sig)
+		name := signals.Name(sig)
+		eventually(t, name, func() bool { return seen("main."+name) && (sig == syscall.SIGABRT || seen("child."+name)) })
+	}
+	if seen("child.ABRT") {
+		t.Error("ABRT went to the group")
+	}
+	_ = w.proc.SignalGroup(syscall.SIGKILL)
+	eventually(t, "the end of both", childless)
 }
 
 // What is kept of generations that are gone is bounded.

@@ -27,6 +27,7 @@ type Config struct {
 	RetireSignal    Signal
 	AbortSignal     Signal // for a generation that misses its watchdog
 	ReadyHint       string // appended to "not ready in time"
+	SettleHint      string // appended to "while it settled"
 }
 
 const (

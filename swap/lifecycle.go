@@ -75,7 +75,7 @@ func (m *Machine) successorExited(g *generation, e *GenerationEvent) {
 	switch {
 	case e.Kind == StartFailed:
 	case was == serving:
-		reason += " while it settled"
+		reason += " while it settled" + m.cfg.SettleHint
 	case g.note != "":
 		reason += " before it was ready: " + g.note
 	default:

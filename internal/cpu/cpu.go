@@ -3,11 +3,11 @@ package cpu
 
 import (
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/cgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,35 +24,12 @@ func Allowed() int {
 	return limit(n, "/proc/self/cgroup", "/sys/fs/cgroup")
 }
 
-// limit is n, or less by the quotas of the cgroups that the file membership
-// names (see cgroups(7)), in the hierarchies below mount. What cannot be read
-// limits nothing.
+// limit is n, or less by the quotas of the cgroups that we are in, each of which
+// limits those in it; the arguments are for cgroup.Folders. What cannot be read limits
+// nothing.
 func limit(n int, membership, mount string) int {
-	text, _ := os.ReadFile(membership)
-	for line := range strings.SplitSeq(string(text), "\n") {
-		// "0::/path" in version 2, "4:cpu,cpuacct:/path" in version 1.
-		_, line, _ = strings.Cut(line, ":")
-		controllers, dir, ok := strings.Cut(line, ":")
-		if !ok {
-			continue
-		}
-		root := mount
-		if controllers != "" {
-			if !strings.Contains(","+controllers+",", ",cpu,") {
-				continue
-			}
-			// Mounted with others it has a link of this name; theirs may come in
-			// another order than here.
-			root = mount + "/cpu"
-		}
-		// Each group up to the root limits those in it. In a container the path
-		// can be one of the host's, which is not there: then the root is ours.
-		for dir = filepath.Clean("/" + dir); ; dir = filepath.Dir(dir) {
-			n = min(n, quota(root+dir))
-			if dir == "/" {
-				break
-			}
-		}
+	for _, dir := range cgroup.Folders(membership, mount, "cpu") {
+		n = min(n, quota(dir))
 	}
 	return max(n, 1)
 }

@@ -18,8 +18,17 @@ type Source struct {
 	parse   parser // sets the Mode's Probe; nil: there is none
 	Accepts Notice // which of the worker's own words count
 	Hint    string // what to do when it was not ready in time, as the end of a sentence
-	Aims    bool   // a probe of an endpoint, aimed at the successor, proves something
+	// EndpointHint is the same where swapinit listens for the server.
+	EndpointHint string
+	Aims         bool // a probe of an endpoint, aimed at the successor, proves something
 }
+
+// What a server must do, as Hints have it.
+const (
+	mustWrite = "; the server must write a line to the fd in SWAPINIT_READY_FD"
+	mustSend  = "; the server must send READY=1 to NOTIFY_SOCKET"
+	mustSpeak = mustWrite + " or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to "
+)
 
 // parser reads what follows the name of a source; words is Parse's.
 type parser func(m *Mode, rest string, words func(string) ([]string, error)) error
@@ -27,11 +36,12 @@ type parser func(m *Mode, rest string, words func(string) ([]string, error)) err
 // sources has them all, in the order in which errors list them; the first one is
 // the default. Nothing else has to know of a new one.
 var sources = [...]Source{
-	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD or send READY=1 to " +
-		"NOTIFY_SOCKET, or set SWAPINIT_READY to listen, delay:5s, exec:COMMAND or an address to probe"},
-	{name: "fd", Accepts: OnPipe, Hint: "; the server must write a line to the fd in SWAPINIT_READY_FD"},
-	{name: "notify", Accepts: OnSocket, Hint: "; the server must send READY=1 to NOTIFY_SOCKET"},
-	{name: "listen", parse: parseListen},
+	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Hint: mustSpeak + "listen, delay:5s, exec:COMMAND or an address to probe",
+		EndpointHint: mustSpeak + "delay:5s, exec:COMMAND or, for a TCP endpoint, http://host:port/path"},
+	{name: "fd", Accepts: OnPipe, Hint: mustWrite, EndpointHint: mustWrite},
+	{name: "notify", Accepts: OnSocket, Hint: mustSend, EndpointHint: mustSend},
+	{name: "listen", parse: parseListen, EndpointHint: "; swapinit listens on the endpoints for it, which do not count: set SWAPINIT_READY to auto or, for a TCP " +
+		"endpoint, http://host:port/path"},
 	{name: "none"},
 	{name: "delay:", takes: "DURATION", parse: parseDelay},
 	{name: "exec:", takes: "COMMAND", parse: parseExec},

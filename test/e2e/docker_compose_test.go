@@ -35,7 +35,7 @@ func dockerCompose(t *testing.T, project string, env []string, files ...string) 
 	for _, f := range files {
 		command = append(command, "-f", f)
 	}
-	p := &dockerComposeProject{t, command, append(os.Environ(), env...)}
+	p := &dockerComposeProject{t, command, append(append(os.Environ(), "SWAPINIT_TEST_RUN="+dockerRunID), env...)}
 	t.Cleanup(func() {
 		cmd := exec.Command(p.command[0], append(p.command[1:], "down", "-v", "-t", "5")...)
 		cmd.Env = p.env
@@ -130,7 +130,7 @@ func TestDockerComposeExample(t *testing.T) {
 	override := filepath.Join(t.TempDir(), "override.yaml")
 	// Only labels, by which the tests know what is theirs.
 	labels := "version: \"2.4\"\nservices:\n  web:\n    build:\n      labels:\n        swapinit.test: \"1\"\n        swapinit.test.kind: app\n" +
-		"    labels:\n      swapinit.test: \"1\"\nnetworks:\n  default:\n    labels:\n      swapinit.test: \"1\"\n"
+		"    labels: &labels\n      swapinit.test: \"1\"\n      swapinit.test.run: ${SWAPINIT_TEST_RUN}\nnetworks:\n  default:\n    labels: *labels\n"
 	if err := os.WriteFile(override, []byte(labels), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -52,13 +52,14 @@ func TestDockerfileExample(t *testing.T) {
 			b := dockerBuilderFor(t, buildkit)
 			dockerBase(t, "base")
 			dockerBase(t, "golang")
-			image := "swapinit-test/example:builder" + buildkit
+			image := "swapinit-test/example:builder" + buildkit + "-" + dockerRunID
 			cmd := exec.CommandContext(t.Context(), b.client, "build", "-t", image,
 				"--label", "swapinit.test=1", "--label", "swapinit.test.kind=app", "-f", "../../Dockerfile.example", "../..")
 			cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT="+buildkit)
 			if r := dockerCommand(t, cmd); r.Code != 0 {
 				t.Fatalf("docker build: %v", r)
 			}
+			t.Cleanup(func() { _ = exec.Command("docker", "rmi", image).Run() }) // after its container
 			c := dockerRun(t, image)
 			c.awaitReady()
 			load := dockerLoad(t, c, "-port", "8080", "-rate", "100")

@@ -126,7 +126,7 @@ func TestDockerCommandReplacement(t *testing.T) {
 	image := dockerImage(t, "debian")
 	run := func(t *testing.T, args ...string) dockerResult {
 		t.Helper()
-		return dockerTry(t, append([]string{"run", "--rm", "--label", "swapinit.test=1"}, args...)...)
+		return dockerTry(t, append([]string{"run", "--rm", "--label", "swapinit.test=1", "--label", dockerRunLabel}, args...)...)
 	}
 	for _, c := range []struct {
 		name   string

@@ -120,6 +120,7 @@ func TestDockerMemoryLimit(t *testing.T) {
 	if r := c.try("/swapinit", "swap", "--", "/fixture", "serve", "-memory", "200"); r.Code != 1 {
 		t.Errorf("swap to a server too big for the limit: %v, want status 1", r)
 	}
+	c.awaitLog("generation 3: the kernel has killed it for want of memory")
 	if got := c.get("8080", "/"); got != "2" {
 		t.Errorf("generation %s answers, want 2", got)
 	}

@@ -45,7 +45,7 @@ type dockerLoader struct {
 func dockerLoad(t *testing.T, c *dockerContainer, args ...string) *dockerLoader {
 	t.Helper()
 	image := dockerImage(t, "scratch")
-	id := docker(t, append([]string{"create", "-i", "--label", "swapinit.test=1", "--network", "container:" + c.id,
+	id := docker(t, append([]string{"create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "container:" + c.id,
 		"--no-healthcheck", "--entrypoint", "/fixture", image, "load"}, args...)...)
 	dockerAdopt(t, id)
 	l := &dockerLoader{t: t, done: make(chan struct{})}

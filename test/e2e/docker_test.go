@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,9 +26,15 @@ import (
 // reached over loopback only: inside the container's own network, or on a port
 // published on 127.0.0.1.
 
+// dockerRunID names this run of the tests: what it has started nobody else takes for
+// left over (see .ci/run), and what it names differs from what others do.
+var dockerRunID = cmp.Or(os.Getenv("SWAPINIT_TEST_RUN"), strconv.Itoa(os.Getpid()))
+
+var dockerRunLabel = "swapinit.test.run=" + dockerRunID
+
 // dockerPatience is how long anything may take before a test gives up. It is
 // no measure of anything: a loaded machine must not fail a test.
-const dockerPatience = 2 * time.Minute
+const dockerPatience = 5 * time.Minute
 
 var dockerDaemon = sync.OnceValue(func() error {
 	if _, err := exec.LookPath("docker"); err != nil {
@@ -130,7 +137,7 @@ type dockerContainer struct {
 // dockerRun starts a container in the background: docker run -d, then args.
 func dockerRun(t *testing.T, args ...string) *dockerContainer {
 	t.Helper()
-	c := dockerAdopt(t, docker(t, append([]string{"run", "-d", "--label", "swapinit.test=1"}, args...)...))
+	c := dockerAdopt(t, docker(t, append([]string{"run", "-d", "--label", "swapinit.test=1", "--label", dockerRunLabel}, args...)...))
 	return c
 }
 

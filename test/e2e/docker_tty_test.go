@@ -10,7 +10,7 @@ import (
 // dockerOnTTY is docker run -it on a terminal of the test's own.
 func dockerOnTTY(t *testing.T, args ...string) (*dockerTerminal, *dockerContainer) {
 	t.Helper()
-	id := docker(t, append([]string{"create", "-it", "--label", "swapinit.test=1"}, args...)...)
+	id := docker(t, append([]string{"create", "-it", "--label", "swapinit.test=1", "--label", dockerRunLabel}, args...)...)
 	c := dockerAdopt(t, id)
 	return dockerOnTerminal(t, "docker", "start", "-a", "-i", id), c
 }

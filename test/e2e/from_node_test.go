@@ -167,7 +167,7 @@ func TestNodeDownloadSpansASwap(t *testing.T) {
 func TestNodeHandover(t *testing.T) {
 	t.Parallel()
 	needNode(t)
-	o := handover("SWAPINIT_NODE_IPC=true")
+	o := handover("SWAPINIT_NODE_IPC=true", "SWAPINIT_READY=auto")
 	o.Args = nodeProgram(t, "hand.js")
 	c := start(t, o)
 	await(t, "readiness", func() bool { return c.Verb("health").Code == 0 })

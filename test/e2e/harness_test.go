@@ -20,7 +20,7 @@ import (
 
 // patience is how long anything may take. It is a net against hangs, and never
 // what a test asserts.
-const patience = 90 * time.Second
+const patience = 5 * time.Minute
 
 const pathEnv = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -47,8 +47,9 @@ type container struct {
 	out, err string // paths of what was printed
 }
 
-// start starts a container and returns when swapinit handles signals (or has
-// ended already). It ends with the test.
+// start starts a container and returns when swapinit handles signals and has a
+// child, so that the verbs find it (or when it has ended already). It ends with the
+// test.
 func start(t *testing.T, o opts) *container {
 	t.Helper()
 	if !o.Plain {
@@ -83,7 +84,7 @@ func start(t *testing.T, o opts) *container {
 	t.Cleanup(c.end)
 	await(t, "swapinit to run", func() bool { return c.ended() || box.Running() })
 	if !o.Bare && !o.Early {
-		await(t, "swapinit to handle signals", func() bool { return c.ended() || c.catches(syscall.SIGCONT) })
+		await(t, "swapinit to handle signals", func() bool { return c.ended() || c.catches(syscall.SIGCONT) && c.parent() })
 	}
 	return c
 }
@@ -256,6 +257,13 @@ func (c *container) wantNever(text string) {
 func (c *container) catches(sig syscall.Signal) bool {
 	mask, err := strconv.ParseUint(c.field("SigCgt"), 16, 64)
 	return err == nil && mask&(1<<(sig-1)) != 0
+}
+
+// parent reports whether swapinit has a child. It has opened its endpoints and its
+// control socket before.
+func (c *container) parent() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", c.box.Pid()))
+	return slices.ContainsFunc(threads, func(name string) bool { return read(name) != "" })
 }
 
 // field is a line of /proc/PID/status of swapinit.

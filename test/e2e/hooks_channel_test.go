@@ -99,7 +99,7 @@ func TestChannelFlood(t *testing.T) {
 func TestChannelUnread(t *testing.T) {
 	t.Parallel()
 	script := `echo '{"swapinit":"ready"}' >&$SWAPINIT_CHANNEL_FD; while :; do sleep 1000 & wait; done`
-	c := start(t, opts{Args: []string{"bash", "-c", script}})
+	c := start(t, opts{Env: []string{"SWAPINIT_READY=auto"}, Args: []string{"bash", "-c", script}})
 	await(t, "readiness", func() bool { return c.Verb("health").Code == 0 })
 	data := strings.Repeat("y", 60_000)
 	before := peakOf(t, c.box.Pid())

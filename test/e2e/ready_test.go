@@ -116,6 +116,32 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// A server from which nobody wants to hear that it is ready is healthy while it lives:
+// readiness is asked for by an endpoint, by SWAPINIT_READY, and by one that has spoken.
+func TestHealthOfAPlainInit(t *testing.T) {
+	for _, tc := range []struct {
+		name, env string
+		healthy   bool
+	}{
+		{"plain", "PLAIN=1", true},
+		{"none", "SWAPINIT_READY=none", true},
+		{"asked for", "SWAPINIT_READY=auto", false},
+		{"by an endpoint", "SWAPINIT_LISTEN=:8080", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, opts{Env: []string{tc.env}, Args: []string{"sh", "-c", "echo up; exec sleep 1000"}})
+			c.awaitOut("up")
+			if r := c.Verb("health"); (r.Code == 0) != tc.healthy {
+				t.Errorf("health: %v", r)
+			}
+			if got := c.status().Ready; got != tc.healthy {
+				t.Errorf("status: ready %v", got)
+			}
+		})
+	}
+}
+
 // A swap may be asked for before the first generation is ready.
 func TestSwapBeforeTheFirstIsReady(t *testing.T) {
 	t.Parallel()
@@ -166,9 +192,11 @@ func TestNotify(t *testing.T) {
 		if address == "" {
 			t.Fatal("the successor has no NOTIFY_SOCKET")
 		}
-		// A process that docker exec started is of no generation.
-		r := c.Exec("python3", "-c", "import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); a=sys.argv[1]; "+
-			"s.sendto(b'READY=1', '\\0'+a[1:] if a[0]=='@' else a)", address)
+		// A process that docker exec started is of no generation. It lives until its
+		// message was looked at: whose one was that has gone, nobody can see.
+		r := c.Exec("python3", "-c", "import os,socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); a=sys.argv[1]; "+
+			"s.connect('\\0'+a[1:] if a[0]=='@' else a); s.send(b'READY=1'); r,w=os.pipe(); "+
+			"socket.send_fds(s,[b'BARRIER=1'],[w]); os.close(w); os.read(r,1)", address)
 		if r.Code != 0 {
 			skip(t, "python3", "%v", r)
 		}
