@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -106,8 +107,12 @@ func (i *Init) probeSteering() error {
 			if e.tcp != nil && !tried {
 				i.steering.broken, tried = steer.Probe(), true
 			}
-			if e.tcp != nil && i.steering.broken != nil {
-				e.tcp.SetShared(i.steering.broken.Error())
+			switch why := i.steering.broken; {
+			case e.tcp == nil, why == nil:
+			case errors.Is(why, steer.ErrUnseen):
+				e.tcp.SetUnseen(why.Error())
+			default:
+				e.tcp.SetShared(why.Error())
 			}
 		}
 	})
@@ -120,6 +125,14 @@ func (e *endpoint) whyShared() string {
 		return e.reason
 	}
 	return e.group.Reason()
+}
+
+// unseen is why its connections cannot be counted, "" if they can.
+func (e *endpoint) unseen() string {
+	if e.tcp == nil {
+		return ""
+	}
+	return e.tcp.Unseen()
 }
 
 // give makes sure that generation n has a socket for each endpoint, and lends
@@ -149,7 +162,8 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 	return i.endpoints.Lend(n)
 }
 
-// sayShared logs which endpoints are not steered, and why, when that has changed.
+// sayShared logs which endpoints are not steered, or their connections not counted, and
+// why, when that has changed.
 func (i *Init) sayShared() {
 	if i.set.Steer == "off" {
 		return // by the user's own will
@@ -157,15 +171,17 @@ func (i *Init) sayShared() {
 	i.steering.mu.Lock()
 	defer i.steering.mu.Unlock()
 	for _, e := range i.steering.all {
-		why := e.whyShared()
+		why, event, news := e.whyShared(), "steer.shared", "generations share a socket: "
+		if why == "" {
+			why, event, news = e.unseen(), "steer.unseen", ""
+		}
 		if e.said == why || e.group == nil && !e.IsTCP() {
 			continue // no news, or so by its nature
 		}
-		if e.said = why; why != "" {
-			i.info("steer.shared", "endpoint "+e.Name+": generations share a socket: "+why, 0, 0)
-		} else {
-			i.info("steer.on", "endpoint "+e.Name+": each generation has its own socket again", 0, 0)
+		if e.said = why; why == "" {
+			event, news = "steer.on", "each generation has its own socket again"
 		}
+		i.info(event, "endpoint "+e.Name+": "+news+why, 0, 0)
 	}
 }
 
@@ -253,14 +269,20 @@ func (i *Init) drain(g *generation) {
 	}
 	go func() {
 		// As long as connections still go to it, it must not be told to stop.
+		unseen := false
 		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving}
 		for _, e := range i.steering.groups {
 			if look := e.group.Observe(g.number); look != nil {
 				d.Looks = append(d.Looks, look)
+				unseen = unseen || e.unseen() != ""
 			}
 		}
 		d.Busy = func(open, idle int) {
-			say(swap.Busy, strconv.Itoa(open)+" connections open, "+strconv.Itoa(idle)+" idle")
+			text := strconv.Itoa(open) + " connections open, " + strconv.Itoa(idle) + " idle"
+			if unseen {
+				text = "its connections cannot be counted"
+			}
+			say(swap.Busy, text)
 		}
 		d.Error = func(err error) {
 			i.warn("drain", "cannot count the connections of "+named(g.number)+": "+err.Error(), g.number, 0)
@@ -270,6 +292,8 @@ func (i *Init) drain(g *generation) {
 			switch {
 			case len(d.Looks) == 0:
 				reason = "its successor is active"
+			case unseen:
+				reason = "nothing waits to be accepted, its connections cannot be counted"
 			case d.Gone:
 				reason = "its connections are closed"
 			}
@@ -298,15 +322,19 @@ func (i *Init) reportSteering(s *control.Status) {
 	}
 	for _, e := range i.steering.all {
 		why := e.whyShared()
-		s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Steered: why == "", Reason: why})
+		s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Steered: why == "", Reason: cmp.Or(why, e.unseen())})
 		if e.group == nil {
 			continue
 		}
 		err := e.group.Counts(i.set.IdleAfter, func(n int, l steer.Look) {
-			if g := of[n]; g != nil {
+			g := of[n]
+			if g == nil {
+				return
+			}
+			add(&g.Queued, l.Queued)
+			if !l.Unseen {
 				add(&g.Open, l.Open)
 				add(&g.Idle, l.Idle)
-				add(&g.Queued, l.Queued)
 			}
 		})
 		for n, g := range of {

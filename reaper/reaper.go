@@ -65,7 +65,7 @@ type Stats struct {
 
 // Reaper owns the statuses of all children of this process.
 type Reaper struct {
-	pidfds bool
+	pidfds bool // the kernel has them; never changes
 
 	mu       sync.Mutex
 	starting int                        // forks going on

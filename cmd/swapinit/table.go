@@ -75,7 +75,8 @@ func endpointRows(endpoints []control.Endpoint) [][]string {
 		}
 		if e.Steered {
 			row[2] = "yes"
-		} else if e.Reason != "" {
+		}
+		if e.Reason != "" {
 			row[2] += ": " + e.Reason
 		}
 		if row[2] != "no" {

@@ -165,7 +165,7 @@ type Endpoint struct {
 	Address   string `wire:"address"`
 	Inherited bool   `wire:"inherited"`
 	Steered   bool   `wire:"steered"` // each generation has its own socket
-	Reason    string `wire:"reason"`  // why they share one; "" if they do not
+	Reason    string `wire:"reason"`  // why they share one, or why connections cannot be counted; else ""
 }
 
 // LastSwap is how the latest swap that ended went.

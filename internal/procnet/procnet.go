@@ -5,7 +5,9 @@ package procnet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -96,6 +98,26 @@ func Listening() map[uint64]uint16 {
 		}
 	})
 	return found
+}
+
+// Listeners lists, by inode, the sockets that listen at exactly this TCP address.
+func Listeners(at netip.AddrPort) (inodes []uint64, err error) {
+	name, want := "/proc/net/tcp", ""
+	if !at.Addr().Is4() {
+		name += "6"
+	}
+	for words := at.Addr().AsSlice(); len(words) > 0; words = words[4:] {
+		want += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(words))
+	}
+	want += fmt.Sprintf(":%04X", at.Port())
+	err = eachLine(name, func(line []byte) {
+		var f [10][]byte
+		fields(line, f[:])
+		if inode, ok := number(f[9], 10); ok && string(f[3]) == "0A" && string(f[1]) == want {
+			inodes = append(inodes, inode)
+		}
+	})
+	return inodes, err
 }
 
 // eachLine reads a file piece by piece. A line that is longer than any of the

@@ -58,6 +58,9 @@
 // the cut-over, as a SYN may be on its way from the lookup of its listener to
 // the table that inet_diag reads.
 //
+// Without inet_diag, or where it shows no tags, a drain has the length of the queue and
+// the time (SetUnseen), and strangers are found in /proc/net/tcp.
+//
 // What is idle tells socket.idle; Drain.Gone waits for the end of event streams and
 // WebSockets, which look like that.
 //

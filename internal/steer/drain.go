@@ -63,7 +63,7 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			l, err := look(d.IdleAfter)
 			open += l.Open
 			idle += l.Idle
-			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != 0 && (d.Gone || l.Open != l.Idle) {
+			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != l.Idle || d.Gone && (l.Open != 0 || l.Unseen) {
 				drained = false
 			}
 			if err != nil && d.Error != nil && len(told) < errorsMost && !slices.Contains(told, err.Error()) {

@@ -44,6 +44,8 @@ func TestDrainOver(t *testing.T) {
 		"a queue":            {[]answer{{Look: Look{Queued: 1}}, {}}, false, 2, true, 0},
 		"idle is not gone":   {[]answer{{Look: Look{Open: 1, Idle: 1}}, {Look: Look{Open: 1, Idle: 1}}, {}}, true, 3, true, 0},
 		"gone":               {[]answer{{}}, true, 1, false, 0},
+		"unseen":             {[]answer{{Look: Look{Half: 1, Unseen: true}}, {Look: Look{Unseen: true}}}, false, 2, true, 0},
+		"unseen is not gone": {[]answer{{Look: Look{Unseen: true}}, {}}, true, 2, true, 0},
 		"failures":           {[]answer{{err: failed}, {err: failed}, {err: errors.New("another")}, {}}, false, 4, true, 2},
 		"busy later":         {[]answer{{Look: Look{Half: 1}}, {Look: Look{Open: 1}}, {}}, false, 3, true, 0},
 		"a failure is busy":  {[]answer{{err: failed}, {}}, true, 2, true, 1},

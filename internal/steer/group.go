@@ -76,10 +76,11 @@ type Group interface {
 
 // Look is what one look at a generation's connections has found.
 type Look struct {
-	Open   int // accepted or not
-	Idle   int // of these: quiet for some time, with nothing left to do
-	Half   int // handshakes that were under way at the first look and still are
-	Queued int // of Open: not accepted yet
+	Open   int  // accepted or not
+	Idle   int  // of these: quiet for some time, with nothing left to do
+	Half   int  // handshakes that were under way at the first look and still are
+	Queued int  // of Open: not accepted yet
+	Unseen bool // Open and Idle cannot be told; Half is 1 while something may be on its way
 }
 
 // Errors of any group.

@@ -34,6 +34,45 @@ func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), 1<<31))
 }
 
+// unseenRest is how long nothing must have waited in a queue where nothing else can be
+// seen: a handshake may be going on, of which a packet was lost.
+const unseenRest = 3 * time.Second
+
+// SetUnseen says that connections cannot be counted here, and why: drains look at the
+// queue only.
+func (g *TCP) SetUnseen(why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unseen = why
+}
+
+// Unseen is what SetUnseen has said, "" where connections can be counted.
+func (g *TCP) Unseen() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unseen
+}
+
+// observeQueue is Observe where nothing else can be seen.
+func (g *TCP) observeQueue(m *member) func(time.Duration) (Look, error) {
+	var since time.Time // when something was seen in the queue, or the first look
+	tag := m.tag
+	return func(time.Duration) (look Look, err error) {
+		here, queued, err := g.queue(m, tag)
+		if err != nil || !here {
+			return look, err
+		}
+		if queued > 0 || since.IsZero() {
+			since = time.Now()
+		}
+		look.Queued, look.Unseen = queued, true
+		if time.Since(since) < unseenRest {
+			look.Half = 1
+		}
+		return look, nil
+	}
+}
+
 // Observe is to be called right after others got n's traffic. Half of its looks
 // counts the handshakes of all generations, as they do not show whose they are. A
 // SYN that was steered just before the cut-over may take some more moments until
@@ -44,6 +83,9 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 	m := g.alone(n)
 	if m == nil {
 		return nil
+	}
+	if g.unseen != "" {
+		return g.observeQueue(m)
 	}
 	at, tag := g.at, m.tag
 	var known map[uint64]bool // handshakes, by cookie; nil before the first look
@@ -111,23 +153,26 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	var looks [tagMax + 1]Look
 	var generations [tagMax + 1]int
 	g.mu.Lock()
-	at := g.at
+	at, unseen := g.at, g.unseen != ""
 	for n := range g.holders {
 		if m := g.alone(n); m != nil {
 			generations[m.tag] = n
 			looks[m.tag].Queued, _ = queueOf(m.fd)
+			looks[m.tag].Unseen = unseen
 		}
 	}
 	g.mu.Unlock() // nobody waits for a long answer
 	limit := milliseconds(idleAfter)
 	q := question{at: at, states: alive, info: true}
-	err := q.ask(func(s *socket) {
-		if s.at.Port() == at.Port() && s.tagged {
-			looks[s.tag].add(s, limit)
+	if !unseen {
+		err := q.ask(func(s *socket) {
+			if s.at.Port() == at.Port() && s.tagged {
+				looks[s.tag].add(s, limit)
+			}
+		})
+		if err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
 	}
 	for tag, n := range generations {
 		if n != 0 {

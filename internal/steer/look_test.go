@@ -47,6 +47,49 @@ const (
 	never = time.Hour
 )
 
+// Without inet_diag a look sees the queue, and strangers in /proc.
+func TestUnseen(t *testing.T) {
+	for _, host := range hosts {
+		g, to := newGroup(t, host)
+		g.SetUnseen("a test")
+		add(t, g, 2)
+		if n, err := g.Foreign(); n != 0 || err != nil || g.Reason() != "" {
+			t.Errorf("%v: %d strangers, %v, %q", to, n, err, g.Reason())
+		}
+		near := dial(t, to)
+		must(t, g.Aim(2, 1, shares.Full))
+		old := g.Observe(1)
+		if r := seen(t, old, 0); r != (Look{Queued: 1, Half: 1, Unseen: true}) {
+			t.Errorf("%v: in the queue: %v", to, r)
+		}
+		must(t, g.Counts(0, func(n int, l Look) {
+			if l != (Look{Queued: 2 - n, Unseen: true}) {
+				t.Errorf("%v: generation %d: %v", to, n, l)
+			}
+		}))
+		accept(t, socketOf(t, g, 1))
+		if host == "::" {
+			begun := time.Now()
+			sees(t, "accepted, and nothing came any more", old, 0, Look{Unseen: true})
+			if time.Since(begun) < unseenRest-time.Second { // it began with the last look
+				t.Errorf("%v: believed after %v", to, time.Since(begun))
+			}
+		}
+		near.close()
+		fd, err := newSocket(g.at, true)
+		must(t, err)
+		must(t, unix.Listen(fd, 1))
+		if n, err := g.Foreign(); n != 1 || err != nil {
+			t.Errorf("%v: %d strangers, %v", to, n, err)
+		}
+		must(t, unix.Close(fd))
+		g.Leave(1)
+		if r := seen(t, old, 0); r != (Look{}) {
+			t.Errorf("%v: left: %v", to, r)
+		}
+	}
+}
+
 func TestObserve(t *testing.T) {
 	for _, host := range hosts {
 		g, to := newGroup(t, host)

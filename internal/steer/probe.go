@@ -13,6 +13,9 @@ import (
 // probeWait bounds each wait of the probe; on loopback none is to be expected.
 const probeWait = 1 // s
 
+// ErrUnseen is Probe's where connections are steered, but cannot be counted.
+var ErrUnseen = fmt.Errorf("connections cannot be counted, a drain waits until none was queued for %v", unseenRest)
+
 // Probe tries steering out: two sockets on a free port of the loopback
 // interface, a program that picks the second, one connection, and its tag. nil:
 // it works here. The error is why it does not, in one line. It needs no
@@ -87,6 +90,9 @@ func probe(at netip.AddrPort) (err error) {
 	err = q.ask(func(c *socket) { seen = c.peerPort == from.Port() && c.tagged && c.tag == tag })
 	if err == nil && !seen {
 		err = errors.New("inet_diag: connections do not show INET_DIAG_SOCKOPT (Linux 5.10)")
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnseen, err)
 	}
 	return err
 }

@@ -3,6 +3,8 @@ package steer
 import (
 	"fmt"
 	"slices"
+
+	"github.com/swapinit/swapinit/internal/procnet"
 )
 
 // strangers counts the sockets of others that listen on the very address of
@@ -10,13 +12,24 @@ import (
 // members too, behind ours, and disturb nothing for as long as ours neither
 // come nor go. The caller holds the mutex.
 func (g *TCP) strangers() (n int, err error) {
-	q := question{at: g.at, states: 1 << listening}
-	err = q.ask(func(s *socket) {
-		ours := func(m *member) bool { return uint32(m.inode) == s.inode } // it has 32 bits
-		if s.state == listening && s.at == g.at && !slices.ContainsFunc(g.order, ours) {
+	count := func(inode uint32) { // inet_diag's have 32 bits
+		if !slices.ContainsFunc(g.order, func(m *member) bool { return uint32(m.inode) == inode }) {
 			n++
 		}
-	})
+	}
+	if g.unseen == "" {
+		q := question{at: g.at, states: 1 << listening}
+		err = q.ask(func(s *socket) {
+			if s.state == listening && s.at == g.at {
+				count(s.inode)
+			}
+		})
+		return n, err
+	}
+	inodes, err := procnet.Listeners(g.at)
+	for _, inode := range inodes {
+		count(uint32(inode))
+	}
 	return n, err
 }
 

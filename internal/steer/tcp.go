@@ -35,6 +35,7 @@ type TCP struct {
 	layout
 	options Options
 	at      netip.AddrPort
+	unseen  string // see SetUnseen
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -188,7 +189,9 @@ func (g *TCP) Watch() (err error) {
 	return err
 }
 
-func (g *TCP) Waits() bool { return false }
+// Waits: without inet_diag whoever else listens is found in a table that has all
+// connections in it.
+func (g *TCP) Waits() bool { return g.Unseen() != "" }
 
 func (g *TCP) Close() {
 	g.mu.Lock()

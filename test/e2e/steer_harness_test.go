@@ -90,7 +90,7 @@ func (c *container) endpoint(n int) endpoint {
 	if err := json.Unmarshal(s.Endpoints[n], &e); err != nil {
 		c.t.Fatal(err)
 	}
-	if e.Steered == nil || *e.Steered != (e.Reason == "") {
+	if e.Steered == nil || !*e.Steered && e.Reason == "" {
 		c.t.Fatalf("endpoint %s: want steered, or a reason why not", s.Endpoints[n])
 	}
 	return e

@@ -144,21 +144,22 @@ func refusing(t *testing.T, what string, env ...string) opts {
 // Where steering does not work the socket is shared, and status and the log say
 // why; where it is required nothing starts.
 func TestSteerWhereItIsRefused(t *testing.T) {
-	for what, word := range map[string]string{"steering": "SO_ATTACH_REUSEPORT_CBPF", "netlink": ""} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			c := startWeb(t, refusing(t, what, "SWAPINIT_LOG=debug"))
-			l := c.load()
-			moreRequests(t, l, 30)
-			c.Swap()
-			c.wantShared(0, word)
-			c.awaitStates("2:active")
-			c.wantServing(2)
-			noLoss(t, l)
-			if r := c.Verb("swap", "--canary", "5%/1h"); r.Code != 1 {
-				t.Errorf("swap --canary: %v, want status 1", r)
-			}
-		})
+	const why = "SO_ATTACH_REUSEPORT_CBPF"
+	t.Run("by itself", func(t *testing.T) {
+		t.Parallel()
+		c := startWeb(t, refusing(t, "steering", "SWAPINIT_LOG=debug"))
+		l := c.load()
+		moreRequests(t, l, 30)
+		c.Swap()
+		c.wantShared(0, why)
+		c.awaitStates("2:active")
+		c.wantServing(2)
+		noLoss(t, l)
+		if r := c.Verb("swap", "--canary", "5%/1h"); r.Code != 1 {
+			t.Errorf("swap --canary: %v, want status 1", r)
+		}
+	})
+	for what, word := range map[string]string{"steering": why, "netlink": "counted"} {
 		t.Run(what+", but required", func(t *testing.T) {
 			t.Parallel()
 			o := refusing(t, what, webEnv("SWAPINIT_STEER=require")...)
@@ -169,6 +170,39 @@ func TestSteerWhereItIsRefused(t *testing.T) {
 			c.wantNever("started")
 		})
 	}
+}
+
+// Without inet_diag connections are steered, too. A drain sees the queue only, says so,
+// and gives what may be on its way some time.
+func TestSteerUnseen(t *testing.T) {
+	t.Parallel()
+	o := refusing(t, "netlink", "SWAPINIT_DRAIN_TIMEOUT=1h")
+	c := startWeb(t, o, "-work", "200ms")
+	unseen := func() {
+		t.Helper()
+		if e := c.endpoint(0); !*e.Steered || !strings.Contains(e.Reason, "connections cannot be counted") {
+			t.Errorf("endpoint %+v", e)
+		}
+	}
+	l := c.load()
+	moreRequests(t, l, 30)
+	gate := tempDir(t) + "/gate"
+	c.Swap("--", binary(t, "server"), "-accept-gate", gate) // it leaves its queue alone
+	c.awaitErr("endpoint web: connections cannot be counted")
+	c.awaitStates("2:active")
+	c.awaitOut("gen 1: got TERM")
+	unseen()
+	swap := c.later("swap", "--canary", "50%/100ms", "--", binary(t, "server"))
+	if r := receive(t, "the canary", swap); r.Code != 0 {
+		t.Errorf("swap --canary: %v", r)
+	}
+	c.awaitStates("2:draining 3:active")
+	touch(t, gate)
+	c.awaitOut("gen 2: got TERM")
+	c.awaitErr("generation 2 stopping: nothing waits to be accepted, its connections cannot be counted")
+	c.awaitStates("3:active")
+	noLoss(t, l)
+	unseen()
 }
 
 // A container without any TCP endpoint has nothing to require it for.
