@@ -44,6 +44,7 @@ type Init struct {
 	gens    generations
 	clients clients
 	hooks   hooks
+	manager manager
 	check   check // of the canary
 	serving bool  // the first child was forked: see afterFirstFork
 	ran     bool  // a generation's own program has run
@@ -93,6 +94,8 @@ func (i *Init) run() {
 			i.signal(sig.(syscall.Signal))
 		case <-timer.C:
 			i.step(&swap.ContainerEvent{Kind: swap.Tick})
+		case <-i.manager.ping:
+			_ = i.manager.send("WATCHDOG=1")
 		}
 	}
 	close(i.over)
@@ -123,6 +126,7 @@ func (i *Init) step(e swap.Event) {
 	for _, f := range effects {
 		i.perform(f)
 	}
+	i.tellManager()
 }
 
 // happened is step for an event that has no more to it.

@@ -56,6 +56,7 @@ func newInit(o Options) (*Init, error) {
 	if err := i.open(); err != nil {
 		return i, err
 	}
+	i.openManager(o.Environ)
 	i.launcher.environ = listen.Scrub(o.Environ)
 	i.launcher.leaveDir()
 	if os.Getpid() != 1 {
