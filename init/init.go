@@ -45,6 +45,7 @@ type Init struct {
 	gens    generations
 	clients clients
 	hooks   hooks
+	manager manager
 	check   check // of the canary
 	serving bool  // the first child was forked: see afterFirstFork
 	ran     bool  // a generation's own program has run
@@ -94,6 +95,8 @@ func (i *Init) run() {
 			do = func() { i.signal(sig.(syscall.Signal)) }
 		case <-due:
 			do = func() { i.step(&swap.ContainerEvent{Kind: swap.Tick}) }
+		case <-i.manager.ping:
+			do = func() { _ = i.manager.send("WATCHDOG=1") }
 		}
 		if armed && awake.Overslept(slept, rest) {
 			// What stood still with us has missed no deadline, and may have said so: that
@@ -131,6 +134,7 @@ func (i *Init) step(e swap.Event) {
 	for _, f := range effects {
 		i.perform(f)
 	}
+	i.tellManager()
 }
 
 // happened is step for an event that has no more to it.

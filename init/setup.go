@@ -60,6 +60,7 @@ func newInit(o Options) (*Init, error) {
 	if !procIsOurs() {
 		i.warn("proc", "cannot see processes: /proc is not mounted, or is that of another pid namespace (unshare needs --mount-proc)", 0, 0)
 	}
+	i.openManager(o.Environ)
 	i.launcher.environ = listen.Scrub(o.Environ)
 	i.launcher.leaveDir()
 	if os.Getpid() != 1 {
