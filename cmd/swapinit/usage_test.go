@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,35 @@ func TestVerbOf(t *testing.T) {
 	}
 	if _, _, ok := verbOf([]string{""}); ok {
 		t.Error("an empty argument is no verb")
+	}
+}
+
+// What docs/ quotes of a verb's usage is what it says.
+func TestUsageInDocs(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			_, usage, quoted := strings.Cut(line, "accepted: swapinit ")
+			if !quoted {
+				continue
+			}
+			found++
+			verb, _, _ := strings.Cut(usage, " ")
+			if want := verbUsage(verb); strings.TrimSpace(usage) != strings.TrimPrefix(want, "swapinit ") {
+				t.Errorf("%s: %q, want %q", page, usage, want)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page quotes one")
 	}
 }
 

@@ -105,7 +105,7 @@ func dockerImage(t *testing.T, name string) string {
 	switch name {
 	case "debian":
 		base = dockerBase(t, "base")
-	case "nginx", "gunicorn", "node":
+	case "nginx", "nginx-stock", "gunicorn", "node":
 		base = dockerBase(t, "servers")
 	}
 	binaries, err := dockerBinaries()

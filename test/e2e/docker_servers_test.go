@@ -2,7 +2,11 @@
 
 package e2e
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 // Real servers, as Debian packages them, are swapped under load, and not one
 // connection fails. All three share one listening socket between predecessor
@@ -82,5 +86,37 @@ func TestDockerServers(t *testing.T) {
 				t.Errorf("exit status %d, want 0", code)
 			}
 		})
+	}
+}
+
+// nginx with the configuration that its package brings, as docs/docker.md has it.
+func TestDockerNginxStock(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/docker.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := os.ReadFile("docker/images/nginx-stock/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, _ := strings.Cut(string(recipe), "package brings.\n")
+	for line := range strings.Lines(lines) {
+		if !strings.Contains(string(page), line) {
+			t.Errorf("docs/docker.md lacks %q", line)
+		}
+	}
+	c := dockerRun(t, dockerImage(t, "nginx-stock"))
+	c.awaitReady()
+	load := dockerLoad(t, c, "-port", "80", "-rate", "100")
+	load.atLeast(30)
+	for range 3 {
+		c.swap()
+		load.more(30)
+	}
+	load.stop().wantNoFailure(t)
+	docker(t, "stop", "-t", "60", c.id)
+	if code := c.wait(); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
 	}
 }

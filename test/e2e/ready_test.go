@@ -400,9 +400,9 @@ func TestWatchdog(t *testing.T) {
 		t.Parallel()
 		// Race 17: the watchdog does not bite during a slow boot.
 		gate := filepath.Join(tempDir(t), "gate")
-		c := start(t, opts{Env: webEnv("SWAPINIT_WATCHDOG=4s"), Args: server(t, "-gate", gate, "-watchdog", "always")})
+		c := start(t, opts{Env: webEnv("SWAPINIT_WATCHDOG=10s"), Args: server(t, "-gate", gate, "-watchdog", "always")})
 		c.awaitOut("gen 1: started")
-		if r := c.Exec("sleep", "5"); r.Code != 0 {
+		if r := c.Exec("sleep", "11"); r.Code != 0 {
 			t.Fatal(r)
 		}
 		touch(t, gate)
@@ -441,7 +441,7 @@ func TestWatchdog(t *testing.T) {
 	})
 	t.Run("a successor that misses it fails", func(t *testing.T) {
 		t.Parallel()
-		c := startWeb(t, opts{Env: []string{"SWAPINIT_WATCHDOG=2s", "SWAPINIT_SETTLE=1h"}}, "-watchdog", "always")
+		c := startWeb(t, opts{Env: []string{"SWAPINIT_WATCHDOG=2s", "SWAPINIT_SETTLE=1h"}}, "-watchdog", "off")
 		if r := c.swapWith("-watchdog", "once"); r.Code != 1 {
 			t.Fatalf("swap: %v, want status 1", r)
 		}

@@ -72,7 +72,7 @@ func TestSteerStopInCanary(t *testing.T) {
 // A successor that misses its watchdog in the canary is rolled back.
 func TestSteerWatchdogInCanary(t *testing.T) {
 	t.Parallel()
-	c := startWeb(t, steered("SWAPINIT_CANARY=50%/1h", "SWAPINIT_WATCHDOG=2s"), "-watchdog", "always")
+	c := startWeb(t, steered("SWAPINIT_CANARY=50%/1h", "SWAPINIT_WATCHDOG=2s"), "-watchdog", "off")
 	r := c.Verb(append([]string{"swap", "--"}, server(t, "-watchdog", "once", "-on", "ABRT", "-stop", "exit")...)...)
 	if r.Code != 1 {
 		t.Fatalf("swap: %v, want status 1", r)

@@ -95,7 +95,7 @@ func TestGoIsNotReadiness(t *testing.T) {
 		t.Run(stop, func(t *testing.T) {
 			t.Parallel()
 			c := startHandover(t, handover("SWAPINIT_LEFTOVER_TIMEOUT=300ms"), "-hand", handA)
-			r := c.Verb(append([]string{"swap", "--timeout", "1s", "--"}, server(t, "-hand", handA, "-ready", "none", "-stop", stop)...)...)
+			r := c.Verb(append([]string{"swap", "--timeout", "10s", "--"}, server(t, "-hand", handA, "-ready", "none", "-stop", stop)...)...)
 			if r.Code != 1 {
 				t.Fatalf("swap: %v, want status 1", r)
 			}
@@ -115,7 +115,7 @@ func TestHandoverFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := startHandover(t, handover("SWAPINIT_SETTLE=3s"), "-hand", handA+","+handB)
+			c := startHandover(t, handover("SWAPINIT_SETTLE=10s"), "-hand", handA+","+handB)
 			if name == "bound" {
 				// It is ready, serves, and dies before it has settled.
 				gate := c.file("die")

@@ -21,9 +21,10 @@ import (
 const web = "127.0.0.1:8080"
 
 // webEnv are the settings of most tests: one endpoint, no settle time, and no
-// long wait for clients that never rest.
+// long wait for clients that never rest. What a predecessor is still at, when a test
+// wants to see that, it may finish on any machine.
 func webEnv(more ...string) []string {
-	return append([]string{"SWAPINIT_LISTEN=web=tcp://" + web, "SWAPINIT_SETTLE=0", "SWAPINIT_DRAIN_TIMEOUT=1s"}, more...)
+	return append([]string{"SWAPINIT_LISTEN=web=tcp://" + web, "SWAPINIT_SETTLE=0", "SWAPINIT_DRAIN_TIMEOUT=1s", "SWAPINIT_RETIRE_TIMEOUT=10m"}, more...)
 }
 
 // manyGenerations is for tests that swap under load faster than predecessors

@@ -91,7 +91,7 @@ func TestWorkersWatchdog(t *testing.T) {
 	srv := binary(t, "server")
 	gate := filepath.Join(tempDir(t), "hung")
 	// Worker 1 pings only once, in its first life.
-	script := fmt.Sprintf(`how=always; if [ $SWAPINIT_WORKER = 1 ] && [ ! -e %s ]; then touch %[1]s; how=once; fi; exec %s -worker -watchdog $how -on TERM,ABRT -stop exit -status 1`, gate, srv)
+	script := fmt.Sprintf(`how=off; if [ $SWAPINIT_WORKER = 1 ] && [ ! -e %s ]; then touch %[1]s; how=once; fi; exec %s -worker -watchdog $how -on TERM,ABRT -stop exit -status 1`, gate, srv)
 	c := start(t, opts{Env: webEnv("SWAPINIT_WORKERS=2", "SWAPINIT_WATCHDOG=2s"), Args: []string{"sh", "-c", script}})
 	c.awaitOut("gen 1 worker 1: got ABRT")
 	await(t, "its next life", func() bool { return c.workers(1)[1].Restarts >= 1 })

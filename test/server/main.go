@@ -82,7 +82,7 @@ func parse(args []string) options {
 	f.StringVar(&o.strayStop, "stray-stop", "600ms", "how long a daemon needs after TERM, or never")
 	f.BoolVar(&o.straySame, "stray-same-group", false, "the daemons stay in the server's process group")
 	f.BoolVar(&o.strayHolds, "stray-holds", false, "the daemons keep the sockets")
-	f.StringVar(&o.watchdog, "watchdog", "", "watchdog pings: always, once, trigger")
+	f.StringVar(&o.watchdog, "watchdog", "", "watchdog pings: always, once, trigger, off (it says that it wants none)")
 	f.BoolVar(&o.becomeRoot, "become-root", false, "setuid(0), so that an unprivileged init cannot signal it")
 	f.BoolVar(&o.mainpid, "mainpid", false, "daemonize: fork twice, announce MAINPID=, exit")
 	f.StringVar(&o.say, "say", "", "text that GET / answers after the generation")

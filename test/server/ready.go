@@ -122,6 +122,10 @@ func startWatchdog(how string) {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != strconv.Itoa(os.Getpid()) {
 		fatal("WATCHDOG_PID is %s, this process is %d", pid, os.Getpid())
 	}
+	if how == "off" {
+		notify("WATCHDOG_USEC=0")
+		return
+	}
 	notify("WATCHDOG=1")
 	switch how {
 	case "once":
