@@ -2,6 +2,7 @@ package listen
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 )
@@ -33,6 +34,31 @@ func TestRepairLimits(t *testing.T) {
 	}
 	if r.account(now, func() (string, error) { return "", nil }); !r.notYet.IsZero() || r.wait != 0 {
 		t.Error("all well, but still waiting")
+	}
+}
+
+// A look does not repair what has used its turn up, unless it is forced to, and says
+// when it wants to come again.
+func TestSweepKeepsTheLimits(t *testing.T) {
+	path := t.TempDir() + "/a.sock"
+	s := mustOpen(t, "unix://"+path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	later := now.Add(time.Hour)
+	s.listeners[0].repairs.notYet = later
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	if lines, next := s.sweep(now, false); there() || len(lines) > 0 || !next.Equal(later) {
+		t.Errorf("repaired %v, lines %q, again at %v", there(), lines, next)
+	}
+	if lines, _ := s.sweep(now, true); !there() || len(lines) != 1 {
+		t.Errorf("by force: repaired %v, lines %q", there(), lines)
 	}
 }
 

@@ -71,7 +71,7 @@ var mutants = []mutant{
 		"return true }", "./test/e2e -run ^TestNotify$"},
 
 	{"early statuses are lost", "reaper/reaper.go", "\t\tr.deliver(p, ws, &r.stats.Early)\n",
-		"", "./reaper"},
+		"\t\t_ = ws\n", "./reaper"},
 	{"nobody looks for the dead at start", "reaper/reaper.go", "\tgo r.arm()\n",
 		"", "./reaper"},
 	{"a process group is one process", "reaper/process.go", "unix.Signal(sig), nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)",
@@ -101,7 +101,7 @@ var mutants = []mutant{
 		"case false:", "./internal/spawn"},
 
 	{"LISTEN_PID of another is believed", "internal/listen/inherited.go", "!ok || value != strconv.Itoa(pid) {",
-		"!ok {", "./internal/listen"},
+		`!ok || value == "" {`, "./internal/listen"},
 	{"inherited sockets reach every child", "internal/listen/inherited.go", "_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)",
 		"var err error", "./internal/listen"},
 	{"repairs have no limit", "internal/listen/repair.go", "if force || !now.Before(r.notYet) {",
