@@ -65,7 +65,10 @@ func (l *launcher) serverEnviron(w *worker, given listen.Given, notify string) (
 		}
 	}
 	fd := 3 + len(given.Files)
-	env = append(env, w.variable(), "SWAPINIT_READY_FD="+itoa(fd), "SWAPINIT_CHANNEL_FD="+itoa(fd+1), "NOTIFY_SOCKET="+notify)
+	env = append(env, w.variable(), "SWAPINIT_READY_FD="+itoa(fd), "SWAPINIT_CHANNEL_FD="+itoa(fd+1))
+	if l.set.Ready != "none" || l.set.Watchdog > 0 { // or some would complain of a socket that nobody asked for
+		env = append(env, "NOTIFY_SOCKET="+notify)
+	}
 	if l.set.NodeIPC {
 		env = append(env, "NODE_CHANNEL_FD="+itoa(fd+2), "NODE_CHANNEL_SERIALIZATION_MODE=json")
 	}

@@ -104,6 +104,9 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if err != nil {
 		return made, err
 	}
+	if user != nil {
+		user.OwnStdio()
+	}
 	if made.pipe, err = ready.NewPipe(); err != nil {
 		return made, err
 	}

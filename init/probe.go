@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
@@ -20,8 +21,11 @@ const probeTime = 10 * time.Second
 func (i *Init) probe(w *worker) {
 	switch {
 	case i.mode.Probe != nil:
-	case i.mode.Accepts != 0:
-		return // the worker itself speaks
+	case i.mode.Accepts != 0: // the worker itself speaks
+		if i.mode.Accepts&ready.OnSocket != 0 {
+			i.watchSocket(w)
+		}
+		return
 	default:
 		i.ready(w)
 		return
@@ -40,6 +44,29 @@ func (i *Init) probe(w *worker) {
 	ask := func(stop <-chan struct{}) error { return i.mode.Probe(c, stop) }
 	failed := func(err error) { i.post(func() { i.from(w, swap.Note, "last probe: "+err.Error(), 0) }) }
 	go ready.Poll(stop, ready.Every, ask, failed, func() { i.post(func() { i.ready(w) }) })
+}
+
+// watchSocket looks, less and less often, whether the notification socket is where w
+// looks for it, until it is ready. An entrypoint may empty /run before its server comes.
+func (i *Init) watchSocket(w *worker) {
+	stop, socket := make(chan struct{}), w.notify
+	w.stopProbes = sync.OnceFunc(func() { close(stop) })
+	go func() {
+		for wait := ready.Every; !socket.Lost(); wait *= 2 {
+			select {
+			case <-stop:
+				return
+			case <-time.After(wait):
+			}
+		}
+		what := "its NOTIFY_SOCKET " + socket.Address() + " was removed, so that READY=1 cannot come there; does the entrypoint empty that directory?"
+		i.post(func() {
+			if w.readyAfter == 0 && !w.ended.Load() {
+				i.about(logline.Warn, "notify", w, ": "+what)
+				i.from(w, swap.Note, what, 0)
+			}
+		})
+	}()
 }
 
 // candidate is a worker as a probe sees it: a ready.Worker.

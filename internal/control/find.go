@@ -20,7 +20,8 @@ func (e *NoInit) Unwrap() error { return e.Err }
 
 // Find returns the address of the init that a verb is meant for. setting is
 // SWAPINIT_CONTROL: an absolute path or @name is taken as it is; "" and auto
-// look into /proc/net/unix for the one swapinit of our own pid namespace, see rank. Its
+// look into /proc/net/unix for the one swapinit of our own pid namespace, see rank: more
+// than one that can be meant is an error that lists them. Its
 // errors are *NoInit.
 func Find(setting string) (string, error) {
 	name, err := address(setting)
@@ -68,8 +69,7 @@ const listed = 10
 
 // Whom rank finds.
 const (
-	first  = iota // PID 1
-	ours          // of root, of our own uid, or of PID 1's
+	ours   = iota // PID 1, or of root, of our own uid, or of PID 1's
 	others        // of another uid, or one that has no time for us
 	nobody        // not the process that the name says
 )
@@ -86,9 +86,7 @@ func rank(name string, inode uint64) int {
 		return others
 	case err != nil || int(cred.Pid) != pid:
 		return nobody
-	case pid == 1:
-		return first
-	case cred.Uid == 0 || int(cred.Uid) == unix.Getuid() || unix.Stat("/proc/1", &init) == nil && init.Uid == cred.Uid:
+	case pid == 1 || cred.Uid == 0 || int(cred.Uid) == unix.Getuid() || unix.Stat("/proc/1", &init) == nil && init.Uid == cred.Uid:
 		return ours
 	}
 	return others

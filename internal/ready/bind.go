@@ -79,13 +79,22 @@ func bindPath(file string) (*bound, error) {
 	return b, err
 }
 
+// has reports whether the path is there and still this socket's.
+func (b *bound) has() bool {
+	var st syscall.Stat_t
+	return syscall.Lstat(b.path, &st) == nil && uint64(st.Dev) == b.dev && st.Ino == b.ino
+}
+
 // unlink removes the path unless somebody replaced it.
 func (b *bound) unlink() {
-	var st syscall.Stat_t
-	if b.path != "" && syscall.Lstat(b.path, &st) == nil && uint64(st.Dev) == b.dev && st.Ino == b.ino {
+	if b.path != "" && b.has() {
 		syscall.Unlink(b.path)
 	}
 }
+
+// Lost reports whether nobody can find the socket any more: its path was removed, or
+// leads to another.
+func (n *Notify) Lost() bool { return n.bound.path != "" && !n.bound.has() }
 
 // socket returns a bound nonblocking datagram socket that asks for the
 // sender's credentials. They are asked for before the bind: a message that

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // User is whom a child runs as. Its environment stays as it is: HOME, USER and
@@ -146,6 +148,24 @@ func number(s string) (n uint32, numeric bool, err error) {
 		return 0, true, errors.New("accepted are numbers from 0 to 4294967294")
 	}
 	return uint32(v), true, nil
+}
+
+// OwnStdio makes the user the owner of our fds 0 to 2 where they are pipes, or as PID 1
+// terminals, of our own, as runc does for --user (fixStdioPermissions): to open
+// /dev/stderr anew asks the inode. Elsewhere a terminal is somebody's who logged in; a
+// file or a device has a path, where it would stay the user's. Where it is refused (no
+// CAP_CHOWN) they stay as they are.
+func (u *User) OwnStdio() {
+	for fd := range 3 {
+		var st syscall.Stat_t
+		if syscall.Fstat(fd, &st) != nil || int(st.Uid) != os.Geteuid() {
+			continue
+		}
+		_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if st.Mode&syscall.S_IFMT == syscall.S_IFIFO || err == nil && os.Getpid() == 1 {
+			_ = syscall.Fchown(fd, int(u.Uid), -1)
+		}
+	}
 }
 
 // isUs says whether there is nothing to change but, at most, a gid that nobody

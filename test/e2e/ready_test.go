@@ -473,3 +473,33 @@ func TestReadyByListenIsNotFooledByEndpoints(t *testing.T) {
 	}
 	conn.Close()
 }
+
+// An entrypoint that empties /run takes the socket away from its server.
+func TestNotifySocketRemoved(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(tempDir(t), "gate")
+	c := shell(t, opts{Env: []string{"SWAPINIT_SETTLE=0"}}, `rm -f "$NOTIFY_SOCKET"
+		[ $SWAPINIT_GENERATION = 1 ] && exec sleep 1000
+		until [ -e `+gate+` ]; do sleep 0.01; done; exit 3`)
+	c.awaitErr("generation 1: its NOTIFY_SOCKET /")
+	done := c.later("swap")
+	c.awaitErr("generation 2: its NOTIFY_SOCKET /")
+	touch(t, gate)
+	if r := receive(t, "the swap", done); r.Code != 1 || !strings.Contains(r.Stderr, "before it was ready: its NOTIFY_SOCKET /") || !strings.Contains(r.Stderr, "was removed") {
+		t.Errorf("the swap: %v", r)
+	}
+}
+
+// Where nothing is asked of a server it has no such socket.
+func TestNotifySocketNotAsked(t *testing.T) {
+	for env, want := range map[string]string{"SWAPINIT_READY=none": "[]", "SWAPINIT_READY=none SWAPINIT_WATCHDOG=1h": "[/", "SWAPINIT_READY=delay:0s": "[/"} {
+		t.Run(env, func(t *testing.T) {
+			t.Parallel()
+			c := shell(t, opts{Env: strings.Fields(env)}, "echo [$NOTIFY_SOCKET]")
+			c.wantStatus(0)
+			if !strings.HasPrefix(c.Stdout(), want) {
+				t.Errorf("got %q", c.Stdout())
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -287,6 +288,39 @@ func TestUser(t *testing.T) {
 			c.wantStatus(128 + 15)
 		})
 	}
+	// Opened anew, as nginx and apache do that log to /dev/stderr.
+	stdio := opts{Env: []string{"SWAPINIT_USER=65534"}, Args: []string{"/bin/sh", "-c", "echo fine >/dev/stdout && echo fine >/dev/stderr"}}
+	t.Run("stdio is a pipe", func(t *testing.T) {
+		t.Parallel()
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		o := stdio
+		o.Stdout, o.Stderr = write, write
+		c := start(t, o)
+		write.Close()
+		if all, err := io.ReadAll(read); err != nil || string(all) != "fine\nfine\n" {
+			t.Errorf("%q %v", all, err)
+		}
+		c.wantStatus(0)
+	})
+	t.Run("stdio is the terminal", func(t *testing.T) {
+		t.Parallel()
+		p := newTerminal(t)
+		c := start(t, p.config(stdio))
+		c.wantStatus(0)
+		p.await("fine\r\nfine\r\n")
+	})
+	t.Run("stdio is a file", func(t *testing.T) {
+		t.Parallel()
+		c := shell(t, opts{Env: stdio.Env}, "echo fine")
+		c.wantStatus(0)
+		if st, err := os.Stat(c.out); err != nil || st.Sys().(*syscall.Stat_t).Uid != uint32(os.Getuid()) {
+			t.Errorf("it was given away: %+v %v", st, err)
+		}
+	})
 	t.Run("a server and its swap", func(t *testing.T) {
 		t.Parallel()
 		c := startWeb(t, opts{Env: []string{"SWAPINIT_USER=65534"}}, "-ready", "notify")
