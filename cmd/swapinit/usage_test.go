@@ -48,7 +48,7 @@ func TestUsageInDocs(t *testing.T) {
 			}
 			found++
 			verb, _, _ := strings.Cut(usage, " ")
-			if want := verbUsage(verb); strings.TrimSpace(usage) != strings.TrimPrefix(want, "swapinit ") {
+			if want, _ := verbUsage(verb); strings.TrimSpace(usage) != strings.TrimPrefix(want, "swapinit ") {
 				t.Errorf("%s: %q, want %q", page, usage, want)
 			}
 		}

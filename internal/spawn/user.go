@@ -152,7 +152,7 @@ func number(s string) (n uint32, numeric bool, err error) {
 
 // OwnStdio makes the user the owner of our fds 0 to 2 where they are pipes, or as PID 1
 // terminals, of our own, as runc does for --user (fixStdioPermissions): to open
-// /dev/stderr anew asks the inode. Elsewhere a terminal is somebody's who logged in; a
+// /dev/stderr again asks the inode. Elsewhere a terminal is somebody's who logged in; a
 // file or a device has a path, where it would stay the user's. Where it is refused (no
 // CAP_CHOWN) they stay as they are.
 func (u *User) OwnStdio() {
