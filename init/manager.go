@@ -48,7 +48,7 @@ func (i *Init) openManager(environ []string) {
 	m.again.Stop()
 	usec, _ := strconv.ParseInt(lookup(environ, "WATCHDOG_USEC"), 10, 64)
 	if pid := lookup(environ, "WATCHDOG_PID"); usec > 0 && (pid == "" || pid == itoa(unix.Getpid())) {
-		m.ping = time.Tick(max(time.Duration(usec)*time.Microsecond/2, time.Millisecond))
+		m.ping = time.Tick(max(time.Duration(min(usec, 1<<50))*time.Microsecond/2, time.Millisecond)) // 2^64-1 is none
 	}
 }
 

@@ -148,20 +148,22 @@ func TestServiceManagerThatIsDeaf(t *testing.T) {
 			t.Errorf("debug says nothing: %q", c.Stderr())
 		}
 	})
-	t.Run("another one's watchdog", func(t *testing.T) {
-		t.Parallel()
-		m := newManager(t)
-		m.listen()
-		c := start(t, opts{Env: m.env("WATCHDOG_USEC=1000", "WATCHDOG_PID=77"), Args: server(t)})
-		c.awaitOut("gen 1: ready")
-		c.Swap()
-		c.Signal(syscall.SIGTERM)
-		c.wantStatus(0)
-		await(t, "the end", func() bool { s, _ := m.heard(); return strings.HasSuffix(s, "STOPPING=1 ") })
-		if _, n := m.heard(); n != 0 {
-			t.Errorf("%d pings", n)
-		}
-	})
+	for _, env := range []string{"WATCHDOG_USEC=1000 WATCHDOG_PID=77", "WATCHDOG_USEC=18446744073709551615"} {
+		t.Run("no watchdog of ours: "+env, func(t *testing.T) {
+			t.Parallel()
+			m := newManager(t)
+			m.listen()
+			c := start(t, opts{Env: m.env(strings.Fields(env)...), Args: server(t)})
+			c.awaitOut("gen 1: ready")
+			c.Swap()
+			c.Signal(syscall.SIGTERM)
+			c.wantStatus(0)
+			await(t, "the end", func() bool { s, _ := m.heard(); return strings.HasSuffix(s, "STOPPING=1 ") })
+			if _, n := m.heard(); n != 0 {
+				t.Errorf("%d pings", n)
+			}
+		})
+	}
 }
 
 // fill sends until the queue is full.
