@@ -61,13 +61,14 @@ func TestHintAtARemovedDirectory(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir+"/server", "exec sleep 1000\n")
+	write(t, dir+"/server", "echo up; exec sleep 1000\n")
 	if err := os.Chmod(dir+"/server", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	o := opts{Env: []string{"SWAPINIT_READY=none"}, Args: []string{"./server"}}
 	o.Dir = dir
 	c := start(t, o)
+	c.awaitOut("up")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
