@@ -104,5 +104,5 @@ func TestResume(t *testing.T) {
 	i.gens.live[3], w.running = w.g, true
 	stop()
 	i.perform(&swap.SignalWorker{Generation: 3, Signal: swap.Signal(syscall.SIGTERM), Resume: true})
-	<-w.proc.Exited()
+	eventually(t, "its end", func() bool { return len(w.proc.Exited()) > 0 })
 }

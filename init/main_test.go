@@ -29,6 +29,7 @@ func alone(t *testing.T) bool {
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), insideVar+"="+t.Name())
+	cmd.WaitDelay = 10 * time.Second // what a test that fails leaves behind holds the pipe
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
