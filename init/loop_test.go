@@ -60,6 +60,18 @@ func TestHeldSignals(t *testing.T) {
 	}
 }
 
+// What was held back is sent when the program runs.
+func TestHeldSignalsAreSent(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	w := start(t, i, []string{"PATH=" + os.Getenv("PATH")}, "exec sleep 1000")
+	i.send(w, syscall.SIGTERM)
+	i.started(w)
+	eventually(t, "its end", func() bool { return len(w.proc.Exited()) > 0 })
+}
+
 // The status that a server ends with comes out of the loop, from start to exit.
 func TestRun(t *testing.T) {
 	if !alone(t) {

@@ -56,7 +56,7 @@ var mutants = []mutant{
 	{"held signals are lost", "init/worker.go", "\tfor _, sig := range held {\n",
 		"\tfor _, sig := range held[:0] {\n", "./init"},
 	{"one look that finds nobody is a proof", "init/sweep.go", "\t\t\tif empty {\n\t\t\t\treturn true\n\t\t\t}\n",
-		"\t\t\treturn true\n", "./init"},
+		"\t\t\t_ = empty\n\t\t\treturn true\n", "./init"},
 	{"a fork during the last sweep", "init/launcher.go", "\t\tif l.closed.Load() {\n",
 		"\t\tif false {\n", "./init"},
 	{"a stale worker has a say", "init/worker.go", "\tif w.g.workers[w.index].Load() == w {\n",

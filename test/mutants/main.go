@@ -122,8 +122,8 @@ func firstFailure(out string) string {
 }
 
 func goTest(dir, tests string) ([]byte, error) {
-	// A fault may well be a hang.
-	cmd := exec.Command("go", append([]string{"test", "-failfast", "-timeout=3m"}, strings.Fields(tests)...)...)
+	// A fault may well be a hang. The cache of results does not know what tests build.
+	cmd := exec.Command("go", append([]string{"test", "-count=1", "-failfast", "-timeout=3m"}, strings.Fields(tests)...)...)
 	cmd.Dir = dir
 	return cmd.CombinedOutput()
 }
