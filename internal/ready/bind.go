@@ -93,8 +93,8 @@ func (b *bound) unlink() {
 }
 
 // Lost reports whether nobody can find the socket any more: its path was removed, or
-// leads to another.
-func (n *Notify) Lost() bool { return n.bound.path != "" && !n.bound.has() }
+// leads to another. Of none there is nothing to lose.
+func (n *Notify) Lost() bool { return n != nil && n.bound.path != "" && !n.bound.has() }
 
 // socket returns a bound nonblocking datagram socket that asks for the
 // sender's credentials. They are asked for before the bind: a message that
