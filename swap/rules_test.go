@@ -101,13 +101,14 @@ func (c *checker) aimAt(e *Aim) error {
 
 func (c *checker) cutOver(e *CutOver) error {
 	old, g := c.active, e.Generation
+	back := c.was[g]
 	c.aim, c.share, c.was[g] = g, Full, true
 	oldDead := c.exited[old]
 	if c.exited[g] {
 		return fmt.Errorf("the traffic goes to a dead generation")
 	}
 	c.active = g
-	if g < old { // back to a predecessor that was never told to stop
+	if back { // to one that was active before and never told to stop
 		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.rolledBack[g] {
 			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
 		}
