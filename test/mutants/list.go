@@ -67,15 +67,15 @@ var mutants = []mutant{
 		"ok {", "./init"},
 	{"health does not ask for readiness", "init/setup.go", `i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""`,
 		"_ = lookup", "./test/e2e -run ^TestHealth"},
-	{"a stranger's message is believed", "init/worker.go", "return i.launcher.procs.belongs(w.g, pid) }",
-		"return true }", "./test/e2e -run ^TestNotify$"},
+	{"a stranger's message is believed", "init/members.go", "\treturn ps.belongs(g, pid, trusted)\n",
+		"\treturn true\n", "./test/e2e -run ^TestNotify$"},
 
 	{"early statuses are lost", "reaper/reaper.go", "\t\tr.deliver(p, ws, &r.stats.Early)\n",
 		"\t\t_ = ws\n", "./reaper"},
 	{"nobody looks for the dead at start", "reaper/reaper.go", "\tgo r.arm()\n",
 		"", "./reaper"},
-	{"a process group is one process", "reaper/process.go", "unix.Signal(sig), nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)",
-		"unix.Signal(sig), nil, 0)", "./reaper"},
+	{"a process group is one process", "reaper/process.go", "-p.pid, unix.PIDFD_SIGNAL_PROCESS_GROUP)",
+		"-p.pid, 0)", "./reaper"},
 
 	{"a drain does not see the queue", "internal/steer/drain.go", "l.Half != 0 || l.Queued != 0 ||",
 		"l.Half != 0 ||", "./internal/steer"},
@@ -95,8 +95,8 @@ var mutants = []mutant{
 	{"a barrier shares its datagram", "internal/ready/message.go", "return Message{}, lines == 1, lines == 1",
 		"return Message{}, true, true", "./internal/ready"},
 
-	{"the child keeps our process group", "internal/spawn/fork.go", "\t\tSetpgid: true,\n",
-		"", "./internal/spawn"},
+	{"the child keeps our process group", "internal/spawn/fork.go", "Sys: &syscall.SysProcAttr{Setpgid: true}}",
+		"Sys: &syscall.SysProcAttr{}}", "./internal/spawn"},
 	{"a script without #! is not run", "internal/spawn/fork.go", "case err == syscall.ENOEXEC && isScript(beneath(s.Dir, s.Path)):",
 		"case false:", "./internal/spawn"},
 
