@@ -61,11 +61,22 @@ func (g *TCP) backfill(m *member) {
 	}
 }
 
+// noInterface is the index of an interface that nobody has.
+const noInterface = 1<<31 - 1
+
 // retire takes m out of the group. With close(2) it would stay until the last
 // process had closed it, too; shutdown(2) does it at once and resets what
 // waits in it.
+//
+// While the kernel takes a listener out, a SYN whose lookup met it first in the
+// hash bucket finds it without a group, and goes to it in place of where the
+// program says: lost. A listener that is bound to an interface that is not there
+// is passed over by the lookup, and stays in the group (compute_score and
+// inet_lookup_reuseport in net/ipv4/inet_hashtables.c). SO_BINDTOIFINDEX is of
+// Linux 5.0, without privileges of 5.7.
 func (g *TCP) retire(m *member) {
-	g.options.Unwatch(m.fd)               // or it would be seen as harmed
+	g.options.Unwatch(m.fd) // or it would be seen as harmed
+	_ = unix.SetsockoptInt(m.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, noInterface)
 	_ = unix.Shutdown(m.fd, unix.SHUT_RD) // fails if somebody else did it
 	g.remove(m)
 	_ = g.attach() // the indexes have changed

@@ -20,8 +20,11 @@ func TestDockerTerminalKeys(t *testing.T) {
 	t.Parallel()
 	d, c := dockerOnTTY(t, dockerImage(t, "scratch"), "/fixture", "keys")
 	d.await("keys: started [")
-	d.press("hello\r")
-	d.await("keys: line hello [80x24]")
+	// docker gives the terminal its size some time after the start.
+	dockerEventually(t, "the terminal has its size", func() bool {
+		d.press("hello\r")
+		return strings.Contains(d.text(), "keys: line hello [80x24]")
+	})
 	d.press("\x03")
 	d.await("keys: signal 2 [")
 	d.press("\x1c")
