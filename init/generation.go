@@ -157,7 +157,7 @@ func (gs *generations) next(f *swap.Start) (w, old *worker) {
 		}
 		gs.live[f.Generation] = g
 	}
-	w = &worker{g: g, index: f.Worker, born: time.Now()}
+	w = &worker{g: g, index: f.Worker, born: time.Now(), bound: make(chan struct{})}
 	if old = g.workers[f.Worker].Load(); old != nil {
 		old.endProbes()
 		old.close()

@@ -14,7 +14,9 @@ import (
 // ready and serve nobody.
 func (i *Init) verify(g *generation) {
 	kind, reason := swap.Verified, ""
-	if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
+	if missing := i.adoption.missing(g.number); missing != "" {
+		kind, reason = swap.Refused, "is ready but does not listen on "+missing+", as its predecessor does"
+	} else if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
 		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
 		switch {
 		case !seen:
@@ -34,6 +36,11 @@ func (l *launcher) inodes(n int) (list []uint64) {
 			list = append(list, e.Inode)
 		}
 	}
+	for _, e := range l.adoption.steering.list() {
+		if inode := e.inode(n); e.joined && inode != 0 {
+			list = append(list, inode)
+		}
+	}
 	return list
 }
 
@@ -41,6 +48,11 @@ func (l *launcher) inodes(n int) (list []uint64) {
 // proc_pid_fd(5); seen is false when one of them did not let us look. One that has
 // gone has none.
 func holds(processes []process, inodes []uint64) (held, seen bool) {
+	return holdsFD(processes, inodes, func(string) bool { return true })
+}
+
+// holdsFD is holds for the descriptors that count.
+func holdsFD(processes []process, inodes []uint64, counts func(fd string) bool) (held, seen bool) {
 	var links []string
 	for _, inode := range inodes {
 		links = append(links, "socket:["+strconv.FormatUint(inode, 10)+"]")
@@ -51,6 +63,9 @@ func holds(processes []process, inodes []uint64) (held, seen bool) {
 		names, err := entries(path)
 		seen = seen && (err == nil || os.IsNotExist(err))
 		for _, name := range names {
+			if !counts(name) {
+				continue
+			}
 			link, err := os.Readlink(path + name)
 			seen = seen && !os.IsPermission(err)
 			if slices.Contains(links, link) {

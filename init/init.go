@@ -36,6 +36,7 @@ type Init struct {
 	steering  steering
 	server    *control.Server // nil: off
 	launcher  *launcher
+	adoption  *adoption
 	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended

@@ -29,6 +29,7 @@ type launcher struct {
 	terminal *terminal
 	procs    *processes
 	reaper   *reaper.Reaper
+	adoption *adoption
 	wake     func() // after one was reaped
 
 	newSockets func(n int, cautious, together bool) (listen.Given, error) // see give
@@ -48,6 +49,7 @@ type launched struct {
 	shown []string
 	dir   string
 	uid   uint32 // that it was started with
+	given int    // sockets that it was started with
 }
 
 // ipc are the ways in which a worker speaks to us.
@@ -96,6 +98,10 @@ func (l *launcher) leaveDir() {
 // with an error too.
 func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	n := w.g.number
+	l.adoption.begin(w.g)
+	if err := l.adoption.alone(n); err != nil {
+		return made, err
+	}
 	command, err := l.resolve(w.g)
 	if err != nil {
 		return made, err
@@ -122,6 +128,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 		return made, err
 	}
 	defer given.Close()
+	made.given = len(given.Files)
 	env, pidVars, err := l.serverEnviron(w, given, made.notify.Address())
 	if err != nil {
 		return made, err
@@ -134,7 +141,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	for _, c := range made.channels {
 		files = append(files, c.ChildEnd())
 	}
-	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: l.terminal.forFirst(w), PidVars: pidVars, Ignore: l.ignored}
+	spec := spawn.Spec{Argv: command, Env: env, Files: files, User: user, Tty: l.terminal.forFirst(w), PidVars: pidVars, Ignore: l.ignored, Adopt: l.adoption.on()}
 	made.child, made.proc, err = l.spawn(&spec, n, given)
 	// The parent's copies must not outlive the child's, or their end is never seen.
 	made.pipe.CloseChildEnd()
@@ -166,6 +173,7 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 		return nil, nil, err
 	}
 	spec.NoPidFD = !l.reaper.PidFDs()
+	spec.Adopt = spec.Adopt && l.adoption.allows(spec, generation)
 	proc, err = l.reaper.Start(func() (int, int, error) {
 		l.forking.Add(1)
 		defer l.forking.Add(-1)

@@ -25,6 +25,9 @@ func (i *Init) probe(w *worker) {
 		if i.mode.Accepts&ready.OnSocket != 0 {
 			i.watchSocket(w)
 		}
+		if i.mode.Observes && i.adoption.on() {
+			i.observe(w)
+		}
 		return
 	default:
 		i.ready(w)
@@ -33,6 +36,7 @@ func (i *Init) probe(w *worker) {
 	c := &candidate{worker: w, launcher: i.launcher}
 	if e := i.probed(); e != nil {
 		c.aim = func(from netip.AddrPort) (func(), error) {
+			e := e.reached(from.Addr())
 			if why := e.whyShared(); why != "" {
 				return nil, errors.New("the probe cannot be steered to the successor: " + why)
 			}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/control"
@@ -18,27 +19,80 @@ import (
 
 // steering is all endpoints, as far as connections to them can be steered.
 type steering struct {
-	all    []*endpoint
-	groups []*endpoint // those of all that have one
 	probed sync.Once
 	broken error // what the probe found; set once
 
-	mu sync.Mutex // of the endpoints' said
+	mu  sync.Mutex  // of what follows, and of the endpoints' said
+	all []*endpoint // never changed in place: see list
 
 	// The loop's:
 	pending int           // moves that it does not wait for
 	held    []swap.Effect // signals that wait for them
 }
 
-// endpoint is one of listen.Set's, with the same index.
+// endpoint is one of listen.Set's.
 type endpoint struct {
 	listen.Endpoint
+	index  int          // in listen.Set.Endpoints
+	joined bool         // it is not among those: see adoption
 	group  steer.Group  // nil: one socket is shared, for the reason
 	moves  *steer.Mover // group's
 	tcp    *steer.TCP   // group, where it is one
 	reason string
 	said   string // the reason in the log
+
+	// For servers that bind for themselves: see adoption.
+	twin atomic.Pointer[endpoint] // of the other address family, or nil; adoption's
+	of   *endpoint                // whose twin it is, or nil
 }
+
+// list has all endpoints. They come and go with adoption only.
+func (s *steering) list() []*endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
+// groups has those that have a group.
+func (s *steering) groups() (list []*endpoint) {
+	for _, e := range s.list() {
+		if e.group != nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func (s *steering) add(e *endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(slices.Clip(s.all), e)
+}
+
+func (s *steering) remove(e *endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(slices.Clone(s.all), func(other *endpoint) bool { return other == e })
+}
+
+// steer gives an endpoint to a group.
+func (s *steering) steer(e *endpoint, g steer.Group, l logger) {
+	e.group = g
+	e.moves = &steer.Mover{Group: g, Failed: func(to int, err error) {
+		l.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), to)
+	}}
+}
+
+// inode is that of the socket that generation n has, 0 if it has none.
+func (e *endpoint) inode(n int) uint64 {
+	if e.group == nil {
+		return e.Inode
+	}
+	return e.group.Inode(n)
+}
+
+// asleep: it refuses connections.
+func (e *endpoint) asleep() bool { return e.tcp != nil && e.tcp.Asleep() }
 
 // unixPath is listen's part of a Unix group.
 type unixPath struct{ *listen.UnixSocket }
@@ -52,7 +106,8 @@ func (p unixPath) Another(n int) (steer.Path, error) {
 // swapinit from starting.
 func (i *Init) openSteering() error {
 	for n, e := range i.endpoints.Endpoints() {
-		s := &endpoint{Endpoint: e}
+		s := &endpoint{Endpoint: e, index: n}
+		var group steer.Group
 		switch {
 		case i.set.Steer == "off":
 			s.reason = "SWAPINIT_STEER=off"
@@ -60,11 +115,11 @@ func (i *Init) openSteering() error {
 			s.reason = "its socket was inherited"
 		case e.Network == "unix":
 			first, alone := i.endpoints.Unix(n)
-			s.group = steer.NewUnix(unixPath{first}, alone)
+			group = steer.NewUnix(unixPath{first}, alone)
 			for _, name := range [...]string{"NGINX", "FPM_SOCKETS"} {
 				if lookup(i.opt.Environ, name) != "" {
 					// They know it by its name, which is another one for each generation.
-					s.group.SetShared("the server finds its sockets by their names (" + name + ")")
+					group.SetShared("the server finds its sockets by their names (" + name + ")")
 				}
 			}
 		case !e.IsTCP():
@@ -74,21 +129,18 @@ func (i *Init) openSteering() error {
 			tcp, err := steer.NewTCP(first, 1, steer.Options{Open: opener, Backlog: s.Backlog, Watch: i.endpoints.Watch, Unwatch: i.endpoints.Unwatch})
 			switch {
 			case err == nil:
-				s.group, s.tcp = tcp, tcp
+				group, s.tcp = tcp, tcp
 			case i.set.Steer == "require":
 				return fmt.Errorf("SWAPINIT_STEER=require: cannot steer connections to endpoint %s: %w", e.Name, err)
 			default:
 				s.reason = err.Error()
 			}
 		}
-		if s.group != nil {
-			i.endpoints.Steer(n, s.group)
-			i.steering.groups = append(i.steering.groups, s)
-			s.moves = &steer.Mover{Group: s.group, Failed: func(to int, err error) {
-				i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), to)
-			}}
+		if group != nil {
+			i.endpoints.Steer(n, group)
+			i.steering.steer(s, group, i.logger)
 		}
-		i.steering.all = append(i.steering.all, s)
+		i.steering.add(s)
 	}
 	if i.set.Steer == "require" {
 		if err := i.probeSteering(); err != nil {
@@ -103,7 +155,7 @@ func (i *Init) openSteering() error {
 func (i *Init) probeSteering() error {
 	i.steering.probed.Do(func() {
 		tried := false
-		for _, e := range i.steering.groups {
+		for _, e := range i.steering.groups() {
 			if e.tcp != nil && !tried {
 				i.steering.broken, tried = steer.Probe(), true
 			}
@@ -143,7 +195,7 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 		_ = i.probeSteering() // the groups know what it has found
 	}
 	steers, why := false, "there is no endpoint"
-	for _, e := range i.steering.all {
+	for _, e := range i.steering.list() {
 		if e.group != nil {
 			if err := e.moves.Add(n, together); err != nil {
 				return listen.Given{}, err
@@ -168,9 +220,10 @@ func (i *Init) sayShared() {
 	if i.set.Steer == "off" {
 		return // by the user's own will
 	}
+	all := i.steering.list()
 	i.steering.mu.Lock()
 	defer i.steering.mu.Unlock()
-	for _, e := range i.steering.all {
+	for _, e := range all {
 		why, event, news := e.whyShared(), "steer.shared", "generations share a socket: "
 		if why == "" {
 			why, event, news = e.unseen(), "steer.unseen", ""
@@ -188,7 +241,7 @@ func (i *Init) sayShared() {
 // lookForStrangers warns of a server that listens on an endpoint's address with
 // sockets of its own. Steered connections do not go there.
 func (i *Init) lookForStrangers(g *generation) {
-	for _, e := range i.steering.groups {
+	for _, e := range i.steering.groups() {
 		if e.tcp == nil {
 			continue
 		}
@@ -206,7 +259,7 @@ const moveTime = 10 * time.Second
 // What a file system or somebody else has to do for it goes on without the loop.
 // Whoever asked for the swap is answered after it, and nobody is told to stop before.
 func (i *Init) aim(to, rest, share int) {
-	for _, e := range i.steering.groups {
+	for _, e := range i.steering.groups() {
 		done := e.moves.Aim(to, rest, share)
 		if !e.group.Waits() {
 			<-done
@@ -247,13 +300,13 @@ func (i *Init) hold(f swap.Effect) bool {
 
 // moving reports whether new connections may still go where they went before.
 func (i *Init) moving() bool {
-	return slices.ContainsFunc(i.steering.groups, func(e *endpoint) bool { return e.moves.Moving() })
+	return slices.ContainsFunc(i.steering.groups(), func(e *endpoint) bool { return e.moves.Moving() })
 }
 
 // leaveSockets takes a generation's sockets out of their groups. What waits in
 // them, that is, what nobody accepts any more, is reset.
 func (i *Init) leaveSockets(n int) {
-	for _, e := range i.steering.groups {
+	for _, e := range i.steering.groups() {
 		if done := e.moves.Leave(n); !e.group.Waits() {
 			<-done
 		}
@@ -271,7 +324,7 @@ func (i *Init) drain(g *generation) {
 		// As long as connections still go to it, it must not be told to stop.
 		unseen := false
 		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving}
-		for _, e := range i.steering.groups {
+		for _, e := range i.steering.groups() {
 			if look := e.group.Observe(g.number); look != nil {
 				d.Looks = append(d.Looks, look)
 				unseen = unseen || e.unseen() != ""
@@ -305,7 +358,7 @@ func (i *Init) drain(g *generation) {
 // probed is the group of an endpoint that an http:// probe addresses, nil if the
 // address is no endpoint.
 func (i *Init) probed() (e *endpoint) {
-	for _, e := range i.steering.all {
+	for _, e := range i.steering.list() {
 		if e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
 			return e
 		}
@@ -320,9 +373,11 @@ func (i *Init) reportSteering(s *control.Status) {
 	for n := range s.Generations {
 		of[s.Generations[n].Generation] = &s.Generations[n]
 	}
-	for _, e := range i.steering.all {
+	for _, e := range i.steering.list() {
 		why := e.whyShared()
-		s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Steered: why == "", Reason: cmp.Or(why, e.unseen())})
+		if e.of == nil {
+			s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Adopted: i.adoption.adopts(e), Steered: why == "", Reason: cmp.Or(why, e.unseen())})
+		}
 		if e.group == nil {
 			continue
 		}

@@ -40,7 +40,7 @@ func (g *slowGroup) Observe(int) func(time.Duration) (steer.Look, error) {
 func addGroup(i *Init, name string, waits bool) *slowGroup {
 	g := &slowGroup{waits: waits, moved: make(chan int), left: make(chan int)}
 	e := &endpoint{Endpoint: listen.Endpoint{Spec: listen.Spec{Name: name}}, group: g, moves: &steer.Mover{Group: g}}
-	i.steering.all, i.steering.groups = append(i.steering.all, e), append(i.steering.groups, e)
+	i.steering.add(e)
 	return g
 }
 

@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -38,6 +39,9 @@ type worker struct {
 	ended   atomic.Bool // its main process has ended, the number may be another's
 	killed  atomic.Bool // it alone gets KILL
 	claimed int         // the last MAINPID= that was followed; received's own
+
+	bindOnce sync.Once
+	bound    chan struct{} // closed when it has bound an endpoint for itself, see adoption
 }
 
 func (w *worker) pid() int { return int(w.mainPid.Load()) }
@@ -88,6 +92,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 		i.sweepers.wake()
 		return
 	}
+	i.adoption.supervise(w, l.child.Listener, l.child.NotAdopted, l.given)
 	i.post(func() { i.started(w) })
 	i.await(w, l.proc, l.notify)
 }
@@ -227,6 +232,7 @@ func (i *Init) ready(w *worker) {
 		w.endProbes()
 		if g.readyAfter == 0 && g.ready() {
 			g.readyAfter = max(1, time.Since(g.born))
+			i.adoption.becameReady(g.number)
 			go i.lookForStrangers(g)
 		}
 		i.about(logline.Debug, "ready", w, " is ready")

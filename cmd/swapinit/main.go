@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	pid1 "github.com/swapinit/swapinit/init"
+	"github.com/swapinit/swapinit/internal/adopt"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/internal/text"
@@ -31,7 +32,7 @@ const signalQueue = 256
 
 func main() {
 	// Between fork and exec this binary runs as the child, see internal/spawn.
-	spawn.Stage()
+	spawn.Stage(adopt.Install)
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -73,6 +73,9 @@ func endpointRows(endpoints []control.Endpoint) [][]string {
 		if e.Inherited {
 			row[1] += " (inherited)"
 		}
+		if e.Adopted {
+			row[1] += " (adopted)"
+		}
 		if e.Steered {
 			row[2] = "yes"
 		}

@@ -98,6 +98,9 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 	case r.Name == "SWAPINIT_BATCH":
 		n, _ := Batch(value).read()
 		return "", n >= 0
+	case r.Name == "SWAPINIT_ADOPT":
+		_, _, ok := Adopt(value).read()
+		return "", ok
 	case r.Name == "SWAPINIT_CONTROL":
 		return "", controlAddress(value)
 	}

@@ -164,6 +164,7 @@ type Endpoint struct {
 	Name      string `wire:"name"`
 	Address   string `wire:"address"`
 	Inherited bool   `wire:"inherited"`
+	Adopted   bool   `wire:"adopted"` // the server has bound it for itself, and got its socket
 	Steered   bool   `wire:"steered"` // each generation has its own socket
 	Reason    string `wire:"reason"`  // why they share one, or why connections cannot be counted; else ""
 }

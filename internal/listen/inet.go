@@ -15,29 +15,39 @@ import (
 // sysctl disable_ipv6 alone, [::] still binds and accepts IPv4. prepare, where
 // not nil, is called with a TCP socket that may have others beside it.
 func openInet(spec *Spec, prepare func(fd int) error) (int, error) {
+	fd, err := bindFirst(spec, prepare)
+	if err != nil || !spec.IsTCP() {
+		return fd, err
+	}
+	// Two sockets with SO_REUSEADDR clash only here.
+	if err = unix.Listen(fd, spec.Backlog); err != nil {
+		_ = syscall.Close(fd)
+		return -1, inetHint(spec, err)
+	}
+	return fd, nil
+}
+
+// bindFirst is openInet without the listen.
+func bindFirst(spec *Spec, prepare func(fd int) error) (int, error) {
 	fd, err := bindInet(spec, false)
 	if spec.dualStack() && (err == unix.EAFNOSUPPORT || err == unix.EADDRNOTAVAIL) {
 		spec.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), spec.Addr.Port())
 		fd, err = bindInet(spec, false)
 	}
-	if err != nil || !spec.IsTCP() {
-		return fd, inetHint(spec, err)
+	if err != nil {
+		return -1, inetHint(spec, err)
 	}
-	if prepare != nil {
+	if spec.IsTCP() && prepare != nil {
 		// Bound with it, the socket would join whatever of this uid listens
 		// there with SO_REUSEPORT, in place of EADDRINUSE. From now on others
 		// may join it.
 		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err == nil {
 			err = prepare(fd)
 		}
-	}
-	if err == nil {
-		// Two sockets with SO_REUSEADDR clash only here.
-		err = inetHint(spec, unix.Listen(fd, spec.Backlog))
-	}
-	if err != nil {
-		_ = syscall.Close(fd)
-		return -1, err
+		if err != nil {
+			_ = syscall.Close(fd)
+			return -1, err
+		}
 	}
 	return fd, nil
 }
@@ -88,7 +98,7 @@ func bindInet(spec *Spec, shared bool) (int, error) {
 	if family == unix.AF_INET6 {
 		// Explicit both ways: net.ipv6.bindv6only sets the default.
 		only := 1
-		if spec.dualStack() {
+		if spec.dualStack() || spec.Addr.Addr().Is4In6() {
 			only = 0
 		}
 		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)

@@ -36,6 +36,7 @@ type listener struct {
 	group    Steered     // has taken over either of them; or nil
 	spareErr error       // why unix could have no second link when it was opened
 	guarded  bool        // it listened when we opened it, so it must go on listening
+	apart    bool        // see Join
 	repairs  repairs
 }
 
@@ -125,6 +126,9 @@ func (s *Set) given(n int, lend bool) (Given, error) {
 	defer s.mu.Unlock()
 	given := Given{Stdin: NoFile}
 	for _, l := range s.listeners {
+		if l.apart {
+			continue
+		}
 		e := l.Endpoint
 		fd, inode, err := l.socket(n, lend)
 		if err != nil {

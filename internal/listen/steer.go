@@ -31,9 +31,9 @@ func (s *Set) TCP(endpoint int) (fd int, opener func() (fd int, err error)) {
 	}
 	spec := l.Spec
 	return l.fd, func() (int, error) {
-		fd, err := bindInet(&spec, true)
+		fd, err := Bind(&spec)
 		if err != nil {
-			return -1, fmt.Errorf("cannot open another socket for endpoint %q: %w", spec.Text, inetHint(&spec, err))
+			return -1, fmt.Errorf("cannot open another socket for endpoint %q: %w", spec.Text, err)
 		}
 		return fd, nil
 	}

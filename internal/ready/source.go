@@ -21,6 +21,7 @@ type Source struct {
 	// EndpointHint is the same where swapinit listens for the server.
 	EndpointHint string
 	Aims         bool // a probe of an endpoint, aimed at the successor, proves something
+	Observes     bool // what a server that binds for itself does counts
 }
 
 // What a server must do, as Hints have it.
@@ -36,7 +37,7 @@ type parser func(m *Mode, rest string, words func(string) ([]string, error)) err
 // sources has them all, in the order in which errors list them; the first one is
 // the default. Nothing else has to know of a new one.
 var sources = [...]Source{
-	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Hint: mustSpeak + "listen, delay:5s, exec:COMMAND or an address to probe",
+	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Observes: true, Hint: mustSpeak + "listen, delay:5s, exec:COMMAND or an address to probe",
 		EndpointHint: mustSpeak + "delay:5s, exec:COMMAND or, for a TCP endpoint, http://host:port/path"},
 	{name: "fd", Accepts: OnPipe, Hint: mustWrite, EndpointHint: mustWrite},
 	{name: "notify", Accepts: OnSocket, Hint: mustSend, EndpointHint: mustSend},

@@ -49,6 +49,12 @@ func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
 // there was an error, is called when the try is over.
 type Aim func(from netip.AddrPort) (end func(), err error)
 
+// Reach tries once to connect to addr, and returns what use says of the connection. It
+// takes a second at most beside use, and ends when stop is closed.
+func Reach(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.File) error) error {
+	return connect(stop, addr, aim, use)
+}
+
 // connect calls use with a connection to addr, which it closes afterwards.
 // When stop is closed or the time of one try is over, all that waits on the
 // connection fails.

@@ -1,7 +1,6 @@
 package spawn
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,18 +195,18 @@ func TestLimitOfThreads(t *testing.T) {
 	fails(t, err, "fork", 125, nil, "ended before its program began: it was killed, or the process table or --pids-limit is full")
 }
 
-// Without a report the child died before it began. The report pipe is played.
+// Without a report the child died before it began. The report is played.
 func TestDiedEarly(t *testing.T) {
 	for report, text := range map[string]string{"": "ended before its program began", "rubbish": "malformed"} {
-		r, w, err := os.Pipe()
+		pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(w, report); err != nil {
+		if _, err := syscall.Write(pair[1], []byte(report)); err != nil {
 			t.Fatal(err)
 		}
-		w.Close()
-		c := &Child{spec: &Spec{Path: "/x"}, report: r}
+		syscall.Close(pair[1])
+		c := &Child{Listener: -1, spec: &Spec{Path: "/x"}, report: os.NewFile(uintptr(pair[0]), "")}
 		fails(t, c.Exec(), "fork", 125, nil, text)
 	}
 }

@@ -2,11 +2,12 @@ package spawn
 
 import (
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spec says what to start. The child always gets a process group of its own.
@@ -21,6 +22,7 @@ type Spec struct {
 	PidVars []string         // to be set to the child's own pid, where they stand in Env, else at its end
 	Ignore  []syscall.Signal // to be ignored in the child; not 32 to 34, which Go cannot ignore
 	NoPidFD bool             // ask for none: not every kernel lets a clone pass that does
+	Adopt   bool             // the stage calls its install, see Stage
 }
 
 // Child is a process that has been started.
@@ -28,11 +30,16 @@ type Child struct {
 	Pid   int
 	PidFD int // close-on-exec; belongs to whoever takes it; -1: none
 
+	// Set by Exec, with Spec.Adopt: what install has returned, close-on-exec, and
+	// belongs to whoever takes it; or -1, and why it has failed.
+	Listener   int
+	NotAdopted syscall.Errno
+
 	spec   *Spec
-	report *os.File // the stage's pipe, closed by Exec; nil without a stage
+	report *os.File // our end of the stage's socket, closed by Exec; nil without a stage
 }
 
-// Fork starts s. Without PidVars and Ignore the child is its program when Fork
+// Fork starts s. Without PidVars, Ignore and Adopt the child is its program when Fork
 // returns; otherwise it is on the way there and Child.Exec must be called. Until
 // Exec has returned, the child is a Go program that dies of signals in its own
 // fashion (QUIT prints stacks), so hold back what is to be forwarded.
@@ -46,7 +53,7 @@ func Fork(s Spec) (*Child, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if len(s.PidVars) > 0 || len(s.Ignore) > 0 {
+	if len(s.PidVars) > 0 || len(s.Ignore) > 0 || s.Adopt {
 		return s.forkStage()
 	}
 	pid, pidfd, err := s.forkExec(s.Path, s.Argv, s.Env, s.Files)
@@ -62,7 +69,7 @@ func Fork(s Spec) (*Child, error) {
 	if err != nil {
 		return nil, s.explain(err, s.explainExec)
 	}
-	return &Child{Pid: pid, PidFD: pidfd}, nil
+	return &Child{Pid: pid, PidFD: pidfd, Listener: -1}, nil
 }
 
 // check refuses what ForkExec would report as an errno that says nothing.
@@ -81,23 +88,25 @@ func (s *Spec) check() error {
 
 func hasNul(s string) bool { return strings.IndexByte(s, 0) >= 0 }
 
-// forkStage starts the exec stage. Its pipe is the fd after the child's own.
+// forkStage starts the exec stage. Its socket is the fd after the child's own.
 func (s *Spec) forkStage() (*Child, error) {
-	// A goroutine that waits for such a file costs no thread, and threads count
-	// against --pids-limit. Fd makes the child's end block.
-	report, write, err := os.Pipe()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, failed(stageFork, s.Path, err)
 	}
-	files := append(slices.Clip(s.Files), write.Fd())
+	// A goroutine that waits for such a file costs no thread, and threads count
+	// against --pids-limit. The child's end blocks.
+	_ = syscall.SetNonblock(pair[0], true)
+	report := os.NewFile(uintptr(pair[0]), "stage")
+	files := append(slices.Clip(s.Files), uintptr(pair[1]))
 	argv, env := encodeRequest(s, len(s.Files))
 	pid, pidfd, err := s.forkExec("/proc/self/exe", argv, env, files)
-	write.Close()
+	_ = syscall.Close(pair[1])
 	if err != nil {
 		report.Close()
 		return nil, s.explain(err, s.explainStage)
 	}
-	return &Child{Pid: pid, PidFD: pidfd, spec: s, report: report}, nil
+	return &Child{Pid: pid, PidFD: pidfd, Listener: -1, spec: s, report: report}, nil
 }
 
 // forkExec is the one place that forks. err is a bare errno.
@@ -130,11 +139,14 @@ func (c *Child) Exec() error {
 		return nil
 	}
 	defer c.report.Close()
-	var buf [2*messageSize + 1]byte
-	have, err := io.ReadFull(c.report, buf[:])
+	data, err := c.read()
 	step, number := "", syscall.Errno(0)
-	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
-		step, number, err = decodeReport(buf[:have])
+	if err == nil {
+		step, number, c.NotAdopted, err = decodeReport(data)
+	}
+	if c.Listener >= 0 && (err != nil || step != stepBegin) {
+		_ = syscall.Close(c.Listener)
+		c.Listener = -1
 	}
 	switch {
 	case err != nil:
@@ -147,4 +159,44 @@ func (c *Child) Exec() error {
 		return c.spec.explainShell(number)
 	}
 	return c.spec.explainExec(number)
+}
+
+// read takes all that the stage says, up to the end of file, and the listener that may
+// come with it.
+func (c *Child) read() (data []byte, err error) {
+	var buf [2*messageSize + 1]byte
+	raw, err := c.report.SyscallConn()
+	for err == nil && len(data) < len(buf) {
+		var n, rights int
+		var failed error
+		var control [64]byte
+		err = raw.Read(func(fd uintptr) bool {
+			n, rights, _, _, failed = unix.Recvmsg(int(fd), buf[len(data):], control[:], unix.MSG_CMSG_CLOEXEC)
+			return failed != syscall.EAGAIN
+		})
+		if failed == syscall.EINTR {
+			continue
+		}
+		c.take(control[:rights])
+		if n <= 0 || failed != nil { // ECONNRESET: it ended without having read what it was told
+			break
+		}
+		data = buf[:len(data)+n]
+	}
+	return data, err
+}
+
+// take keeps the first descriptor that came, and closes any other.
+func (c *Child) take(control []byte) {
+	messages, _ := unix.ParseSocketControlMessage(control)
+	for i := range messages {
+		fds, _ := unix.ParseUnixRights(&messages[i])
+		for _, fd := range fds {
+			if c.Listener < 0 {
+				c.Listener = fd
+				continue
+			}
+			_ = syscall.Close(fd)
+		}
+	}
 }

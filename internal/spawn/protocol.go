@@ -12,15 +12,16 @@ import (
 // What the parent tells the stage, in the only place that needs no fd, no file
 // and no limit of its own: the arguments and the environment of the stage.
 //
-//	argv  swapinit-exec  v1  5     1,2      /path    argv of the program …
-//	                         pipe  ignored  program
+//	argv  swapinit-exec  v1  5a      1,2      /path    argv of the program …
+//	                         socket  ignored  program
 //	envp  GOMAXPROCS=1 GOGC=off  0:A=b  1:LISTEN_FDS=1  2!LISTEN_PID=0 …
 //
 // Each variable is numbered. So the Go runtime of the stage does not take the
 // program's GODEBUG, GOGC … for its own, duplicates and malformed entries
 // survive (package syscall would drop them), and the order is kept. "!" marks
 // one whose value is to be the pid. It is the environment that carries it, as
-// arguments can be read by every user. What is not numbered is the stage's own.
+// arguments can be read by every user. What is not numbered is the stage's own. An "a"
+// behind the socket's number asks for Adopt.
 const (
 	stageName      = "swapinit-exec"
 	requestVersion = "v1"
@@ -31,7 +32,8 @@ const (
 var stageEnviron = []string{"GOMAXPROCS=1", "GOGC=off"}
 
 type request struct {
-	pipe      int
+	pipe      int // the socket
+	adopt     bool
 	ignore    []syscall.Signal
 	path      string
 	argv, env []string
@@ -42,7 +44,11 @@ func encodeRequest(s *Spec, pipe int) (argv, env []string) {
 	for _, sig := range s.Ignore {
 		ignore += "," + strconv.Itoa(int(sig))
 	}
-	argv = append([]string{stageName, requestVersion, strconv.Itoa(pipe), strings.TrimPrefix(ignore, ","), s.Path}, s.Argv...)
+	adopt := ""
+	if s.Adopt {
+		adopt = "a"
+	}
+	argv = append([]string{stageName, requestVersion, strconv.Itoa(pipe) + adopt, strings.TrimPrefix(ignore, ","), s.Path}, s.Argv...)
 
 	all := slices.Clip(s.Env)
 	for _, name := range s.PidVars {
@@ -71,7 +77,9 @@ func decodeRequest(args, environ []string, pid int) (*request, error) {
 	}
 	r := &request{path: args[3], argv: args[4:]}
 	var err error
-	if r.pipe, err = strconv.Atoi(args[1]); err != nil || r.pipe < 3 {
+	number := args[1]
+	number, r.adopt = strings.CutSuffix(number, "a")
+	if r.pipe, err = strconv.Atoi(number); err != nil || r.pipe < 3 {
 		return nil, errRequest
 	}
 	if args[2] != "" {
@@ -99,14 +107,15 @@ func decodeRequest(args, environ []string, pid int) (*request, error) {
 	return r, nil
 }
 
-// What the stage tells its parent: messages of 14 bytes on a pipe that is
+// What the stage tells its parent: messages of 14 bytes on a socket that is
 // close-on-exec, so that the end of file says "the program runs now".
 //
 //	 0    2  3          8  9             13
 //	┌──┬──┬──┬──┬──┬──┬──┬──┬──┬──┬──┬──┬──┬──┐
 //	│v  1 │␠ │ step         │␠ │ errno     │\n│
 //	└──┴──┴──┴──┴──┴──┴──┴──┴──┴──┴──┴──┴──┴──┘
-//	 step: "begin"  the next thing is the execve; errno 0000
+//	 step: "begin"  the next thing is the execve; errno 0000, or why there is no
+//	                listener (Adopt), which otherwise comes with it (SCM_RIGHTS)
 //	       "exec "  the execve of the program failed with errno
 //	       "shell"  it was no binary, and /bin/sh failed with errno
 //
@@ -132,20 +141,35 @@ func encodeMessage(step string, errno syscall.Errno) []byte {
 
 // decodeReport reads all that came until the end of file. "" is a stage that
 // died early, "begin" a program that runs, the others are failures.
-func decodeReport(b []byte) (step string, errno syscall.Errno, err error) {
-	rest, begun := bytes.CutPrefix(b, encodeMessage(stepBegin, 0))
+// notAdopted is the errno of "begin".
+func decodeReport(b []byte) (step string, errno, notAdopted syscall.Errno, err error) {
+	if len(b) == 0 {
+		return "", 0, 0, nil
+	}
+	first, notAdopted := decodeMessage(b[:min(len(b), messageSize)])
+	rest := b[min(len(b), messageSize):]
 	switch {
-	case len(b) == 0:
-		return "", 0, nil
-	case begun && len(rest) == 0:
-		return stepBegin, 0, nil
-	case begun && len(rest) == messageSize:
-		n, _ := strconv.Atoi(string(rest[9:13]))
-		step, errno = string(rest[3:8]), syscall.Errno(n)
-		known := n > 0 && (step == stepExec || step == stepShell)
-		if known && bytes.Equal(encodeMessage(step, errno), rest) {
-			return step, errno, nil
+	case first != stepBegin:
+	case len(rest) == 0:
+		return stepBegin, 0, notAdopted, nil
+	default:
+		step, errno = decodeMessage(rest)
+		if errno > 0 && (step == stepExec || step == stepShell) {
+			return step, errno, notAdopted, nil
 		}
 	}
-	return "", 0, bad("malformed report ", string(b), " from the exec stage")
+	return "", 0, 0, bad("malformed report ", string(b), " from the exec stage")
+}
+
+// decodeMessage is the reverse of encodeMessage, "" for anything else.
+func decodeMessage(b []byte) (step string, errno syscall.Errno) {
+	if len(b) != messageSize {
+		return "", 0
+	}
+	n, _ := strconv.Atoi(string(b[9:13]))
+	step, errno = string(b[3:8]), syscall.Errno(n)
+	if n < 0 || !bytes.Equal(encodeMessage(step, errno), b) {
+		return "", 0
+	}
+	return step, errno
 }

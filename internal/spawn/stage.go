@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const shell = "/bin/sh" // where execvp(3) looks for it
@@ -24,7 +26,11 @@ const (
 // Stage is the first call of main. In an ordinary process it returns at once;
 // in the exec stage, which is recognised by argv[0], it becomes the program
 // that was asked for, or reports why it can not and ends the process.
-func Stage() {
+//
+// install, which may be nil, is called with Spec.Adopt, right before the exec: the
+// descriptor that it returns goes to the parent. It may tie the goroutine to its
+// thread, which then does the exec. When it fails the program runs all the same.
+func Stage(install func() (listener int, err error)) {
 	if len(os.Args) == 0 || os.Args[0] != stageName {
 		return
 	}
@@ -38,8 +44,13 @@ func Stage() {
 	for _, sig := range r.ignore {
 		signal.Ignore(sig)
 	}
-	r.tell(stepBegin, 0)
-	r.tell(r.exec())
+	listener, adopted := -1, error(nil)
+	if r.adopt && install != nil {
+		listener, adopted = install()
+	}
+	r.tell(stepBegin, errno(adopted), listener)
+	step, number := r.exec()
+	r.tell(step, number, -1)
 	// The parent knows from the pipe; the status is for nobody. Exit of package
 	// syscall, because nothing is to be run or flushed here.
 	syscall.Exit(126)
@@ -61,9 +72,15 @@ func (r *request) exec() (step string, _ syscall.Errno) {
 	return step, cmp.Or(errno(err), syscall.EINVAL)
 }
 
-// tell ignores errors: a parent that no longer listens does not need to know.
-func (r *request) tell(step string, errno syscall.Errno) {
-	_, _ = syscall.Write(r.pipe, encodeMessage(step, errno))
+// tell ignores errors: a parent that no longer listens does not need to know. A
+// descriptor that goes with the message is closed here.
+func (r *request) tell(step string, errno syscall.Errno, fd int) {
+	var rights []byte
+	if fd >= 0 {
+		rights = unix.UnixRights(fd)
+		defer syscall.Close(fd)
+	}
+	_ = unix.Sendmsg(r.pipe, encodeMessage(step, errno), rights, nil, 0)
 }
 
 // shellArgv is what execvp(3) makes of a file without a magic number: the path

@@ -67,7 +67,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			t.Fatalf("accepted %+v", r)
 		}
 		// What was understood can be said again, and means the same.
-		argv, environ := encodeRequest(&Spec{Path: r.path, Argv: r.argv, Env: r.env, Ignore: r.ignore}, r.pipe)
+		argv, environ := encodeRequest(&Spec{Path: r.path, Argv: r.argv, Env: r.env, Ignore: r.ignore, Adopt: r.adopt}, r.pipe)
 		again, err := decodeRequest(argv[1:], environ, pid)
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Fatalf("%+v became %+v, %v", r, again, err)
@@ -79,7 +79,7 @@ func TestMessage(t *testing.T) {
 	for _, step := range []string{stepExec, stepShell} {
 		for _, errno := range []syscall.Errno{1, syscall.ENOENT, syscall.ETXTBSY, 133, 4095} {
 			b := encodeMessage(step, errno)
-			if gotStep, gotErrno, err := decodeReport(append(encodeMessage(stepBegin, 0), b...)); len(b) != messageSize || err != nil || gotStep != step || gotErrno != errno {
+			if gotStep, gotErrno, _, err := decodeReport(append(encodeMessage(stepBegin, 0), b...)); len(b) != messageSize || err != nil || gotStep != step || gotErrno != errno {
 				t.Errorf("%q %d: %q decodes to %q %d, %v", step, errno, b, gotStep, gotErrno, err)
 			}
 		}
@@ -90,15 +90,18 @@ func TestMessage(t *testing.T) {
 		"v1 begin 0000\nv1 exec  0002\n": stepExec,
 		"v1 begin 0000\nv1 shell 0002\n": stepShell,
 	} {
-		if step, _, err := decodeReport([]byte(report)); err != nil || step != want {
+		if step, _, refused, err := decodeReport([]byte(report)); err != nil || step != want || refused != 0 {
 			t.Errorf("%q is %q, %v; want %q", report, step, err, want)
 		}
 	}
+	if step, _, refused, err := decodeReport([]byte("v1 begin 0016\n")); step != stepBegin || refused != syscall.EBUSY || err != nil {
+		t.Error(step, refused, err)
+	}
 	for _, report := range []string{
-		"v", "v1 begin 0001\n", "v1 exec  0002\n", "v2 begin 0000\n", "v1 begin 0000", "v1 begin 0000\nv1 begin 0000\n",
+		"v", "v1 exec  0002\n", "v2 begin 0000\n", "v1 begin 0000", "v1 begin 0000\nv1 begin 0000\n",
 		"v1 begin 0000\nv1 exec  0000\n", "v1 begin 0000\nv1 exec  0002\nx", "v1 begin 0000\nv1 exec  -002\n", "v1 begin 0000\nv1 exec  0002",
 	} {
-		if step, errno, err := decodeReport([]byte(report)); err == nil {
+		if step, errno, _, err := decodeReport([]byte(report)); err == nil {
 			t.Errorf("%q is taken for %q %d", report, step, errno)
 		}
 	}
@@ -109,7 +112,7 @@ func FuzzDecodeReport(f *testing.F) {
 	f.Add([]byte("v1 begin 0000\nv1 exec  0002\n"))
 	f.Add([]byte("v1 shell 0013\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		step, errno, err := decodeReport(b)
+		step, errno, refused, err := decodeReport(b)
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Fatalf("%q is more than one line", err)
@@ -118,7 +121,7 @@ func FuzzDecodeReport(f *testing.F) {
 		}
 		var again []byte
 		if step != "" {
-			again = encodeMessage(stepBegin, 0)
+			again = encodeMessage(stepBegin, refused)
 		}
 		if step == stepExec || step == stepShell {
 			again = append(again, encodeMessage(step, errno)...)

@@ -33,6 +33,9 @@ func (g *TCP) Mend() (line string, err error) {
 
 // mend is Mend with the mutex held and without what is not urgent.
 func (g *TCP) mend() (line string, err error) {
+	if g.asleep {
+		return "", nil
+	}
 	harmed, stayed := 0, 0
 	for i := 0; i < len(g.order); {
 		if m := g.order[i]; !procnet.Listens(m.fd) {

@@ -36,6 +36,7 @@ type TCP struct {
 	options Options
 	at      netip.AddrPort
 	unseen  string // see SetUnseen
+	asleep  bool   // see Sleep
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -128,13 +129,17 @@ func (g *TCP) open() (*member, error) {
 	if err == nil {
 		m.inode, err = procnet.Inode(fd)
 	}
-	if err == nil {
+	if err == nil && !g.asleep {
 		// The program in force names another index: nothing comes.
 		err = unix.Listen(fd, g.options.Backlog)
 	}
 	if err != nil {
 		_ = syscall.Close(fd)
 		return nil, err
+	}
+	if g.asleep {
+		g.lost = append(g.lost, m)
+		return m, nil
 	}
 	g.append(m)
 	_ = g.options.Watch(fd) // else it is looked at when a generation ends
@@ -164,8 +169,8 @@ func (g *TCP) Aim(to, rest, share int) error {
 
 // attach puts the program that the layout wants into force.
 func (g *TCP) attach() error {
-	if g.trouble != "" {
-		return nil // see Mend
+	if g.trouble != "" || g.asleep {
+		return nil // see Mend, Sleep
 	}
 	p := g.program()
 	for _, m := range g.order {
@@ -183,8 +188,14 @@ func (g *TCP) attach() error {
 func (g *TCP) Watch() (err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.watch()
+}
+
+func (g *TCP) watch() (err error) {
 	for _, m := range g.all() {
-		err = cmp.Or(g.options.Watch(m.fd), err)
+		if !g.asleep {
+			err = cmp.Or(g.options.Watch(m.fd), err)
+		}
 	}
 	return err
 }

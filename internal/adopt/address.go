@@ -1,0 +1,37 @@
+package adopt
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// The length of what bind(2) may be given: the kernel takes at most
+// sizeof(struct sockaddr_storage).
+const (
+	addressLeast = 2
+	addressMost  = 128
+)
+
+// address reads a struct sockaddr of IPv4 or IPv6 as the kernel does: what lies
+// behind the structure is passed over, an IPv6 one may lack its scope (SIN6_LEN_RFC2133).
+// ok is false for any other, and for one with a scope, which no endpoint has.
+func address(b []byte) (at netip.AddrPort, ok bool) {
+	if len(b) < addressLeast {
+		return at, false
+	}
+	var ip netip.Addr
+	switch family := binary.NativeEndian.Uint16(b); {
+	case family == unix.AF_INET && len(b) >= unix.SizeofSockaddrInet4:
+		ip = netip.AddrFrom4([4]byte(b[4:]))
+	case family == unix.AF_INET6 && len(b) >= unix.SizeofSockaddrInet6-4:
+		ip = netip.AddrFrom16([16]byte(b[8:]))
+		if len(b) >= unix.SizeofSockaddrInet6 && binary.NativeEndian.Uint32(b[24:]) != 0 {
+			return at, false
+		}
+	default:
+		return at, false
+	}
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(b[2:])), true
+}

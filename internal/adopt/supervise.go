@@ -1,0 +1,300 @@
+package adopt
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bind is a bind(2) that can be answered.
+type Bind struct {
+	At    netip.AddrPort // as the server has it: IPv4 in a socket of IPv6 is IPv4-mapped; never port 0
+	Reuse bool           // SO_REUSEPORT was set before
+	Only6 bool           // IPV6_V6ONLY was set before
+}
+
+// Broker has the sockets. Its methods are called by one goroutine, one at a time, while
+// the server stands still.
+type Broker interface {
+	// Wants reports whether a TCP address is to be adopted.
+	Wants(at netip.AddrPort) bool
+	// Bind chooses the socket that b gets: a descriptor that becomes the supervisor's.
+	// Where there is none it is -1 and errno what the server's bind returns, with 0 what
+	// the kernel makes of it.
+	Bind(b Bind) (fd int, errno unix.Errno)
+	// Held reports whether a process of the server has the socket open, as
+	// something other than what it was started with.
+	Held(inode uint64) bool
+	// Bound tells that the server has the socket that Bind chose.
+	Bound(b Bind, inode uint64)
+	// Listens tells that the server listens on that socket, with its own backlog.
+	Listens(inode uint64, backlog int)
+	// Passed tells that the server has an address of its own, and why: a TCP or Unix
+	// one that it listens on, a UDP one that it has bound. alone: nobody else can
+	// have it at the same time.
+	Passed(address, why string, alone bool)
+}
+
+// The supervisor keeps something of so many sockets at most. A server that has more
+// of them between bind and listen is none.
+const socketsMost = 256
+
+// setting is an option that the server has set.
+type setting struct {
+	option
+	value [16]byte // as much as the longest of noted has
+	n     int
+}
+
+// own is what is known of a socket of the server's own.
+type own struct {
+	settings []setting // at most one of each option
+	address  string    // it is bound to, "" if it is not; by the kernel
+	why      string    // it was not adopted
+}
+
+// supervisor answers one server and all that comes of it.
+type supervisor struct {
+	listener int
+	broker   Broker
+	own      map[uint64]*own // by inode
+	given    map[uint64]Bind // sockets that have taken the place of own ones, by inode
+}
+
+// Supervise answers whoever is under the filter until nobody is, and closes the
+// listener then: before, their calls would fail with ENOSYS. It returns why nothing
+// can be answered, once, or nil after the end.
+func Supervise(listener int, b Broker) error {
+	_ = syscall.SetNonblock(listener, true) // so that the runtime's poller takes it
+	file := os.NewFile(uintptr(listener), "seccomp")
+	defer file.Close()
+	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}}
+	var err error
+	if !replaces(listener) {
+		err = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
+		s.broker = nil
+	}
+	raw, failed := file.SyscallConn()
+	if failed != nil {
+		return failed
+	}
+	failed = raw.Read(func(uintptr) bool { return s.drain() })
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// drain answers all that waits. It reports whether there will never be more: the last
+// one under the filter has ended (POLLHUP).
+func (s *supervisor) drain() (over bool) {
+	for {
+		p := [1]unix.PollFd{{Fd: int32(s.listener), Events: unix.POLLIN}}
+		if _, err := unix.Poll(p[:], 0); err == unix.EINTR {
+			continue
+		}
+		switch {
+		case p[0].Revents&unix.POLLIN != 0:
+			if n, err := receive(s.listener); err == nil {
+				s.handle(&n)
+			}
+		case p[0].Revents != 0:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+func (s *supervisor) handle(n *notification) {
+	t := &task{pid: int(n.pid), fd: int(int32(n.args[0]))}
+	answered := false
+	if s.broker != nil && n.pid != 0 {
+		switch n.call {
+		case unix.SYS_BIND:
+			answered = s.bind(n, t)
+		case unix.SYS_LISTEN:
+			answered = s.listen(n, t)
+		case unix.SYS_SETSOCKOPT:
+			answered = s.setsockopt(n, t)
+		}
+	}
+	if !answered {
+		n.proceed(s.listener)
+	}
+}
+
+// note is what is kept of a socket of the server's own.
+func (s *supervisor) note(inode uint64) *own {
+	o := s.own[inode]
+	if o == nil {
+		if len(s.own) >= socketsMost {
+			clear(s.own)
+		}
+		o = &own{}
+		s.own[inode] = o
+	}
+	return o
+}
+
+// option is what the server has set, 0 if it has not.
+func (o *own) option(level, name int) (value int32) {
+	for _, set := range o.settings {
+		if set.option == (option{level, name}) && set.n >= 4 {
+			value = int32(binary.NativeEndian.Uint32(set.value[:]))
+		}
+	}
+	return value
+}
+
+func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
+	o := option{int(int32(n.args[1])), int(int32(n.args[2]))}
+	var inode uint64
+	err := t.look(func() (err error) {
+		inode, err = inodeAt(t.link())
+		return err
+	})
+	if err != nil || !n.valid(s.listener) {
+		return false
+	}
+	if _, ours := s.given[inode]; ours {
+		if slices.Contains(programs[:], o) {
+			n.answer(s.listener, 0)
+			return true
+		}
+		return false
+	}
+	set := setting{option: o, n: int(uint32(n.args[4]))}
+	if !slices.Contains(noted[:], o) || set.n < 1 || set.n > len(set.value) {
+		return false
+	}
+	value, err := t.memory(n.args[3], set.n)
+	if err != nil || !n.valid(s.listener) {
+		return false
+	}
+	copy(set.value[:], value)
+	socket := s.note(inode)
+	socket.settings = slices.DeleteFunc(socket.settings, func(old setting) bool { return old.option == o })
+	socket.settings = append(socket.settings, set)
+	return false
+}
+
+func (s *supervisor) bind(n *notification, t *task) (answered bool) {
+	length := int(int32(n.args[2]))
+	if length < addressLeast || length > addressMost {
+		return false
+	}
+	data, err := t.memory(n.args[1], length)
+	var socket socket
+	if err == nil {
+		socket, err = t.socket()
+	}
+	if !n.valid(s.listener) {
+		return false // whoever it was has gone
+	}
+	if err != nil {
+		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+			s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		}
+		return false
+	}
+	at, ip := address(data)
+	tcp := strings.HasPrefix(socket.proto, "TCP") || strings.HasPrefix(socket.proto, "MPTCP")
+	if known, ours := s.given[socket.inode]; ours && known.At == at {
+		n.answer(s.listener, 0) // a signal has interrupted the call that was answered
+		return true
+	}
+	o := s.note(socket.inode)
+	b := Bind{At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
+	switch {
+	case tcp && ip && at.Port() != 0:
+		why, errno := "", unix.Errno(0)
+		if answered, errno, why = s.adopt(n, t, b, &socket); answered {
+			delete(s.own, socket.inode)
+		} else if errno != 0 {
+			n.answer(s.listener, errno)
+			return true
+		}
+		o.address, o.why = "tcp://"+at.String(), why
+	case tcp && ip: // port 0: nobody can know it before
+	case ip && at.Port() != 0 && strings.HasPrefix(socket.proto, "UDP"):
+		s.broker.Passed("udp://"+at.String(), "UDP is not adopted", !b.Reuse)
+	case strings.HasPrefix(socket.proto, "UNIX") && len(data) > 3 && data[2] != 0:
+		path, _, _ := strings.Cut(string(data[2:]), "\x00")
+		o.address, o.why = "unix://"+path, "Unix paths are not adopted"
+	}
+	return answered
+}
+
+// adopt puts a socket of the broker's in the place of the server's. If it could not,
+// errno is what the bind is to return, or why says why the kernel is to decide.
+func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (done bool, errno unix.Errno, why string) {
+	if !s.broker.Wants(b.At) {
+		return false, 0, "it is no endpoint"
+	}
+	same, err := t.namespace()
+	switch {
+	case err != nil:
+		return false, 0, unreadable(err)
+	case !same:
+		return false, 0, "its process is in another network namespace"
+	case t.polled():
+		return false, 0, "the server had given the socket to epoll before it was bound"
+	}
+	fd, errno := s.broker.Bind(b)
+	if fd < 0 {
+		return false, errno, "no socket of swapinit's fits"
+	}
+	defer syscall.Close(fd)
+	inode, err := inodeAt("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return false, 0, err.Error()
+	}
+	if first, taken := s.given[inode]; taken && !(first.Reuse && b.Reuse) && s.broker.Held(inode) {
+		return false, unix.EADDRINUSE, ""
+	}
+	for _, set := range s.note(socket.inode).settings {
+		if set.option != (option{unix.SOL_SOCKET, unix.SO_REUSEPORT}) && set.level != unix.SOL_IPV6 {
+			_ = unix.SetsockoptString(fd, set.level, set.name, string(set.value[:set.n]))
+		}
+	}
+	if socket.flags&unix.O_NONBLOCK != 0 {
+		// All who have the socket share it: it is never taken away.
+		_ = unix.SetNonblock(fd, true)
+	}
+	if err := n.replace(s.listener, fd, uint32(t.fd), uint32(socket.flags)&unix.O_CLOEXEC); err != nil {
+		return false, 0, "SECCOMP_IOCTL_NOTIF_ADDFD: " + err.Error()
+	}
+	if len(s.given) >= socketsMost {
+		clear(s.given)
+	}
+	s.given[inode] = b
+	s.broker.Bound(b, inode)
+	n.answer(s.listener, 0)
+	return true, 0, ""
+}
+
+func (s *supervisor) listen(n *notification, t *task) (answered bool) {
+	socket, err := t.socket()
+	if err != nil || !n.valid(s.listener) {
+		return false
+	}
+	if _, ours := s.given[socket.inode]; ours {
+		s.broker.Listens(socket.inode, int(int32(n.args[1])))
+		n.answer(s.listener, 0)
+		return true
+	}
+	if o := s.own[socket.inode]; o != nil && o.address != "" {
+		alone := o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) == 0 && !strings.HasPrefix(o.address, "unix")
+		s.broker.Passed(o.address, o.why, alone)
+		delete(s.own, socket.inode)
+	}
+	return false
+}

@@ -1,0 +1,186 @@
+package adopt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// task is a thread that waits for our answer, as /proc shows it: proc_pid_mem(5),
+// proc_pid_fd(5), proc_pid_fdinfo(5). All of it may be a lie of another process that
+// has its number by now, until notification.valid has been asked.
+type task struct {
+	pid int // the thread's id
+	fd  int // the descriptor that the call is about
+}
+
+func (t *task) path(name string) string { return "/proc/" + strconv.Itoa(t.pid) + "/" + name }
+
+func (t *task) link() string { return t.path("fd/") + strconv.Itoa(t.fd) }
+
+// look runs f, and if we may not look, once more as the user that the task is: the
+// kernel lets see who is the same (PTRACE_MODE_FSCREDS, ptrace(2)), for which a
+// root without CAP_SYS_PTRACE has to be it. User and group of file access are the
+// thread's own, so no other goroutine runs with them.
+func (t *task) look(f func() error) error {
+	err := f()
+	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	uid, gid, known := t.user()
+	if !known || uid == os.Geteuid() && gid == os.Getegid() {
+		return err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Setfsgid(gid) // setfsuid(2): errors cannot be seen, what follows fails
+	_ = unix.Setfsuid(uid)
+	err = f()
+	_ = unix.Setfsuid(os.Geteuid())
+	_ = unix.Setfsgid(os.Getegid())
+	return err
+}
+
+// user is the task's effective uid and gid.
+func (t *task) user() (uid, gid int, known bool) {
+	data, err := os.ReadFile(t.path("status"))
+	field := func(name string) int {
+		_, rest, _ := strings.Cut(string(data), "\n"+name+":")
+		line, _, _ := strings.Cut(rest, "\n")
+		if ids := strings.Fields(line); len(ids) == 4 { // real, effective, saved, file system
+			if n, err := strconv.Atoi(ids[1]); err == nil {
+				return n
+			}
+		}
+		return -1
+	}
+	uid, gid = field("Uid"), field("Gid")
+	return uid, gid, err == nil && uid >= 0 && gid >= 0
+}
+
+// memory copies n bytes at address.
+func (t *task) memory(address uint64, n int) ([]byte, error) {
+	data := make([]byte, n)
+	err := t.look(func() error {
+		fd, err := unix.Open(t.path("mem"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(fd)
+		got, err := unix.Pread(fd, data, int64(address))
+		if err == nil && got != n {
+			err = unix.EFAULT
+		}
+		return err
+	})
+	return data, err
+}
+
+// socket is what the descriptor is.
+type socket struct {
+	inode uint64
+	proto string // TCP, TCPv6, MPTCP, UDP, UNIX-STREAM ...: /proc/net/protocols
+	flags int    // O_NONBLOCK, O_CLOEXEC
+}
+
+var errNoSocket = errors.New("it is no socket")
+
+// socket looks at the descriptor.
+func (t *task) socket() (s socket, err error) {
+	err = t.look(func() error {
+		if s.inode, err = inodeAt(t.link()); err != nil {
+			return err
+		}
+		name := make([]byte, 32)
+		n, err := unix.Getxattr(t.link(), "system.sockprotoname", name)
+		if err != nil {
+			return err
+		}
+		s.proto = strings.TrimRight(string(name[:n]), "\x00")
+		info, err := os.ReadFile(t.path("fdinfo/") + strconv.Itoa(t.fd))
+		_, rest, _ := strings.Cut("\n"+string(info), "\nflags:")
+		line, _, _ := strings.Cut(rest, "\n")
+		flags, _ := strconv.ParseInt(strings.TrimSpace(line), 8, 64)
+		s.flags = int(flags)
+		return err
+	})
+	return s, err
+}
+
+// inodeAt is that of the socket behind a link in /proc/PID/fd.
+func inodeAt(link string) (uint64, error) {
+	text, err := os.Readlink(link)
+	if err != nil {
+		return 0, err
+	}
+	digits, ok := strings.CutPrefix(text, "socket:[")
+	if !ok {
+		return 0, errNoSocket
+	}
+	return strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64)
+}
+
+// namespace reports whether the task is in our network namespace: a socket of ours
+// in another one would listen where nobody asks for it.
+func (t *task) namespace() (same bool, err error) {
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return false, err
+	}
+	err = t.look(func() error {
+		theirs, err := os.Readlink(t.path("ns/net"))
+		same = theirs == own
+		return err
+	})
+	return same, err
+}
+
+// polled reports whether an epoll instance of the process watches the descriptor. It
+// would go on watching the socket that was there before (epoll(7)).
+func (t *task) polled() (yes bool) {
+	_ = t.look(func() error {
+		dir, err := os.Open(t.path("fd"))
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		names, err := dir.Readdirnames(-1)
+		yes = slices.ContainsFunc(names, func(name string) bool {
+			link, err := os.Readlink(t.path("fd/") + name)
+			if err != nil || link != "anon_inode:[eventpoll]" {
+				return false
+			}
+			info, _ := os.ReadFile(t.path("fdinfo/") + name)
+			for _, line := range strings.Split(string(info), "\n") {
+				if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" && f[1] == strconv.Itoa(t.fd) {
+					return true
+				}
+			}
+			return false
+		})
+		return err
+	})
+	return yes
+}
+
+// holds reports whether the descriptor still is the socket.
+func (t *task) holds(inode uint64) bool {
+	var at uint64
+	err := t.look(func() (err error) {
+		at, err = inodeAt(t.link())
+		return err
+	})
+	return err == nil && at == inode
+}
+
+// unreadable says why we cannot see what a task does, for people.
+func unreadable(err error) string {
+	return fmt.Sprintf("its process cannot be looked into (%v): it has changed its user without an exec, or is not dumpable", err)
+}

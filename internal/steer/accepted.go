@@ -1,0 +1,21 @@
+package steer
+
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accepted reports whether a process has accepted the connection that a socket of ours
+// at from has to the endpoint, at the same IP address. It has not while it waits in a
+// queue, or for the first data (TCP_DEFER_ACCEPT).
+func (g *TCP) Accepted(from netip.AddrPort) (yes bool, err error) {
+	at := netip.AddrPortFrom(from.Addr().Unmap(), g.at.Port())
+	q := question{at: at, states: ^uint32(0), peer: from.Port()}
+	err = q.ask(func(c *socket) { yes = c.peerPort == from.Port() && c.inode != 0 })
+	if errors.Is(err, unix.ENOENT) { // not even there yet
+		err = nil
+	}
+	return yes, err
+}
