@@ -1,6 +1,8 @@
 package pid1
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/swapinit/swapinit/internal/adopt"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
@@ -29,8 +32,10 @@ type adoption struct {
 	endpoints func() *listen.Set
 	procs     *processes
 
-	mu   sync.Mutex
-	gens map[int]*adopted // those that live
+	mu    sync.Mutex
+	gens  map[int]*adopted // those that live
+	bound map[uint64]*unused
+	queue queues
 }
 
 // adopted is what one generation has bound for itself.
@@ -40,6 +45,16 @@ type adopted struct {
 	ready   map[*endpoint]bool // what it listened on when it was ready; nil before
 	passed  []passed
 	refused string // why its processes are not supervised
+	watched bool   // they are
+}
+
+// unused is a socket of an address that only the server has named, from its bind to
+// its listen: it may be no listener, but a client that wants this port. We keep it for
+// no longer than heldFor, as its connection would not end before we close it.
+type unused struct {
+	spec listen.Spec
+	fd   int
+	n    int
 }
 
 // passed is an address that a server has for itself.
@@ -117,10 +132,11 @@ func (a *adoption) begin(g *generation) {
 }
 
 // end forgets a generation of which nothing is left.
-func (a *adoption) end(n int) {
+func (a *adoption) end(g *generation) {
 	a.mu.Lock()
-	delete(a.gens, n)
+	delete(a.gens, g.number)
 	a.mu.Unlock()
+	a.queue.forget(g)
 	go a.tidy()
 }
 
@@ -129,6 +145,11 @@ func (a *adoption) supervise(w *worker, listener int, refused syscall.Errno, giv
 	why := ""
 	switch {
 	case listener >= 0:
+		a.mu.Lock()
+		if g := a.gens[w.g.number]; g != nil {
+			g.watched = true
+		}
+		a.mu.Unlock()
 		go func() {
 			if err := adopt.Supervise(listener, &broker{adoption: a, w: w, given: given}); err != nil {
 				a.refuse(w, err.Error())
@@ -202,7 +223,7 @@ func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 		return -1, unix.EADDRINUSE
 	}
 	if e == nil {
-		return -1, 0
+		return b.open(bind)
 	}
 	if e.group == nil {
 		fd, err = b.endpoints().Another(e.index)
@@ -229,7 +250,7 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 	want4 := bind.At.Addr().Is4()
 	switch {
 	case e == nil:
-		return b.open(bind)
+		return nil, nil
 	case e.Addr.Addr().Is4() == want4:
 		return e, nil
 	case e.group == nil:
@@ -249,33 +270,80 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 				"SWAPINIT_STRATEGY=replace stops the predecessor first", bind.At.String(), named(n), e.Address)
 		}
 	}
-	twin, err := b.join(spec, e, listen.Bind)
-	if err == nil {
-		e.twin.Store(twin)
-	}
-	return twin, err
-}
-
-// open makes an endpoint of an address that only the server has named.
-func (b *broker) open(adopt.Bind) (*endpoint, error) { return nil, nil }
-
-// join adds an endpoint whose first socket is this generation's. of: the one whose
-// twin it is, or nil.
-func (b *broker) join(spec listen.Spec, of *endpoint, bind func(*listen.Spec) (int, error)) (*endpoint, error) {
-	fd, err := bind(&spec)
+	fd, err := listen.Bind(&spec)
 	if err != nil {
 		return nil, err
 	}
-	set := b.endpoints()
 	if err = steer.Prepare(fd); err == nil {
-		err = unix.Listen(fd, spec.Backlog)
+		var twin *endpoint
+		if twin, err = b.join(fd, spec, e, b.w.g.number); err == nil {
+			e.twin.Store(twin)
+			return twin, nil
+		}
 	}
-	var tcp *steer.TCP
+	_ = syscall.Close(fd)
+	return nil, err
+}
+
+// open binds a socket to an address that only the server has named. It is no endpoint
+// before the server listens.
+func (b *broker) open(bind adopt.Bind) (fd int, errno unix.Errno) {
+	port := bind.At.Port()
+	if !b.wish.Has(port) || b.find(bind.At) != nil || !mayBind(bind.Pid, port) {
+		return -1, 0
+	}
+	u := &unused{spec: listen.Of(bind.At, bind.Only6), n: b.w.g.number}
+	fd, err := listen.BindFirst(&u.spec, steer.Prepare)
 	if err == nil {
-		tcp, err = steer.NewTCP(fd, b.w.g.number, steer.Options{Open: func() (int, error) { return listen.Bind(&spec) }, Backlog: spec.Backlog, Watch: set.Watch, Unwatch: set.Unwatch})
+		u.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	}
+	inode, failed := procnet.Inode(fd)
+	if err = cmp.Or(err, failed); err != nil {
+		if fd >= 0 {
+			_ = syscall.Close(fd)
+		}
+		errno, _ = errors.AsType[unix.Errno](err)
+		return -1, errno
+	}
+	b.bound[inode] = u
+	time.AfterFunc(heldFor, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.bound[inode] == u {
+			delete(b.bound, inode)
+			_ = syscall.Close(u.fd)
+		}
+	})
+	return fd, 0
+}
+
+// mayBind reports whether the kernel would let the task bind to the port: a socket of
+// ours is not to get a server what it may not have, ip(7).
+func mayBind(pid int, port uint16) bool {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	least, failed := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || failed != nil {
+		least = 1024
+	}
+	if int(port) >= least {
+		return true
+	}
+	status, _ := os.ReadFile("/proc/" + itoa(pid) + "/status")
+	_, rest, _ := strings.Cut(string(status), "\nCapEff:")
+	line, _, _ := strings.Cut(rest, "\n")
+	effective, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return err == nil && effective&(1<<unix.CAP_NET_BIND_SERVICE) != 0
+}
+
+// join makes an endpoint of the first socket of its address, which is generation n's,
+// and takes it over unless it fails. of: the one whose twin it is, or nil.
+func (b *adoption) join(fd int, spec listen.Spec, of *endpoint, n int) (*endpoint, error) {
+	set := b.endpoints()
+	if err := unix.Listen(fd, spec.Backlog); err != nil {
+		return nil, err
+	}
+	tcp, err := steer.NewTCP(fd, n, steer.Options{Open: func() (int, error) { return listen.Bind(&spec) }, Backlog: spec.Backlog, Watch: set.Watch, Unwatch: set.Unwatch})
 	if err != nil {
-		_ = syscall.Close(fd)
 		return nil, err
 	}
 	e := &endpoint{Endpoint: set.Join(spec, tcp), joined: true, of: of, tcp: tcp}
@@ -284,30 +352,53 @@ func (b *broker) join(spec listen.Spec, of *endpoint, bind func(*listen.Spec) (i
 	return e, nil
 }
 
-func (b *broker) Held(inode uint64) bool {
-	members := b.procs.members(b.w.g, snapshot(), map[life]mark{})
-	held, _ := holdsBeyond(members, []uint64{inode}, 3+b.given)
-	return held
-}
+func (b *broker) Held(inode uint64) bool { return b.held(b.w.g, inode, b.given) }
 
+// Bound counts for an endpoint, which listens already.
 func (b *broker) Bound(_ adopt.Bind, inode uint64) {
 	b.mu.Lock()
-	g := b.gens[b.w.g.number]
+	defer b.mu.Unlock()
 	for _, e := range b.steering.list() {
-		if g != nil && e.inode(b.w.g.number) == inode {
-			g.sockets[e] = true
-			b.debug("adopted", b.w.named()+" has bound "+e.Address+", with a socket of swapinit's", b.w.g.number, b.w.pid())
+		if e.inode(b.w.g.number) == inode {
+			b.has(e, inode)
 		}
 	}
-	b.mu.Unlock()
+}
+
+// has notes that the server has the socket of an endpoint.
+func (b *broker) has(e *endpoint, inode uint64) {
+	g := b.gens[b.w.g.number]
+	if g == nil {
+		return
+	}
+	g.sockets[e] = true
+	b.debug("adopted", b.w.named()+" has bound "+e.Address+", with a socket of swapinit's", b.w.g.number, b.w.pid())
 	b.w.bindOnce.Do(func() { close(b.w.bound) })
+	b.look(e, b.w.g, inode, b.given)
 	time.AfterFunc(heldFor, b.tidy)
 }
 
-func (b *broker) Listens(inode uint64, backlog int) {
+func (b *broker) Listens(inode uint64, backlog int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if u := b.bound[inode]; u != nil {
+		delete(b.bound, inode)
+		u.spec.Backlog = max(u.spec.Backlog, backlog)
+		e, err := b.join(u.fd, u.spec, nil, u.n)
+		if err != nil {
+			_ = syscall.Close(u.fd)
+			b.warn("adopt.failed", "cannot make "+bindText(&u.spec)+" an endpoint: "+err.Error(), u.n, b.w.pid())
+			return false
+		}
+		b.has(e, inode)
+		return true
+	}
 	for _, e := range b.steering.list() {
-		if e.group == nil || e.inode(b.w.g.number) != inode {
+		if e.inode(b.w.g.number) != inode {
 			continue
+		}
+		if e.group == nil {
+			return true
 		}
 		if fd, _, err := e.group.Lend(b.w.g.number); err == nil {
 			if !e.asleep() {
@@ -315,8 +406,12 @@ func (b *broker) Listens(inode uint64, backlog int) {
 			}
 			_ = syscall.Close(fd)
 		}
+		return true
 	}
+	return false
 }
+
+func bindText(spec *listen.Spec) string { return "tcp://" + spec.Addr.String() }
 
 func (b *broker) Passed(address, why string, alone bool) {
 	b.mu.Lock()
@@ -339,6 +434,10 @@ func (a *adoption) tidy() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range a.steering.list() {
+		if e.joined && e.of == nil {
+			a.close(e)
+			continue
+		}
 		twin := e.twin.Load()
 		if twin == nil {
 			continue
@@ -353,12 +452,32 @@ func (a *adoption) tidy() {
 			a.debug("adopt.asleep", "nobody listens on "+e.Address+" but on "+twin.Address, 0, 0)
 			e.tcp.Sleep()
 		case used && !other:
-			a.steering.remove(twin)
-			a.endpoints().Part(twin.group)
-			twin.group.Close()
+			a.part(twin)
 			e.twin.Store(nil)
 		}
 	}
+}
+
+// close ends an endpoint that only servers have named, when one that is ready does without
+// and no other has it.
+func (a *adoption) close(e *endpoint) {
+	ready := false
+	for _, g := range a.gens {
+		if g.sockets[e] {
+			return
+		}
+		ready = ready || g.ready != nil
+	}
+	if ready {
+		a.part(e)
+	}
+}
+
+// part gives up an endpoint that was joined.
+func (a *adoption) part(e *endpoint) {
+	a.steering.remove(e)
+	a.endpoints().Part(e.group)
+	e.group.Close()
 }
 
 // becameReady notes what a generation listened on when it was.
@@ -441,10 +560,61 @@ func (a *adoption) alone(n int) error {
 	return nil
 }
 
-// holdsBeyond is holds for descriptors from least on.
-func holdsBeyond(processes []process, inodes []uint64, least int) (held, seen bool) {
-	return holdsFD(processes, inodes, func(name string) bool {
-		fd, err := strconv.Atoi(name)
-		return err == nil && (fd < 3 || fd >= least)
-	})
+// hint says what a server should know that has ended before it was ready, in case that
+// its address was in use: swapinit listens there, or the generation before.
+func (a *adoption) hint(g *generation) string {
+	a.mu.Lock()
+	mine := a.gens[g.number]
+	if mine == nil || mine.ready != nil || len(mine.sockets) > 0 {
+		a.mu.Unlock()
+		return ""
+	}
+	watched, refused := mine.watched, mine.refused
+	var before *generation
+	for n, other := range a.gens {
+		if n < g.number && !other.g.ended() && (before == nil || n > before.number) {
+			before = other.g
+		}
+	}
+	a.mu.Unlock()
+	var addresses []string
+	for _, e := range a.steering.list() {
+		if e.IsTCP() {
+			addresses = append(addresses, e.Address)
+		}
+	}
+	switch all := strings.Join(addresses, ", "); {
+	case len(addresses) > 0 && !watched && refused != "":
+		return "if its address was in use: swapinit listens on " + all + " for it, and SWAPINIT_ADOPT does not work here (" + refused + "): take the socket from LISTEN_FDS (fd 3)"
+	case len(addresses) > 0 && !watched:
+		return "if its address was in use: swapinit listens on " + all + " for it: SWAPINIT_ADOPT=auto lets it bind there itself, or take the socket from LISTEN_FDS (fd 3)"
+	case before == nil:
+		return ""
+	}
+	if ports := a.listens(before); ports != "" {
+		return "if its address was in use: " + named(before.number) + " listens on port " + ports + " itself; SWAPINIT_LISTEN=:" + ports + " (and SWAPINIT_ADOPT=auto, the default) lets both have it"
+	}
+	return ""
+}
+
+// listens is the ports on which a generation listens with TCP sockets of its own.
+func (a *adoption) listens(g *generation) string {
+	members := a.procs.members(g, snapshot(), map[life]mark{})
+	var ports []string
+	for inode, port := range procnet.Listening() {
+		if port == 0 || len(ports) >= passedMost {
+			continue
+		}
+		if text := itoa(int(port)); !slices.Contains(ports, text) && a.own(inode, g.number) {
+			if held, _ := holds(members, []uint64{inode}); held {
+				ports = append(ports, text)
+			}
+		}
+	}
+	return strings.Join(ports, ",:")
+}
+
+// own reports whether a socket is none that swapinit has given to generation n.
+func (a *adoption) own(inode uint64, n int) bool {
+	return !slices.ContainsFunc(a.steering.list(), func(e *endpoint) bool { return e.inode(n) == inode })
 }

@@ -254,7 +254,7 @@ func (i *Init) sweepAll() {
 // forget releases a generation of which nothing is left.
 func (i *Init) forget(g *generation) {
 	i.leaveSockets(g.number)
-	i.adoption.end(g.number)
+	i.adoption.end(g)
 	i.gens.forget(g)
 	go func() {
 		g.unlink()

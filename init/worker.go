@@ -132,10 +132,20 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	e := <-p.Exited()
 	said.Drain()
+	hint := ""
+	if e.Status.Exited() && e.Status.ExitStatus() != 0 {
+		hint = i.adoption.hint(w.g)
+	}
 	starved := e.Status.Signaled() && e.Status.Signal() == syscall.SIGKILL && !w.killed.Load() && !w.g.killed.Load() && i.launcher.outOfMemory()
 	i.post(func() {
 		if starved {
 			i.starved(w)
+		}
+		if hint != "" && w.readyAfter == 0 && i.machine.Phase() == swap.Running {
+			if !i.machine.Swapping() { // else the swap tells it
+				i.about(logline.Warn, "adopt.hint", w, " ended before it was ready; "+hint)
+			}
+			i.from(w, swap.Note, hint, 0)
 		}
 		i.exited(w, p, e)
 	})

@@ -15,6 +15,7 @@ import (
 
 // Bind is a bind(2) that can be answered.
 type Bind struct {
+	Pid   int            // of the thread
 	At    netip.AddrPort // as the server has it: IPv4 in a socket of IPv6 is IPv4-mapped; never port 0
 	Reuse bool           // SO_REUSEPORT was set before
 	Only6 bool           // IPV6_V6ONLY was set before
@@ -34,8 +35,9 @@ type Broker interface {
 	Held(inode uint64) bool
 	// Bound tells that the server has the socket that Bind chose.
 	Bound(b Bind, inode uint64)
-	// Listens tells that the server listens on that socket, with its own backlog.
-	Listens(inode uint64, backlog int)
+	// Listens has the server listen on that socket, with its own backlog. It returns
+	// false if the socket is not the broker's any more: then the kernel does it.
+	Listens(inode uint64, backlog int) bool
 	// Passed tells that the server has an address of its own, and why: a TCP or Unix
 	// one that it listens on, a UDP one that it has bound. alone: nobody else can
 	// have it at the same time.
@@ -212,7 +214,7 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 		return true
 	}
 	o := s.note(socket.inode)
-	b := Bind{At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
+	b := Bind{Pid: t.pid, At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
 	switch {
 	case tcp && ip && at.Port() != 0:
 		why, errno := "", unix.Errno(0)
@@ -286,8 +288,7 @@ func (s *supervisor) listen(n *notification, t *task) (answered bool) {
 	if err != nil || !n.valid(s.listener) {
 		return false
 	}
-	if _, ours := s.given[socket.inode]; ours {
-		s.broker.Listens(socket.inode, int(int32(n.args[1])))
+	if _, ours := s.given[socket.inode]; ours && s.broker.Listens(socket.inode, int(int32(n.args[1]))) {
 		n.answer(s.listener, 0)
 		return true
 	}

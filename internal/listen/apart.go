@@ -3,6 +3,7 @@ package listen
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,19 @@ func (s *Spec) Twin() (twin Spec, ok bool) {
 		return twin, false
 	}
 	return twin, true
+}
+
+// Of is the endpoint that a server has named by its bind(2): at is in an IPv6 socket
+// unless it is an IPv4 address; only6: IPV6_V6ONLY.
+func Of(at netip.AddrPort, only6 bool) Spec {
+	s := Spec{Name: strconv.Itoa(int(at.Port())), Network: "tcp6", Addr: at, Backlog: DefaultBacklog}
+	switch {
+	case at.Addr().Is4():
+		s.Network = "tcp4"
+	case at.Addr().IsUnspecified() && !only6:
+		s.Network = "tcp"
+	}
+	return s
 }
 
 // Bind returns a further socket for the address of a TCP endpoint, bound with

@@ -215,7 +215,7 @@ func TestNothingGoesToTheWrongOneWhenOneLeaves(t *testing.T) {
 					l.more(t, 20)
 					others = append(others[:leaver], others[leaver+1:]...)
 					for _, n := range others {
-						if queued, err := queueOf(socketOf(t, g, n)); queued != 0 || err != nil {
+						if queued, err := Queue(socketOf(t, g, n)); queued != 0 || err != nil {
 							t.Fatalf("%d connections hang in one of %d members (%d aimed at, %d left), %v", queued, size, aimed, leaver, err)
 						}
 					}
@@ -249,7 +249,7 @@ func TestCanaryUnderLoad(t *testing.T) {
 			must(t, g.Aim(n, 1, share))
 			l.more(t, 50)
 		}
-		if queued, err := queueOf(socketOf(t, g, 100+n)); queued != 0 || err != nil {
+		if queued, err := Queue(socketOf(t, g, 100+n)); queued != 0 || err != nil {
 			t.Errorf("%d connections for nobody, %v", queued, err)
 		}
 		g.Leave(100 + n)

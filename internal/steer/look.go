@@ -128,12 +128,12 @@ func (g *TCP) queue(m *member, tag uint8) (here bool, queued int, err error) {
 	case !slices.Contains(g.all(), m):
 		return false, 0, nil
 	}
-	queued, err = queueOf(m.fd)
+	queued, err = Queue(m.fd)
 	return true, queued, err
 }
 
-// queueOf is how many connections wait to be accepted.
-func queueOf(fd int) (int, error) {
+// Queue is how many connections wait to be accepted from a listening socket.
+func Queue(fd int) (int, error) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
 		return 0, err
@@ -157,7 +157,7 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	for n := range g.holders {
 		if m := g.alone(n); m != nil {
 			generations[m.tag] = n
-			looks[m.tag].Queued, _ = queueOf(m.fd)
+			looks[m.tag].Queued, _ = Queue(m.fd)
 			looks[m.tag].Unseen = unseen
 		}
 	}

@@ -257,7 +257,7 @@ func TestAFullQueue(t *testing.T) {
 		}
 	}
 	orderIsKnown()
-	if n, err := queueOf(socketOf(t, g, 2)); n != 0 || err != nil {
+	if n, err := Queue(socketOf(t, g, 2)); n != 0 || err != nil {
 		t.Errorf("%d connections spilled over", n)
 	}
 }
