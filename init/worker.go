@@ -159,6 +159,9 @@ func (i *Init) from(w *worker, k swap.GenerationKind, text string, d time.Durati
 	}
 }
 
+// note is for other goroutines: text tells why w has failed, if it will.
+func (i *Init) note(w *worker, text string) { i.post(func() { i.from(w, swap.Note, text, 0) }) }
+
 // forked takes over what launch has made, before the program runs.
 func (i *Init) forked(w *worker, l *launched) {
 	if !i.serving { // not by its number: generation 1 may have failed before

@@ -34,8 +34,8 @@ type Group interface {
 	// the socket with the traffic. Nothing happens if n has one.
 	Add(n int, share bool) error
 	// Aim sends share/shares.Full of the connections that begin from now on to
-	// generation to, the others to rest, which counts only then. ErrNoSocket: to
-	// or rest has none. ErrClosed is final.
+	// generation to, the others to rest; where that has no socket, all of them to to.
+	// ErrNoSocket: to has none. ErrClosed is final.
 	Aim(to, rest, share int) error
 	// Leave: generation n has no process any more. Its socket is closed, unless
 	// another generation has it too or connections go there: then it stays, until
@@ -139,6 +139,9 @@ func (h *holding) aim(to, rest, share int, move func(target) error) error {
 		rest = to
 	}
 	t := target{h.holders[to], h.holders[rest], share}
+	if t.rest == nil { // it never had this endpoint, or has left
+		t.rest = t.to
+	}
 	if t.to == t.rest {
 		t.share = shares.Full
 	}
@@ -146,7 +149,7 @@ func (h *holding) aim(to, rest, share int, move func(target) error) error {
 	switch {
 	case h.holders == nil:
 		err = ErrClosed
-	case t.to == nil || t.rest == nil:
+	case t.to == nil:
 		err = ErrNoSocket
 	default:
 		err = move(t)

@@ -299,13 +299,15 @@ func TestSharedByAll(t *testing.T) {
 func TestAimAtNobody(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
-	for _, c := range [][3]int{{7, 1, shares.Full}, {2, 7, 100}, {7, 7, 0}} {
+	for _, c := range [][3]int{{7, 1, shares.Full}, {7, 2, 100}, {7, 7, 0}} {
 		if err := g.Aim(c[0], c[1], c[2]); err == nil {
 			t.Errorf("%v: no error", c)
 		}
 	}
 	must(t, g.Aim(1, 7, shares.Full)) // rest does not count
 	expect(t, g, to, 1)
+	must(t, g.Aim(2, 7, 100)) // what rest cannot get goes to the other
+	expect(t, g, to, 2)
 }
 
 func TestAddThatFails(t *testing.T) {
