@@ -1,0 +1,67 @@
+package pid1
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/swapinit/swapinit/internal/procnet"
+)
+
+// hint says what a server should know that has ended before it was ready, in case that
+// its address was in use: swapinit listens there, or the generation before.
+func (a *adoption) hint(g *generation) string {
+	a.mu.Lock()
+	mine := a.gens[g.number]
+	if mine == nil || mine.ready != nil || len(mine.sockets) > 0 {
+		a.mu.Unlock()
+		return ""
+	}
+	watched, refused := mine.watched, mine.refused
+	var before *generation
+	for n, other := range a.gens {
+		if n < g.number && !other.g.ended() && (before == nil || n > before.number) {
+			before = other.g
+		}
+	}
+	a.mu.Unlock()
+	var addresses []string
+	for _, e := range a.steering.list() {
+		if e.IsTCP() {
+			addresses = append(addresses, e.Address)
+		}
+	}
+	switch all := strings.Join(addresses, ", "); {
+	case len(addresses) > 0 && !watched && refused != "":
+		return "if its address was in use: swapinit listens on " + all + " for it, and SWAPINIT_ADOPT does not work here (" + refused + "): take the socket from LISTEN_FDS (fd 3)"
+	case len(addresses) > 0 && !watched:
+		return "if its address was in use: swapinit listens on " + all + " for it: SWAPINIT_ADOPT=auto lets it bind there itself, or take the socket from LISTEN_FDS (fd 3)"
+	case before == nil:
+		return ""
+	}
+	if ports := a.listens(before); ports != "" {
+		return "if its address was in use: " + named(before.number) + " listens on port " + ports + " itself; SWAPINIT_LISTEN=:" + ports + " (and SWAPINIT_ADOPT=auto, the default) lets both have it"
+	}
+	return ""
+}
+
+// listens is the ports on which a generation listens with TCP sockets of its own.
+func (a *adoption) listens(g *generation) string {
+	members := a.procs.members(g, snapshot(), map[life]mark{})
+	var ports []string
+	for inode, port := range procnet.Listening() {
+		if port == 0 || len(ports) >= passedMost {
+			continue
+		}
+		if text := itoa(int(port)); !slices.Contains(ports, text) && a.own(inode, g.number) {
+			if held, _ := holds(members, []uint64{inode}); held {
+				ports = append(ports, text)
+			}
+		}
+	}
+	return strings.Join(ports, ",:")
+}
+
+// own reports whether a socket is none that swapinit has given to generation n.
+func (a *adoption) own(inode uint64, n int) bool {
+	return !slices.ContainsFunc(a.steering.list(), func(e *endpoint) bool { return e.inode(n) == inode })
+}
