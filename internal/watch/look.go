@@ -105,8 +105,8 @@ func (l *look) dir(name string, depth int) (sum uint64) {
 // note keeps an error that makes the look worthless. What has just gone the
 // next look will miss; a lack of rights and a circle of links last.
 func (l *look) note(err error) {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
 		return
 	}
 	switch errno {

@@ -100,6 +100,16 @@ var rules = []rule{
 		},
 	},
 	{
+		"errors.As",
+		"it needs reflection, 20 KB of the binary; errors.AsType does the same without",
+		func(f *file) []ast.Node {
+			if f.test {
+				return nil
+			}
+			return f.uses("errors", "As")
+		},
+	},
+	{
 		"import against the layout",
 		"arrows run downwards only: cmd -> init -> the rest, whose packages know nothing of each other but the leaves; package pid1 translates at the border",
 		func(f *file) (found []ast.Node) {
@@ -296,6 +306,8 @@ func TestRules(t *testing.T) {
 		{"swap/a.go", "package swap\ntype t int\nfunc (t) init() {}", ""},
 		{"init/a.go", "package pid1\nimport \"golang.org/x/sys/unix\"\nvar f = unix.Getsockname", "unix.Accept and its like"},
 		{"init/a_test.go", "package pid1\nimport \"golang.org/x/sys/unix\"\nvar f = unix.Accept4", ""},
+		{"init/a.go", "package pid1\nimport \"errors\"\nvar f = errors.As", "errors.As"},
+		{"init/a.go", "package pid1\nimport \"errors\"\nvar f = errors.Is", ""},
 		{"swap/a.go", "package swap\nimport _ \"" + module + "/signals\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/internal/listen\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/init\"", "import against the layout"},
