@@ -142,7 +142,7 @@ var rules = []rule{
 // leaves have no state and import no package of ours. What several packages need
 // is there once.
 var leaves = []string{
-	"internal/atomicfile", "internal/awake", "internal/cgroup", "internal/json", "internal/lines", "internal/procnet", "internal/shares", "internal/text", "internal/unixname",
+	"internal/atomicfile", "internal/awake", "internal/cgroup", "internal/folder", "internal/json", "internal/lines", "internal/procnet", "internal/shares", "internal/text", "internal/unixname",
 }
 
 // mayImport is the layout: who may import whom within the module.
