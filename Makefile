@@ -10,7 +10,7 @@ GO ?= go
 # binary is a tenth smaller. Dockerfile.example has the same flags.
 BIN ?= bin/swapinit
 VERSION ?= devel
-FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=16 -X main.version=$(VERSION)"
+FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=4 -X main.version=$(VERSION)"
 BUILD = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build $(FLAGS)
 
 # What the tests in test/ build and run by themselves is unknown to the cache of

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/folder"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,14 +49,9 @@ func snapshot() []process {
 }
 
 // entries lists the names in a folder, as far as they can be read.
-func entries(path string) ([]string, error) {
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	return names, nil
+func entries(path string) (names []string, err error) {
+	err = folder.Each(path, func(name string) bool { names = append(names, name); return true })
+	return names, err
 }
 
 // procIsOurs is false where /proc is not mounted, or is that of another pid namespace

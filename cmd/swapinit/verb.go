@@ -96,7 +96,7 @@ func (v *verbRun) run(verb string, args []string) int {
 
 // answered prints how the verb went.
 func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err error) int {
-	var none *control.NoInit
+	_, nobody := errors.AsType[*control.NoInit](err)
 	switch {
 	case verb == control.VerbVersion:
 		// The init may be another one, or none, or not for us: all of it is fine.
@@ -106,7 +106,7 @@ func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err er
 		return exitDone
 	case verb == control.VerbStop && err == control.ErrGone:
 		// It was told to go, and it has gone.
-	case errors.As(err, &none):
+	case nobody:
 		return v.fail(exitNoInit, err.Error())
 	case err != nil && v.last != "":
 		return v.fail(exitFailed, err.Error()+", the last that it said: "+v.last)

@@ -83,12 +83,13 @@ func (c *Channel) read(said func(Message)) {
 	// Descriptors that come along are none of ours: a plain read, without room
 	// for them, makes the kernel close them.
 	l := lines.Reader{From: c.file, Max: lineMax}
+	p := parser{node: c.node}
 	for refused := 0; ; {
 		line, err := l.Next()
 		var m Message
 		switch err {
 		case nil:
-			m = parse(line, c.node)
+			m = p.parse(line)
 		case lines.ErrTooLong:
 			m = garbage("a line is longer than 64 KiB")
 		default:

@@ -47,9 +47,19 @@ const (
 	valuesMax   = 1024     // in a line for us; each takes some 100 bytes to parse
 )
 
+// parser is for the lines of one child. What short ones take is used again, or a
+// child that writes millions of them would make garbage faster than a collector
+// that hardly gets a CPU takes it away.
+type parser struct {
+	node bool
+	json fastjson.Parser
+}
+
+const shortMax = 1 << 10 // bytes; what a longer line takes is not held while the next is waited for
+
 // parse reads a line of the child's. Its Kind is 0 when it is none of our
 // business: programs newer than us, and Node's, say more than we know.
-func parse(line []byte, node bool) Message {
+func (p *parser) parse(line []byte) Message {
 	values, wrong := json.Check(line, depthMax)
 	switch {
 	case wrong != "":
@@ -60,24 +70,34 @@ func parse(line []byte, node bool) Message {
 		}
 		return Message{}
 	}
-	var p fastjson.Parser
-	v, err := p.ParseBytes(line)
+	from := &p.json
+	if len(line) > shortMax {
+		from = new(fastjson.Parser)
+	}
+	v, err := from.ParseBytes(line)
 	if err != nil {
 		return garbage("a line is not JSON") // not after check
 	}
 	if v.Type() != fastjson.TypeObject {
 		switch {
-		case !node:
+		case !p.node:
 			return garbage("a line is not a JSON object")
 		case string(v.GetStringBytes()) == "ready":
 			return Message{Kind: Ready}
 		}
 		return Message{}
 	}
+	var kind Kind
 	name := string(v.GetStringBytes("swapinit"))
-	kind := map[string]Kind{"ready": Ready, "readyFor": ReadyFor, "released": Released}[name]
-	if kind == 0 || kind == Ready {
-		return Message{Kind: kind}
+	switch name {
+	case "ready":
+		return Message{Kind: Ready}
+	case "readyFor":
+		kind = ReadyFor
+	case "released":
+		kind = Released
+	default:
+		return Message{}
 	}
 	// A copy: the parser's strings are in its own memory.
 	resource := string(v.GetStringBytes("resource"))

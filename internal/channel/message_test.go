@@ -11,6 +11,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
+	parsers := map[bool]*parser{false: {}, true: {node: true}} // nothing is left of the line before
 	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	many := func(n int) string { return "[0" + strings.Repeat(",0", n) + "]" }
 	for _, c := range []struct {
@@ -57,13 +58,23 @@ func TestParse(t *testing.T) {
 		{`{"swapinit":"ready","data":` + many(valuesMax) + `}`, garbage("a line has too many values"), garbage("a line has too many values")},
 	} {
 		for node, want := range map[bool]Message{false: c.plain, true: c.node} {
-			if got := parse([]byte(c.line), node); got != want {
+			if got := parsers[node].parse([]byte(c.line)); got != want {
 				t.Errorf("%.80q, node %v: %+v, want %+v", c.line, node, got, want)
 			}
 		}
 	}
-	if got := parse([]byte(`{"swapinit":"ready","x":`+nested(depthMax-1)+`}`), false); got.Kind != Ready {
+	if got := new(parser).parse([]byte(`{"swapinit":"ready","x":` + nested(depthMax-1) + `}`)); got.Kind != Ready {
 		t.Errorf("nested as deep as may be: %+v", got)
+	}
+}
+
+// What a child can write by the million makes no garbage to speak of.
+func TestParseGarbage(t *testing.T) {
+	for _, line := range []string{``, `nonsense`, `{}`, `7`, `{"swapinit":"ready"}`, `{"swapinit":"dance"}`, `{"other":[1,2,{"a":"b"}]}`} {
+		p, text := new(parser), []byte(line)
+		if n := testing.AllocsPerRun(1000, func() { p.parse(text) }); n > 1 {
+			t.Errorf("%s: %v allocations", line, n)
+		}
 	}
 }
 
@@ -79,7 +90,7 @@ func TestParseResource(t *testing.T) {
 		"right to left":  `{"swapinit":"readyFor","resource":"a\u202eb"}`,
 		"too long":       `{"swapinit":"readyFor","resource":"` + strings.Repeat("x", resourceMax+1) + `"}`,
 	} {
-		got := parse([]byte(resource), false)
+		got := new(parser).parse([]byte(resource))
 		if want := "the resource of readyFor is not 1 to 256 bytes of printable text"; got.Kind != Garbage || got.Data != want {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -154,7 +165,7 @@ func FuzzParse(f *testing.F) {
 		}
 		before := string(line)
 		for _, node := range []bool{false, true} {
-			m := parse(line, node)
+			m := (&parser{node: node}).parse(line)
 			switch m.Kind {
 			case 0, Ready:
 				if m.Resource != "" || m.Data != "" {

@@ -3,6 +3,7 @@ package control
 import (
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/lines"
@@ -92,7 +93,7 @@ func (s *Server) accept() {
 		var fd int
 		var err error
 		if s.raw.Read(func(l uintptr) bool {
-			fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			fd, _, err = syscall.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 			return err != unix.EAGAIN
 		}) != nil {
 			return // closed

@@ -18,6 +18,9 @@ import (
 // word, of which it makes an error with the whole rest of the text at each level.
 func Check(b []byte, most int) (values int, wrong string) {
 	const no = "is not JSON"
+	if len(b) == 0 {
+		return 0, no // fastjson makes an error of it, and there may be millions
+	}
 	if !utf8.Valid(b) {
 		return 0, "is not UTF-8"
 	}

@@ -16,6 +16,7 @@ type Reader struct {
 	From io.Reader
 	Max  int // bytes of a line, without its newline
 
+	room []byte // what buf is part of
 	buf  []byte // read, and not returned yet
 	seen int    // bytes of buf that have no newline
 	skip bool   // what is left of a line that was too long comes first
@@ -48,11 +49,15 @@ func (l *Reader) Next() ([]byte, error) {
 				return nil, ErrTooLong
 			}
 		}
-		if l.seen == 0 && cap(l.buf) > 4<<10 {
-			l.buf = nil
+		if l.seen == 0 && len(l.room) > 4<<10 {
+			l.room, l.buf = nil, nil
 		}
 		if cap(l.buf)-l.seen < 512 {
-			l.buf = append(make([]byte, 0, 2*l.seen+1024), l.buf...)
+			// To the front where that makes room, or many short lines would be much garbage.
+			if 2*l.seen+512 > len(l.room) {
+				l.room = make([]byte, 2*l.seen+1024)
+			}
+			l.buf = l.room[:copy(l.room, l.buf)]
 		}
 		n, err := l.From.Read(l.buf[l.seen:cap(l.buf)])
 		l.buf = l.buf[:l.seen+n]

@@ -16,8 +16,8 @@ func all(t *testing.T, l *Reader) (got []string) {
 	t.Helper()
 	for {
 		line, err := l.Next()
-		if len(l.buf) > 2*lineMax || cap(l.buf) > 4*lineMax {
-			t.Fatalf("it holds %d of %d bytes", len(l.buf), cap(l.buf))
+		if len(l.buf) > 2*lineMax || len(l.room) > 4*lineMax {
+			t.Fatalf("it holds %d of %d bytes", len(l.buf), len(l.room))
 		}
 		switch err {
 		case nil:
@@ -89,8 +89,26 @@ func TestLinesLong(t *testing.T) {
 	if got := all(t, l); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%q", got)
 	}
-	if cap(l.buf) > 4<<10 {
-		t.Errorf("it keeps %d bytes", cap(l.buf))
+	if len(l.room) > 4<<10 {
+		t.Errorf("it keeps %d bytes", len(l.room))
+	}
+}
+
+// endless is the same short line again and again.
+type endless string
+
+func (e endless) Read(b []byte) (n int, _ error) {
+	for n+len(e) <= len(b) {
+		n += copy(b[n:], e)
+	}
+	return n, nil
+}
+
+// However many short lines there are, they make no garbage.
+func TestLinesGarbage(t *testing.T) {
+	l := &Reader{Max: lineMax, From: endless("some words\n")}
+	if n := testing.AllocsPerRun(10_000, func() { l.Next() }); n > 0 {
+		t.Errorf("%v allocations a line", n)
 	}
 }
 

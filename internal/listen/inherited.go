@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
@@ -90,8 +91,8 @@ func (f *File) describe() error {
 	if err != nil {
 		return err // ENOTSOCK
 	}
-	name, _ := unix.Getsockname(f.FD) // nil: a family that has none, or an unknown one
-	if name, ok := name.(*unix.SockaddrUnix); ok {
+	name, _ := syscall.Getsockname(f.FD) // nil: a family that has none, or an unknown one
+	if name, ok := name.(*syscall.SockaddrUnix); ok {
 		f.Network = [...]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}[kind]
 		if name.Name != "@" { // which stands for no name
 			f.Path = name.Name

@@ -3,11 +3,11 @@ package listen
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/folder"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -39,25 +39,17 @@ func removeStale(name string) error {
 func clearHidden(spare string) error {
 	base := lastPart(spare)
 	directory := strings.TrimSuffix(spare, base)
-	file, err := os.Open(directory)
-	if err != nil {
-		return nil // bind tells, or generation N's bind that its name is taken
-	}
-	defer file.Close()
-	for err == nil {
-		var names []string
-		names, err = file.Readdirnames(256)
-		for _, name := range names {
-			tail, ok := strings.CutPrefix(name, base)
-			if !ok || strings.Trim(strings.TrimSuffix(tail, "~"), ".0123456789") != "" {
-				continue
-			}
+	var live error
+	_ = folder.Each(directory, func(name string) bool { // else bind tells, or generation N's bind that its name is taken
+		tail, ok := strings.CutPrefix(name, base)
+		if ok && strings.Trim(strings.TrimSuffix(tail, "~"), ".0123456789") == "" {
 			if err := removeStale(directory + name); err == unixname.ErrLive {
-				return fmt.Errorf("%s is in use: %w", name, err)
+				live = fmt.Errorf("%s is in use: %w", name, err)
 			}
 		}
-	}
-	return nil
+		return live == nil
+	})
+	return live
 }
 
 func kindOf(mode uint32) string {

@@ -253,7 +253,7 @@ func (s *UnixSocket) Drop() {
 	s.set.Unwatch(s.fd) // or it would be seen as harmed
 	_ = unix.Shutdown(s.fd, unix.SHUT_RD)
 	for range s.spec.Backlog {
-		conn, _, err := unix.Accept4(s.fd, unix.SOCK_CLOEXEC)
+		conn, _, err := syscall.Accept4(s.fd, unix.SOCK_CLOEXEC)
 		if err != nil {
 			break
 		}

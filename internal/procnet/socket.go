@@ -49,11 +49,11 @@ func Sockaddr(addr netip.AddrPort) unix.Sockaddr {
 }
 
 // AddrPort is Sockaddr's inverse, the zero AddrPort for other families.
-func AddrPort(addr unix.Sockaddr) netip.AddrPort {
+func AddrPort(addr syscall.Sockaddr) netip.AddrPort {
 	switch a := addr.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}
@@ -61,6 +61,6 @@ func AddrPort(addr unix.Sockaddr) netip.AddrPort {
 
 // Local is the IP address and port that a socket is bound to.
 func Local(fd int) (netip.AddrPort, error) {
-	name, err := unix.Getsockname(fd)
+	name, err := syscall.Getsockname(fd)
 	return AddrPort(name), err
 }

@@ -112,7 +112,7 @@ func (n *Notify) step() error {
 	err := n.conn.Control(func(fd uintptr) {
 		failure = unix.EINTR
 		for failure == unix.EINTR {
-			size, controlSize, flags, _, failure = unix.Recvmsg(int(fd), n.data, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			size, controlSize, flags, _, failure = syscall.Recvmsg(int(fd), n.data, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		}
 	})
 	if err = cmp.Or(err, failure); err == nil {

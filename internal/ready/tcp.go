@@ -151,8 +151,8 @@ func established(conn *os.File) error {
 // the ephemeral range meets itself when the kernel picks that very port: a
 // probe that asks often enough would find a server where none is.
 func connectedToItself(fd int) bool {
-	local, err := unix.Getsockname(fd)
-	remote, fails := unix.Getpeername(fd)
+	local, err := syscall.Getsockname(fd)
+	remote, fails := syscall.Getpeername(fd)
 	return err == nil && fails == nil && procnet.AddrPort(local) == procnet.AddrPort(remote)
 }
 

@@ -113,14 +113,14 @@ func (q *question) over(fd int, each func(*socket)) error {
 	buffer := make([]byte, diagBuffer)
 	for range diagMost {
 		// MSG_TRUNC: the true length, even where it did not fit.
-		n, from, err := unix.Recvfrom(fd, buffer, unix.MSG_TRUNC)
+		n, from, err := syscall.Recvfrom(fd, buffer, unix.MSG_TRUNC)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
+		if sender, ok := from.(*syscall.SockaddrNetlink); !ok || sender.Pid != 0 {
 			continue // not the kernel
 		}
 		if n > len(buffer) {

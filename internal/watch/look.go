@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/folder"
 	"golang.org/x/sys/unix"
 )
 
@@ -77,14 +78,8 @@ func (l *look) dir(name string, depth int) (sum uint64) {
 	if l.left == 0 {
 		return 0
 	}
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		l.note(err)
-		return 0
-	}
-	names, err := f.Readdirnames(l.left)
-	f.Close()
-	l.note(err) // or the end
+	var names []string
+	l.note(folder.Each(name, func(n string) bool { names = append(names, n); return len(names) < l.left }))
 	l.left -= len(names)
 	for _, n := range names {
 		path := name + "/" + n
@@ -105,8 +100,8 @@ func (l *look) dir(name string, depth int) (sum uint64) {
 // note keeps an error that makes the look worthless. What has just gone the
 // next look will miss; a lack of rights and a circle of links last.
 func (l *look) note(err error) {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
 		return
 	}
 	switch errno {
