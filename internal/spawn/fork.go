@@ -171,7 +171,7 @@ func (c *Child) read() (data []byte, err error) {
 		var failed error
 		var control [64]byte
 		err = raw.Read(func(fd uintptr) bool {
-			n, rights, _, _, failed = unix.Recvmsg(int(fd), buf[len(data):], control[:], unix.MSG_CMSG_CLOEXEC)
+			n, rights, _, _, failed = syscall.Recvmsg(int(fd), buf[len(data):], control[:], syscall.MSG_CMSG_CLOEXEC)
 			return failed != syscall.EAGAIN
 		})
 		if failed == syscall.EINTR {
