@@ -23,7 +23,7 @@ func (i *Init) verify(g *generation) {
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
 		case !held:
 			kind = swap.Refused
-			reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm, some wrappers and Bun do that)"
+			reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm and some wrappers do that)"
 		}
 	}
 	i.post(func() { i.happened(kind, g.number, reason) })

@@ -47,7 +47,7 @@ func (a *adoption) accepts(n int, stop <-chan struct{}) error {
 		}
 		aim := func(from netip.AddrPort) (func(), error) { return e.tcp.Preflight(n, from) }
 		to := e.loopback()
-		if err := ready.Reach(stop, to, aim, func(conn *os.File) error { return a.accepted(e, n, conn) }); err != nil {
+		if err := ready.Reach(stop, to, aim, func(conn *os.File) error { return e.accepted(n, conn) }); err != nil {
 			if to.Addr().Is6() && errors.Is(err, unix.EADDRNOTAVAIL) {
 				continue // without IPv6 nobody connects
 			}
@@ -73,13 +73,11 @@ func (e *endpoint) loopback() netip.AddrPort {
 const acceptEvery = 20 * time.Millisecond
 
 // accepted waits, for as long as conn lets one write, until the connection is accepted.
-func (a *adoption) accepted(e *endpoint, n int, conn *os.File) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
+func (e *endpoint) accepted(n int, conn *os.File) error {
+	if why := e.unseen(); why != "" {
+		return errors.New("nobody can see whether it was accepted: " + why)
 	}
-	var from netip.AddrPort
-	_ = raw.Control(func(fd uintptr) { from, err = procnet.Local(int(fd)) })
+	from, err := localOf(conn)
 	if err != nil {
 		return err
 	}
@@ -107,4 +105,13 @@ func (e *endpoint) reached(ip netip.Addr) *endpoint {
 		return t
 	}
 	return e
+}
+
+// localOf is the address of our end of a connection.
+func localOf(conn *os.File) (from netip.AddrPort, err error) {
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { from, err = procnet.Local(int(fd)) })
+	}
+	return from, err
 }

@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ func (i *Init) probe(w *worker) {
 	}
 	c := &candidate{worker: w, launcher: i.launcher}
 	if e := i.probed(); e != nil {
+		c.endpoint = e
 		c.aim = func(from netip.AddrPort) (func(), error) {
 			e := e.reached(from.Addr())
 			if why := e.whyShared(); why != "" {
@@ -78,9 +80,18 @@ type candidate struct {
 	*worker
 	launcher *launcher
 	aim      ready.Aim
+	endpoint *endpoint // that is probed, or nil
 }
 
 func (c *candidate) Aim() ready.Aim { return c.aim }
+
+func (c *candidate) Accepted(conn *os.File) error {
+	from, err := localOf(conn)
+	if err != nil {
+		return err
+	}
+	return c.endpoint.reached(from.Addr()).accepted(c.g.number, conn)
+}
 
 func (c *candidate) Run(command []string, stop <-chan struct{}) error {
 	return c.launcher.run(&helper{command: command, generation: c.g.number, env: []string{c.variable()}, stdout: -1, stderr: -1, limit: probeTime, stop: stop})

@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 		if asks := m.Probe != nil; asks != (c.accepts == 0 && c.in != "none") {
 			t.Errorf("%q asks: %v", c.in, asks)
 		}
-		if (m.Hint != "") != (c.accepts != 0) || m.Aims != strings.HasPrefix(c.in, "http:") {
+		if (m.Hint != "") != (c.accepts != 0) || m.Aims != (strings.HasPrefix(c.in, "http:") || strings.HasPrefix(c.in, "tcp:")) {
 			t.Errorf("%q: %+v", c.in, *m.Source)
 		}
 	}

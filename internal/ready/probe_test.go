@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,7 @@ func TestPollCancel(t *testing.T) {
 
 // fakeWorker is a Worker that listens nowhere, which nobody can see.
 type fakeWorker struct {
+	accepted      error
 	listens, sure bool
 	port          uint16 // that was asked for last
 	ran           []string
@@ -75,6 +77,8 @@ func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
 }
 
 func (w *fakeWorker) Aim() Aim { return w.aim }
+
+func (w *fakeWorker) Accepted(*os.File) error { return w.accepted }
 
 // probe is the one that the setting asks for, of a worker without more to it.
 func probe(t *testing.T, s string) func(stop <-chan struct{}) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ var sources = [...]Source{
 	{name: "none"},
 	{name: "delay:", takes: "DURATION", parse: parseDelay},
 	{name: "exec:", takes: "COMMAND", parse: parseExec},
-	{name: "tcp://", takes: "host:port", parse: parseTCP},
+	{name: "tcp://", takes: "host:port", parse: parseTCP, Aims: true},
 	{name: "http://", takes: "host[:port]/path", parse: parseHTTP, Aims: true},
 }
 
@@ -75,6 +76,9 @@ type Worker interface {
 	// Aim is what makes a connection to the Mode's Addr reach this worker's
 	// generation, where that is an endpoint; nil where it is none.
 	Aim() Aim
+	// Accepted waits, within the connection's deadline, until a process has accepted
+	// one that was aimed: a listening socket alone takes it too.
+	Accepted(conn *os.File) error
 }
 
 func parseListen(m *Mode, _ string, _ func(string) ([]string, error)) error {

@@ -23,7 +23,14 @@ var errStopped = errors.New("the probe was stopped")
 
 func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error) {
 	m.Addr, err = parseHost(rest, 0)
-	m.Probe = answers(m.Addr, func(*os.File) error { return nil })
+	m.Probe = func(w Worker, stop <-chan struct{}) error {
+		return answers(m.Addr, func(conn *os.File) error {
+			if w.Aim() == nil {
+				return nil
+			}
+			return w.Accepted(conn)
+		})(w, stop)
+	}
 	return err
 }
 

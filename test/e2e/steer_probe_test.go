@@ -74,8 +74,7 @@ func TestSteerProbeThatNeverSucceeds(t *testing.T) {
 // A probe that proves nothing is refused at start.
 func TestSteerProbeThatProvesNothing(t *testing.T) {
 	for _, tc := range [][]string{
-		{"SWAPINIT_READY=tcp://" + web},
-		{"SWAPINIT_READY=tcp://" + web, "SWAPINIT_STEER=require"},
+		{"SWAPINIT_READY=tcp://" + web, "SWAPINIT_STEER=off"},
 		{"SWAPINIT_READY=http://" + web + "/health", "SWAPINIT_STEER=off"},
 	} {
 		t.Run(strings.Join(tc, " "), func(t *testing.T) {
@@ -95,4 +94,24 @@ func TestSteerProbeThatProvesNothing(t *testing.T) {
 		oneLine(t, c.Stderr(), "SWAPINIT_READY", web)
 		c.wantNever("started")
 	})
+}
+
+// tcp:// on an endpoint counts when the successor has accepted: to listen is not enough,
+// as swapinit does that itself.
+func TestSteerProbeByTCP(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(tempDir(t), "gate")
+	c := startWeb(t, steered("SWAPINIT_READY=tcp://"+web), "-ready", "none")
+	await(t, "the first one's readiness", func() bool { return c.Verb("health").Code == 0 })
+	l := c.loadOn("tcp", web)
+	swap := c.later(append([]string{"swap", "--"}, server(t, "-ready", "none", "-accept-gate", gate)...)...)
+	c.awaitStates("1:active 2:starting")
+	moreRequests(t, l, 100)
+	c.awaitStates("1:active 2:starting")
+	touch(t, gate)
+	if r := receive(t, "the swap", swap); r.Code != 0 {
+		t.Fatalf("swap: %v", r)
+	}
+	c.wantOnly(2)
+	noLoss(t, l)
 }
