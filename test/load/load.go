@@ -1,4 +1,4 @@
-// Package load sends HTTP requests without pause and counts what became of
+// Package load sends requests, HTTP or others, without pause and counts what became of
 // them. It is strict: nothing is tried again, so that a connection that was
 // refused, reset or closed before its answer is a failure, also on a
 // connection that was kept open (see Options.Again for that one).
@@ -9,10 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +23,9 @@ type Options struct {
 	Pace  time.Duration                           // each client's time from one request to the next; 0 = none
 	Think time.Duration                           // the same for clients that keep their connection; 0 = Pace
 	Rate  int                                     // requests a second besides, each on its own connection, however the earlier ones fare
+
+	// Ask is what to send, and what a good answer is; nil = GET / over HTTP.
+	Ask Ask
 
 	// Again allows what HTTP says of connections that are kept: the server may
 	// close one at any time, and the client sends the request again, on a new
@@ -64,6 +64,9 @@ const answerTimeout = 60 * time.Second
 
 // Start starts the clients.
 func Start(o Options) *Load {
+	if o.Ask == nil {
+		o.Ask = http1
+	}
 	l := &Load{opts: o, stop: make(chan struct{}), count: Count{Bodies: map[string]int{}}}
 	for i := range o.Fresh + o.Kept {
 		l.clients.Add(1)
@@ -186,7 +189,7 @@ func (l *Load) request(conn *connection, keep bool) (*connection, string, error)
 		}
 		conn = &connection{Conn: raw, in: bufio.NewReader(raw)}
 	}
-	body, again, err := conn.get(keep)
+	body, again, err := conn.ask(l.opts.Ask, keep)
 	if err != nil || !again {
 		conn.close()
 		conn = nil
@@ -213,7 +216,7 @@ func (l *Load) record(body string, took time.Duration, err error) {
 	}
 }
 
-// connection is one HTTP/1.1 connection of a client.
+// connection is one connection of a client.
 type connection struct {
 	net.Conn
 	in *bufio.Reader
@@ -225,31 +228,10 @@ func (c *connection) close() {
 	}
 }
 
-// get sends GET / and reads the answer. again: the connection can be used for
-// the next request.
-func (c *connection) get(keep bool) (body string, again bool, err error) {
+// ask makes one request. again: the connection can be used for the next one.
+func (c *connection) ask(how Ask, keep bool) (body string, again bool, err error) {
 	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return "", false, err
 	}
-	request := "GET / HTTP/1.1\r\nHost: test\r\n"
-	if !keep {
-		request += "Connection: close\r\n"
-	}
-	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
-		return "", false, err
-	}
-	answer, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return "", false, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return "", false, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", false, fmt.Errorf("status %s", answer.Status)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line, keep && !answer.Close, nil
+	return how(c.Conn, c.in, keep)
 }

@@ -1,0 +1,287 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/swapinit/swapinit/test/load"
+)
+
+// The load of the servers that know nothing: clients with a new connection for each
+// request, counted by themselves, and some that keep theirs.
+const (
+	zooFresh = 4
+	zooKept  = 2
+	zooPace  = 5 * time.Millisecond
+	// A client that keeps its connection rests in between, for much longer than five times
+	// SWAPINIT_IDLE_AFTER: where question and answer are in one tick of the kernel's
+	// clock, a drain waits for that long.
+	zooThink = 500 * time.Millisecond
+)
+
+// zooOptions say how a server runs, and how it is swapped.
+type zooOptions struct {
+	prefix []string // before its command, such as /swapinit --; its first word is the verbs' program
+	verbs  string   // the verbs' program, if it is another one
+	env    []string // settings
+	run    []string // more for docker run
+	swap   []string // more for swap
+	swaps  int      // how many; 0 = 5
+	onHost bool     // load from this machine, to the container's address; else over its loopback
+}
+
+// zooEnv are the settings under which a server is swapped that knows nothing. Its
+// predecessors get the signal, KILL where that is "".
+func zooEnv(signal string, more ...string) []string {
+	return append([]string{"SWAPINIT_LISTEN=:8080", "SWAPINIT_SETTLE=0", "SWAPINIT_IDLE_AFTER=50ms",
+		"SWAPINIT_RETIRE_SIGNAL=" + cmp.Or(signal, "KILL")}, more...)
+}
+
+// zooCounts is what became of the requests, and of the swaps.
+type zooCounts struct {
+	fresh, kept load.Count
+	swaps       []dockerResult // of swapinit swap
+	c           *dockerContainer
+}
+
+func (n zooCounts) String() string {
+	failed := 0
+	for _, r := range n.swaps {
+		if r.Code != 0 {
+			failed++
+		}
+	}
+	return fmt.Sprintf("%d swaps, %d failed; new connections: %v; kept: %v", len(n.swaps), failed, n.fresh, n.kept)
+}
+
+// zooSwaps swaps a server under load, and counts. It fails the test where nothing can
+// be counted: the server never answers, or no longer. The container is left running.
+func zooSwaps(t *testing.T, s zooServer, o zooOptions) zooCounts {
+	t.Helper()
+	run := append([]string{}, o.run...)
+	for _, e := range o.env {
+		run = append(run, "-e", e)
+	}
+	c := zooRun(t, s, o.prefix, run...)
+	verbs := o.verbs
+	if verbs == "" {
+		verbs = o.prefix[0]
+	}
+	swaps := cmp.Or(o.swaps, 5)
+	c.zooAnswers(s)
+	c.zooAwait(verbs, "ready", func(s dockerStatus) bool { return s.Ready })
+
+	l := zooLoad(t, c, s, o.onHost)
+	n := zooCounts{c: c}
+	for range swaps {
+		l.more()
+		r := c.try(append([]string{verbs, "swap"}, o.swap...)...)
+		n.swaps = append(n.swaps, r)
+		// By default the fourth generation would have the oldest one killed.
+		c.zooAwait(verbs, "the predecessor is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
+	}
+	l.more()
+	n.fresh, n.kept = l.stop()
+	return n
+}
+
+// zooAwait is awaitStatus where the entrypoint may be anything.
+func (c *dockerContainer) zooAwait(verbs, what string, want func(dockerStatus) bool) {
+	c.t.Helper()
+	dockerEventually(c.t, what, func() bool {
+		if c.inspect("{{.State.Status}}") == "exited" {
+			c.t.Fatalf("the container ended while waiting: %s", what)
+		}
+		r := c.try(verbs, "status", "--json")
+		var s dockerStatus
+		return r.Code == 0 && json.Unmarshal([]byte(r.Stdout), &s) == nil && want(s)
+	})
+}
+
+// zooLoader is a running load.
+type zooLoader struct {
+	t     *testing.T
+	count func() (fresh, kept load.Count)
+	stop  func() (fresh, kept load.Count) // once all requests are answered
+	ended <-chan struct{}                 // it ended by itself; nil if it cannot
+}
+
+// more waits until many more requests on new connections have good answers, and whoever
+// keeps a connection has asked again: on one to the active generation, if it can.
+func (l *zooLoader) more() {
+	l.t.Helper()
+	const many = 40
+	before, keptBefore := l.count()
+	dockerEventually(l.t, "requests answered", func() bool {
+		select {
+		case <-l.ended:
+			l.t.Fatal("the load generator ended")
+		default:
+		}
+		fresh, kept := l.count()
+		return fresh.Requests-fresh.Failed >= before.Requests-before.Failed+many &&
+			kept.Requests >= keptBefore.Requests+zooKept
+	})
+}
+
+func zooLoad(t *testing.T, c *dockerContainer, s zooServer, onHost bool) *zooLoader {
+	t.Helper()
+	if onHost {
+		return zooLoadOnHost(t, c, s)
+	}
+	return zooLoadInside(t, c, s)
+}
+
+// zooLoadOnHost asks from this machine, over the bridge.
+func zooLoadOnHost(t *testing.T, c *dockerContainer, s zooServer) *zooLoader {
+	t.Helper()
+	ask, err := load.Protocol(s.protocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort(c.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"), "8080")
+	dial := func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", address)
+	}
+	fresh := load.Start(load.Options{Dial: dial, Ask: ask, Fresh: zooFresh, Pace: zooPace})
+	kept := load.Start(load.Options{Dial: dial, Ask: ask, Kept: zooKept, Pace: zooThink, Again: true})
+	stop := sync.OnceValues(func() (load.Count, load.Count) { return fresh.Stop(), kept.Stop() })
+	t.Cleanup(func() { stop() })
+	return &zooLoader{
+		t:     t,
+		count: func() (load.Count, load.Count) { return fresh.Count(), kept.Count() },
+		stop:  stop,
+	}
+}
+
+// zooLoadInside asks over the container's loopback, from a container beside it.
+func zooLoadInside(t *testing.T, c *dockerContainer, s zooServer) *zooLoader {
+	t.Helper()
+	id := docker(t, "create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "container:"+c.id,
+		"--entrypoint", "/fixture", zooImage(t), "clients", "-protocol", s.protocol,
+		"-fresh", fmt.Sprint(zooFresh), "-kept", fmt.Sprint(zooKept), "-pace", zooPace.String(), "-think", zooThink.String())
+	dockerAdopt(t, id)
+	cmd := exec.Command("docker", "start", "-a", "-i", id)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var last zooTally
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		lines := bufio.NewReader(stdout)
+		for {
+			line, err := lines.ReadBytes('\n')
+			var tally zooTally
+			if json.Unmarshal(line, &tally) == nil {
+				mu.Lock()
+				last = tally
+				mu.Unlock()
+			}
+			if err != nil {
+				break
+			}
+		}
+		cmd.Wait()
+	}()
+	tally := func() zooTally {
+		mu.Lock()
+		defer mu.Unlock()
+		return last
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		<-done
+		if t.Failed() && stderr.Len() > 0 {
+			t.Logf("clients: %s", stderr.Bytes())
+		}
+	})
+	return &zooLoader{
+		t:     t,
+		ended: done,
+		count: func() (load.Count, load.Count) { return tally().Fresh, tally().Kept },
+		stop: func() (load.Count, load.Count) {
+			stdin.Close()
+			<-done
+			if !tally().Final {
+				t.Fatalf("the load generator ended without its totals: %s", stderr.Bytes())
+			}
+			return tally().Fresh, tally().Kept
+		},
+	}
+}
+
+// zooTally is what fixture clients prints.
+type zooTally struct {
+	Fresh, Kept load.Count
+	Final       bool
+}
+
+// zooInherits takes its socket from swapinit, which is no news; it shows that what the
+// others are measured with counts right.
+func zooInherits(flags ...string) zooServer {
+	return zooServer{name: "inherits", command: append([]string{"/fixture", "http", "-inherit"}, flags...), protocol: "http"}
+}
+
+// A server whose swaps lose nothing has no failure, wherever the load comes from.
+func TestZooLoadCountsNone(t *testing.T) {
+	t.Parallel()
+	for name, onHost := range map[string]bool{"inside": false, "on the host": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := zooSwaps(t, zooInherits(), zooOptions{
+				prefix: []string{"/swapinit", "--"},
+				env:    zooEnv("TERM"),
+				onHost: onHost,
+			})
+			t.Log(n)
+			for _, r := range n.swaps {
+				if r.Code != 0 {
+					t.Errorf("swap: %v", r)
+				}
+			}
+			if n.fresh.Failed != 0 || n.kept.Failed != 0 {
+				t.Errorf("%v", n)
+			}
+			if len(n.fresh.Bodies) < len(n.swaps)+1 {
+				t.Errorf("answers from %d generations, want %d", len(n.fresh.Bodies), len(n.swaps)+1)
+			}
+		})
+	}
+}
+
+// One that drops what it has accepted, told to stop without a drain, has some.
+func TestZooLoadCounts(t *testing.T) {
+	t.Parallel()
+	n := zooSwaps(t, zooInherits("-abrupt", "-work", "20ms"), zooOptions{
+		prefix: []string{"/swapinit", "--"},
+		env:    zooEnv("TERM", "SWAPINIT_DRAIN=off"),
+	})
+	t.Log(n)
+	if n.fresh.Failed == 0 {
+		t.Error("none failed")
+	}
+}
