@@ -38,8 +38,13 @@ const (
 const (
 	established = 1
 	synRecv     = 3
+	finWait1    = 4
+	finWait2    = 5
+	timeWait    = 6
 	closeWait   = 8
+	lastAck     = 9
 	listening   = 10
+	closing     = 11
 )
 
 // socket is what inet_diag says of one.

@@ -58,6 +58,10 @@ type options struct {
 	hand       string
 	deaf       bool
 	takedown   string
+	bind       []string
+	setuid     string
+	hidden     bool
+	prefork    int
 }
 
 func parse(args []string) options {
@@ -67,7 +71,7 @@ func parse(args []string) options {
 	f.StringVar(&o.ready, "ready", "auto", "how readiness is said: auto, pipe, notify, pieces, eof, bare, channel, none")
 	f.StringVar(&o.gate, "gate", "", "wait until this file exists before serving")
 	f.DurationVar(&o.boot, "boot", 0, "time that booting takes")
-	f.StringVar(&o.stop, "stop", "finish", "what a stop signal does: finish, shutdown, exit, ignore, default (it is not caught)")
+	f.StringVar(&o.stop, "stop", "finish", "what a stop signal does: finish, shutdown, exit, ignore, default (it is not caught), shut (shutdown(2) of its listeners, then finish)")
 	f.StringVar(&o.on, "on", "TERM", "stop signals, separated by commas")
 	f.IntVar(&o.status, "status", 0, "exit status after a stop signal")
 	f.StringVar(&o.die, "die", "", "die by itself: boot, ready (without accepting anything), go (when it is told to take a resource), or FILE=path: when the file appears after readiness")
@@ -95,6 +99,10 @@ func parse(args []string) options {
 	f.StringVar(&o.hand, "hand", "", "TCP addresses, separated by commas, that are bound when the channel says go")
 	f.BoolVar(&o.deaf, "deaf", false, "say nothing on the channel, and bind -hand at once")
 	f.StringVar(&o.takedown, "takedown", "release", "what a takedown does: release, ignore, exit")
+	f.Func("bind", "bind this address, see own; may be repeated", func(text string) error { o.bind = append(o.bind, text); return nil })
+	f.StringVar(&o.setuid, "setuid", "", "become this uid, without an exec, before anything is bound")
+	f.BoolVar(&o.hidden, "hidden", false, "not dumpable, so that only root's CAP_SYS_PTRACE can look into the process")
+	f.IntVar(&o.prefork, "prefork", 0, "so many children serve, each with -bind of its own")
 	if err := f.Parse(args); err != nil {
 		os.Exit(2)
 	}
@@ -116,6 +124,15 @@ func main() {
 		case "notify":
 			notifyAs(os.Args[2], os.Args[3])
 			return
+		case "become":
+			become(os.Args[2:])
+			return
+		case "without-ptrace":
+			withoutPtrace(os.Args[2:])
+			return
+		case "binder":
+			binder(os.Args[2:])
+			return
 		case "connect":
 			connect(os.Args[2:])
 			return
@@ -124,6 +141,10 @@ func main() {
 	o := parse(os.Args[1:])
 	if o.mainpid && os.Getenv("SERVER_DAEMON") == "" {
 		daemonize()
+		return
+	}
+	if o.prefork > 0 {
+		prefork(o)
 		return
 	}
 	serve(o)
@@ -178,12 +199,23 @@ func serve(o options) {
 	if o.gate != "" {
 		awaitFile(o.gate)
 	}
+	if o.hidden {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			fatal("PR_SET_DUMPABLE: %v", err)
+		}
+	}
+	if o.setuid != "" {
+		if err := setUser(o.setuid); err != nil {
+			fatal("cannot become uid %s: %v", o.setuid, err)
+		}
+	}
 	startWatchdog(o.watchdog)
 	if o.die == "ready" { // before it accepts: what it accepted would be lost
 		tellReady(o.ready)
 		die(o)
 	}
 	s.listen(sockets)
+	s.bindAll()
 	hand := newResources(s, o.hand)
 	if (o.hand != "" || o.ready == "channel") && !o.deaf {
 		openChannel()

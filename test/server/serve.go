@@ -43,7 +43,8 @@ func newServer(o options) *server {
 	mux.HandleFunc("/health", s.health)
 	mux.HandleFunc("/state", s.state)
 	mux.HandleFunc("/do", s.do)
-	s.http = &http.Server{Handler: mux, ConnState: s.track}
+	mux.HandleFunc("/peer", s.peer)
+	s.http = &http.Server{Handler: mux, ConnState: s.track, ConnContext: withDomain}
 	return s
 }
 
@@ -61,10 +62,7 @@ func (s *server) listen(sockets []socket) {
 			go s.datagrams(packets)
 			continue
 		}
-		if s.opts.acceptGate != "" {
-			l = gated{l, s.opts.acceptGate}
-		}
-		s.serve(l)
+		s.serve(s.gate(l))
 	}
 	if s.opts.reuseport != "" {
 		own, err := ownSockets(s.opts.reuseport)
@@ -85,6 +83,14 @@ func (s *server) listen(sockets []socket) {
 		}
 		s.serve(l)
 	}
+}
+
+// gate holds back what -accept-gate says.
+func (s *server) gate(l net.Listener) net.Listener {
+	if s.opts.acceptGate != "" {
+		l = gated{l, s.opts.acceptGate}
+	}
+	return l
 }
 
 func (s *server) serve(l net.Listener) {
@@ -127,6 +133,8 @@ func (s *server) run(signals <-chan os.Signal) {
 			os.Exit(s.opts.status)
 		case "shutdown":
 			go s.leave(func() { _ = s.http.Shutdown(context.Background()) })
+		case "shut":
+			go s.leave(func() { s.shut(); s.finish() })
 		case "finish":
 			go s.leave(s.finish)
 		default:
@@ -170,6 +178,20 @@ func (s *server) closeListeners() error {
 		err = errors.Join(err, l.Close())
 	}
 	return err
+}
+
+// shut does to the listeners what Ruby's TCPServer#shutdown does.
+func (s *server) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if g, ok := l.(gated); ok {
+			l = g.Listener
+		}
+		if raw, err := l.(syscall.Conn).SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+		}
+	}
 }
 
 // busy counts the open connections, and closes those that are idle for longer
@@ -223,6 +245,25 @@ func (s *server) root(w http.ResponseWriter, _ *http.Request) {
 	}
 	s.header(w)
 	fmt.Fprint(w, s.text())
+}
+
+type domainKey struct{}
+
+// withDomain notes the address family of a connection's socket.
+func withDomain(ctx context.Context, conn net.Conn) context.Context {
+	text := "none"
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { text = domain(int(fd)) })
+		}
+	}
+	return context.WithValue(ctx, domainKey{}, text)
+}
+
+// peer answers with what the server sees of its client.
+func (s *server) peer(w http.ResponseWriter, r *http.Request) {
+	s.header(w)
+	fmt.Fprintf(w, "%v %s\n", r.Context().Value(domainKey{}), r.RemoteAddr)
 }
 
 // health is what a readiness probe asks for.
@@ -292,6 +333,13 @@ func (s *server) do(w http.ResponseWriter, r *http.Request) {
 		writeChannel(arg)
 	case "flood":
 		err = flood(arg)
+	case "bind":
+		var o own
+		if o, err = parseOwn(arg); err == nil {
+			err = s.bind(o)
+		}
+	case "hostile":
+		err = hostile(arg)
 	case "stray":
 		err = spawnStray(s.opts, s.sockets)
 	default:
