@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,10 +38,12 @@ type adoption struct {
 type adopted struct {
 	g       *generation
 	sockets map[*endpoint]bool
-	ready   map[*endpoint]bool // what it listened on when it was ready; nil before
+	ready   map[*endpoint]bool // what it listened on when it was ready, and soon after; nil before
+	readyAt time.Time
 	passed  []passed
 	refused string // why its processes are not supervised
 	watched bool   // they are
+	given   int    // sockets that each of them was started with, from fd 3 on
 }
 
 // unused is a socket of an address that only the server has named, from its bind to
@@ -142,7 +145,7 @@ func (a *adoption) supervise(w *worker, listener int, refused syscall.Errno, giv
 	case listener >= 0:
 		a.mu.Lock()
 		if g := a.gens[w.g.number]; g != nil {
-			g.watched = true
+			g.watched, g.given = true, given
 		}
 		a.mu.Unlock()
 		go func() {
@@ -192,7 +195,7 @@ func (a *adoption) tidy() {
 		used, other := false, false
 		for _, g := range a.gens {
 			other = other || g.sockets[twin]
-			used = used || g.sockets[e] || len(g.sockets) == 0 && g.ready != nil
+			used = used || g.sockets[e] || len(g.sockets) == 0 && g.ready != nil || a.taken(e, g)
 		}
 		switch {
 		case other && !used && !e.tcp.Asleep():
@@ -203,6 +206,43 @@ func (a *adoption) tidy() {
 			e.twin.Store(nil)
 		}
 	}
+}
+
+// taken reports whether a server that has bound something uses the socket, too, with
+// which it was started (unicorn does). Whoever takes one over marks it: it does not
+// block, or is closed on exec (sd_listen_fds(3)).
+func (a *adoption) taken(e *endpoint, g *adopted) bool {
+	if len(g.sockets) == 0 {
+		return false
+	}
+	fd, inode, err := e.group.Lend(g.g.number)
+	if err != nil {
+		return false
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	_ = syscall.Close(fd)
+	if err == nil && flags&unix.O_NONBLOCK != 0 {
+		return true
+	}
+	for _, p := range a.procs.members(g.g, snapshot(), map[life]mark{}) {
+		for n := range g.given {
+			at := "/proc/" + itoa(p.pid) + "/fd"
+			link, _ := os.Readlink(at + "/" + itoa(3+n))
+			info, _ := os.ReadFile(at + "info/" + itoa(3+n))
+			if link == socketLink(inode) && closedOnExec(string(info)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// closedOnExec reads it from /proc/PID/fdinfo, proc_pid_fdinfo(5).
+func closedOnExec(info string) bool {
+	_, rest, _ := strings.Cut("\n"+info, "\nflags:")
+	line, _, _ := strings.Cut(rest, "\n")
+	flags, err := strconv.ParseInt(strings.TrimSpace(line), 8, 64)
+	return err == nil && flags&unix.O_CLOEXEC != 0
 }
 
 // close ends an endpoint that only servers have named, when one that is ready does without
@@ -231,7 +271,7 @@ func (a *adoption) part(e *endpoint) {
 func (a *adoption) becameReady(n int) {
 	a.mu.Lock()
 	if g := a.gens[n]; g != nil && g.ready == nil {
-		g.ready = map[*endpoint]bool{}
+		g.ready, g.readyAt = map[*endpoint]bool{}, time.Now()
 		for e := range g.sockets {
 			g.ready[e] = true
 		}

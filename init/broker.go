@@ -212,6 +212,10 @@ func (b *broker) has(e *endpoint, inode uint64) {
 		return
 	}
 	g.sockets[e] = true
+	b.steering.own(b.w.g)
+	if g.ready != nil && time.Since(g.readyAt) < heldFor {
+		g.ready[e] = true
+	}
 	b.debug("adopted", b.w.named()+" has bound "+e.Address+", with a socket of swapinit's", b.w.g.number, b.w.pid())
 	b.w.bindOnce.Do(func() { close(b.w.bound) })
 	b.look(e, b.w.g, inode, b.given)

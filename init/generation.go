@@ -26,6 +26,7 @@ type generation struct {
 	starting chan struct{}            // has room for those that are being forked at a time
 	workers  []atomic.Pointer[worker] // by index, nil until started for the first time; a fixed number
 	killed   atomic.Bool              // whoever is left of it gets KILL
+	sockets  ownSockets
 }
 
 // forksMax bounds the threads that wait in forks of one generation's workers: the

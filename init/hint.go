@@ -7,12 +7,13 @@ import (
 	"github.com/swapinit/swapinit/internal/procnet"
 )
 
-// hint says what a server should know that has ended before it was ready, in case that
-// its address was in use: swapinit listens there, or the generation before.
-func (a *adoption) hint(g *generation) string {
+// hint says what a server should know that has ended before it was ready. With a status
+// of 0 a successor may have found the pid file of its predecessor. Else its address may be
+// in use: swapinit listens there, or the generation before.
+func (a *adoption) hint(g *generation, status int) string {
 	a.mu.Lock()
 	mine := a.gens[g.number]
-	if mine == nil || mine.ready != nil || len(mine.sockets) > 0 {
+	if mine == nil || mine.ready != nil || len(mine.sockets) > 0 && status != 0 {
 		a.mu.Unlock()
 		return ""
 	}
@@ -24,6 +25,12 @@ func (a *adoption) hint(g *generation) string {
 		}
 	}
 	a.mu.Unlock()
+	if status == 0 {
+		if before == nil {
+			return ""
+		}
+		return "a server that finds the pid file of its predecessor does that: name one of its own, as in /run/server-{generation}.pid"
+	}
 	var addresses []string
 	for _, e := range a.steering.list() {
 		if e.IsTCP() {

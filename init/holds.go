@@ -55,7 +55,7 @@ func holds(processes []process, inodes []uint64) (held, seen bool) {
 func holdsFD(processes []process, inodes []uint64, counts func(fd string) bool) (held, seen bool) {
 	var links []string
 	for _, inode := range inodes {
-		links = append(links, "socket:["+strconv.FormatUint(inode, 10)+"]")
+		links = append(links, socketLink(inode))
 	}
 	seen = len(processes) > 0
 	for _, p := range processes {
@@ -75,3 +75,6 @@ func holdsFD(processes []process, inodes []uint64, counts func(fd string) bool) 
 	}
 	return false, seen
 }
+
+// socketLink is what a link in /proc/PID/fd says of a socket.
+func socketLink(inode uint64) string { return "socket:[" + strconv.FormatUint(inode, 10) + "]" }

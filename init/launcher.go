@@ -128,6 +128,7 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 		return made, err
 	}
 	defer given.Close()
+	l.adoption.steering.own(w.g)
 	made.given = len(given.Files)
 	env, pidVars, err := l.serverEnviron(w, given, made.notify.Address())
 	if err != nil {

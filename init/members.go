@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -73,7 +74,9 @@ func in(table []process) func(pid int) bool {
 // cannot be read, or they have written a title over it) count if they are of the
 // session or process group that a main process led: its number cannot have been
 // given away as long as one of them has it, and if it leads a new life as a
-// process, it counts for nothing. marks is what earlier calls for g have learned.
+// process, it counts for nothing. So does one that has a socket which g alone was given:
+// php-fpm as a daemon has a session of its own and a title in place of the mark. marks is
+// what earlier calls for g have learned.
 func (ps *processes) members(g *generation, table []process, marks map[life]mark) []process {
 	var r roots
 	for _, w := range g.all() {
@@ -83,6 +86,9 @@ func (ps *processes) members(g *generation, table []process, marks map[life]mark
 		m, known := marks[p.life]
 		if !known {
 			if m, known = ps.mark(p.pid, g.number); known {
+				if m == unmarked && g.sockets.heldBy(p) {
+					m = marked
+				}
 				marks[p.life] = m
 			}
 		}
@@ -180,4 +186,30 @@ func (ps *processes) belongs(g *generation, pid int, trusted bool) bool {
 		return m == marked
 	}
 	return p.in(r.groups) || trusted && p.gone()
+}
+
+// ownSockets are those that a generation alone has ever had, by inode. They tell whose a
+// process is that has one of them.
+type ownSockets struct {
+	mu     sync.Mutex
+	inodes []uint64
+}
+
+// ownMost bounds them: endpoints are few, and those that a server makes are bounded.
+const ownMost = 64
+
+func (s *ownSockets) add(inode uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if inode != 0 && len(s.inodes) < ownMost && !slices.Contains(s.inodes, inode) {
+		s.inodes = append(s.inodes, inode)
+	}
+}
+
+func (s *ownSockets) heldBy(p process) bool {
+	s.mu.Lock()
+	inodes := slices.Clone(s.inodes)
+	s.mu.Unlock()
+	held, _ := holds([]process{p}, inodes)
+	return held && len(inodes) > 0
 }

@@ -214,6 +214,15 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 	return i.endpoints.Lend(n)
 }
 
+// own notes the sockets that g alone has now.
+func (s *steering) own(g *generation) {
+	for _, e := range s.groups() {
+		if _, alone := e.group.Share(g.number); alone {
+			g.sockets.add(e.group.Inode(g.number))
+		}
+	}
+}
+
 // sayShared logs which endpoints are not steered, or their connections not counted, and
 // why, when that has changed.
 func (i *Init) sayShared() {

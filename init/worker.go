@@ -36,9 +36,10 @@ type worker struct {
 	g       *generation
 	former  int // the main process of the worker that it replaces, which has ended; 0: none
 	mainPid atomic.Int32
-	ended   atomic.Bool // its main process has ended, the number may be another's
-	killed  atomic.Bool // it alone gets KILL
-	claimed int         // the last MAINPID= that was followed; received's own
+	ended   atomic.Bool  // its main process has ended, the number may be another's
+	killed  atomic.Bool  // it alone gets KILL
+	claimed int          // the last MAINPID= that was followed; for one goroutine at a time
+	heir    atomic.Int32 // what has called itself the main process beside the one that is; 0: nothing
 
 	bindOnce sync.Once
 	bound    chan struct{} // closed when it has bound an endpoint for itself, see adoption
@@ -100,6 +101,12 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 // received passes a message of sd_notify(3) on to the loop. It is called for one
 // after the other.
 func (i *Init) received(w *worker, n *ready.Notify, m ready.Message) {
+	if m.MainPid == m.Pid && m.Pid != w.pid() {
+		// A child that a script has started beside the server thinks that it is the
+		// service (php-fpm). A daemon says the same, but its parent will end.
+		w.heir.Store(int32(m.MainPid))
+		m.MainPid = 0
+	}
 	p, err := i.launcher.followMain(w, m.MainPid)
 	if err != nil {
 		i.warn("mainpid", err.Error(), w.g.number, m.MainPid)
@@ -132,9 +139,13 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	e := <-p.Exited()
 	said.Drain()
+	if heir, err := i.launcher.followMain(w, int(w.heir.Swap(0))); heir != nil && err == nil && p.Pid() == w.pid() {
+		i.post(func() { i.notified(w, ready.Message{}, heir) })
+		go i.await(w, heir, said) // its end comes after that
+	}
 	hint := ""
-	if e.Status.Exited() && e.Status.ExitStatus() != 0 {
-		hint = i.adoption.hint(w.g)
+	if e.Status.Exited() {
+		hint = i.adoption.hint(w.g, e.Status.ExitStatus())
 	}
 	starved := e.Status.Signaled() && e.Status.Signal() == syscall.SIGKILL && !w.killed.Load() && !w.g.killed.Load() && i.launcher.outOfMemory()
 	i.post(func() {
@@ -253,10 +264,22 @@ func (i *Init) ready(w *worker) {
 	i.from(w, swap.Ready, "", 0)
 }
 
+// saysReady is ready for what a worker says itself. A server whose predecessor has bound
+// its ports for itself is not ready before it has, too: until then it is observed. It may
+// be something beside the server that has spoken.
+func (i *Init) saysReady(w *worker) {
+	if missing := i.adoption.missing(w.g.number); i.mode.Observes && missing != "" {
+		i.clients.asked = true
+		i.from(w, swap.Note, "it says that it is ready, but does not listen on "+missing+" yet, as its predecessor does", 0)
+		return
+	}
+	i.ready(w)
+}
+
 func (i *Init) piped(w *worker, e ready.PipeEvent) {
 	switch {
 	case e == ready.Ready && i.mode.Accepts&ready.OnPipe != 0:
-		i.ready(w)
+		i.saysReady(w)
 	case e == ready.Never && i.mode.Accepts == ready.OnPipe:
 		i.from(w, swap.Never, "closed the readiness pipe without having written a line", 0)
 	}
@@ -303,7 +326,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 		i.from(w, swap.Ping, "", m.WatchdogUsec)
 	}
 	if m.Ready && i.mode.Accepts&ready.OnSocket != 0 {
-		i.ready(w)
+		i.saysReady(w)
 	}
 	if m.WatchdogTrigger {
 		i.from(w, swap.Hung, "", 0)

@@ -27,7 +27,7 @@ const (
 	// A client that keeps its connection rests in between, for much longer than five times
 	// SWAPINIT_IDLE_AFTER: where question and answer are in one tick of the kernel's
 	// clock, a drain waits for that long.
-	zooThink = 500 * time.Millisecond
+	zooThink = 1500 * time.Millisecond
 )
 
 // zooOptions say how a server runs, and how it is swapped.
@@ -44,7 +44,7 @@ type zooOptions struct {
 // zooEnv are the settings under which a server is swapped that knows nothing. Its
 // predecessors get the signal, KILL where that is "".
 func zooEnv(signal string, more ...string) []string {
-	return append([]string{"SWAPINIT_LISTEN=:8080", "SWAPINIT_SETTLE=0", "SWAPINIT_IDLE_AFTER=50ms",
+	return append([]string{"SWAPINIT_LISTEN=:8080", "SWAPINIT_SETTLE=0", "SWAPINIT_IDLE_AFTER=200ms",
 		"SWAPINIT_RETIRE_SIGNAL=" + cmp.Or(signal, "KILL")}, more...)
 }
 

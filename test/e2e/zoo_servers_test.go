@@ -36,7 +36,13 @@ type zooServer struct {
 	// early: its master listens before its workers have loaded what answers. The
 	// seconds which that takes are in ZOO_LOAD, or "fail".
 	early bool
+
+	settings []string // what it needs from swapinit besides SWAPINIT_LISTEN
 }
+
+// apachePid gives each generation a pid file of its own: a second Apache that finds the
+// first one's ends, with status 0.
+const apachePid = "PidFile /tmp/apache-{generation}.pid"
 
 // The statuses are those under an init. As PID 1 some do not hear of a signal that they
 // do not handle: python, puma, php.
@@ -87,12 +93,12 @@ var zooServers = []zooServer{
 		tmpfs: "/tmp", sockets: "tcp tcp",
 	},
 	{
-		name: "apache-prefork", command: []string{"apache2", "-f", "/zoo/apache.conf", "-D", "FOREGROUND", "-D", "prefork"}, protocol: "http",
+		name: "apache-prefork", command: []string{"apache2", "-f", "/zoo/apache.conf", "-D", "FOREGROUND", "-D", "prefork", "-c", apachePid}, protocol: "http",
 		stop: "WINCH", rude: "TERM",
 		tmpfs: "/tmp", sockets: "tcp", ipv6: "tcp6",
 	},
 	{
-		name: "apache-event", command: []string{"apache2", "-f", "/zoo/apache.conf", "-D", "FOREGROUND", "-D", "event"}, protocol: "http",
+		name: "apache-event", command: []string{"apache2", "-f", "/zoo/apache.conf", "-D", "FOREGROUND", "-D", "event", "-c", apachePid}, protocol: "http",
 		stop: "WINCH", rude: "TERM",
 		tmpfs: "/tmp", sockets: "tcp", ipv6: "tcp6",
 	},
@@ -156,6 +162,7 @@ var zooServers = []zooServer{
 		name: "php-fpm", command: []string{"/zoo/php-fpm.sh"}, protocol: "http",
 		stop: "QUIT", rude: "TERM",
 		tmpfs: "/tmp", sockets: "tcp", ports: "9000",
+		settings: []string{"SWAPINIT_ADOPT=on"}, // 9000 is php-fpm's
 	},
 	{
 		name: "php", command: []string{"php", "-S", "0.0.0.0:8080", "/zoo/index.php"}, protocol: "http",
