@@ -68,6 +68,11 @@ const passedMost = 16
 // address family, or nothing.
 const heldFor = time.Second
 
+// settleFor is how long after its readiness a generation may still bind what counts as
+// bound at its readiness: where a script starts several servers, the first one to be
+// ready is not the last.
+const settleFor = 10 * time.Second
+
 // on reports whether children are to be supervised.
 func (a *adoption) on() bool {
 	switch a.wish {
@@ -253,7 +258,7 @@ func (a *adoption) close(e *endpoint) {
 		if g.sockets[e] {
 			return
 		}
-		ready = ready || g.ready != nil
+		ready = ready || g.ready != nil && time.Since(g.readyAt) > settleFor
 	}
 	if ready {
 		a.part(e)
@@ -278,6 +283,7 @@ func (a *adoption) becameReady(n int) {
 	}
 	a.mu.Unlock()
 	time.AfterFunc(heldFor, a.tidy)
+	time.AfterFunc(settleFor+heldFor, a.tidy)
 }
 
 // missing is what another generation listened on when it was ready and n has not bound,

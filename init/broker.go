@@ -213,7 +213,7 @@ func (b *broker) has(e *endpoint, inode uint64) {
 	}
 	g.sockets[e] = true
 	b.steering.own(b.w.g)
-	if g.ready != nil && time.Since(g.readyAt) < heldFor {
+	if g.ready != nil && time.Since(g.readyAt) < settleFor {
 		g.ready[e] = true
 	}
 	b.debug("adopted", b.w.named()+" has bound "+e.Address+", with a socket of swapinit's", b.w.g.number, b.w.pid())

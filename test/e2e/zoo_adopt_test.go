@@ -48,14 +48,57 @@ func (s zooServer) losesNothing(t *testing.T, o zooOptions) {
 	}
 }
 
-// refused is what the reason of a swap has to say where a server cannot have a successor
-// beside it, "" where it can.
+// refused is why a server cannot have a successor beside it, "" where it can.
 func (s zooServer) refused() string {
 	switch {
 	case strings.HasPrefix(s.name, "postgres"):
-		return "exited with status 1 before it was ready" // its own lock: postmaster.pid
+		return "its data are its own"
 	case s.name == "memcached-setuid":
-		return "ended before it was ready" // it has changed its user without an exec
+		return "it has changed its user without an exec"
 	}
 	return ""
+}
+
+// Two PostgreSQL exclude each other by a file beside their data, whatever their sockets
+// do. The swap fails with what the second one did, and the first one never noticed.
+func TestZooExclusiveData(t *testing.T) {
+	t.Parallel()
+	for _, s := range zooServers {
+		if !strings.HasPrefix(s.name, "postgres") {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			n := zooSwaps(t, s, zooOptions{prefix: []string{"/swapinit", "--"}, env: zooEnv(s.rude), swaps: 2, run: s.hardened()})
+			t.Log(n)
+			for _, r := range n.swaps {
+				if r.Code != 1 || !strings.Contains(r.Stderr, "exited with status 1 before it was ready") {
+					t.Errorf("swap: %v", r)
+				}
+			}
+			if n.fresh.Failed != 0 || n.kept.Failed != 0 || n.fresh.Requests == 0 {
+				t.Errorf("%v", n)
+			}
+			if _, logs := n.c.logs(); !strings.Contains(logs, "postmaster.pid") {
+				t.Errorf("its own reason is not in the log: %s", logs)
+			}
+		})
+	}
+}
+
+// Who cannot be looked into is not adopted, and the log says so at once.
+func TestZooNotAdopted(t *testing.T) {
+	t.Parallel()
+	for _, s := range zooServers {
+		if s.name != "memcached-setuid" {
+			continue
+		}
+		c := zooRun(t, s, []string{"/swapinit", "--"}, "-e", "SWAPINIT_LISTEN=:8080")
+		if code := c.wait(); code == 0 {
+			t.Error("it has ended with status 0")
+		}
+		if _, logs := c.logs(); !strings.Contains(logs, "cannot be looked into") || !strings.Contains(logs, "setuid") && !strings.Contains(logs, "changed its user") {
+			t.Errorf("the log does not say why: %s", logs)
+		}
+	}
 }
