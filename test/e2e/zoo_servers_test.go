@@ -44,8 +44,8 @@ type zooServer struct {
 // first one's ends, with status 0.
 const apachePid = "PidFile /tmp/apache-{generation}.pid"
 
-// The statuses are those under an init. As PID 1 some do not hear of a signal that they
-// do not handle: python, puma, php.
+// The statuses are those under an init. As PID 1 none hears of a signal that it leaves to
+// the kernel (python's and php's TERM), and Ruby exits with 1.
 //
 // What adoption has to cope with, seen with strace:
 //   - TCP_DEFER_ACCEPT: Apache sets it after listen(), unicorn before that, uWSGI before
