@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +21,7 @@ type podman struct {
 	t       *testing.T
 	dir     string
 	runtime string
+	space   string // a process where all of it runs
 }
 
 func newPodman(t *testing.T, runtime string) *podman {
@@ -30,13 +33,10 @@ func newPodman(t *testing.T, runtime string) *podman {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &podman{t, dir, runtime}
-	t.Cleanup(func() {
-		_ = p.command("rm", "--all", "--force", "--time", "0").Run()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	p := &podman{t: t, dir: dir, runtime: runtime}
+	// As docs/engine-init.md has it; and nothing that is shared with this machine's own.
+	write(t, p.path("containers.conf"), fmt.Sprintf("[containers]\ninit_path = %q\n[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\ntmp_dir = %q\n", p.path("init"), p.path("tmp")))
+	p.open()
 	rootfs := p.path("rootfs")
 	if err := os.Mkdir(rootfs, 0o755); err != nil {
 		t.Fatal(err)
@@ -67,18 +67,43 @@ func newPodman(t *testing.T, runtime string) *podman {
 			t.Fatal(err)
 		}
 	}
-	// As docs/engine-init.md has it; and nothing that is shared with this machine's own.
-	write(t, p.path("containers.conf"), fmt.Sprintf("[containers]\ninit_path = %q\n[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\ntmp_dir = %q\n", p.path("init"), p.path("tmp")))
 	return p
+}
+
+// open makes the space, which ends with the test.
+func (p *podman) open() {
+	p.t.Helper()
+	cmd := exec.Command("docker/engine/space", p.dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+		if _, err := os.Stat(p.dir); err == nil {
+			p.t.Errorf("%s is left", p.dir)
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if p.space = strings.TrimSpace(line); err != nil || p.space == "" {
+		p.t.Fatalf("no space for Podman: %q, %v", line, err)
+	}
 }
 
 func (p *podman) path(name string) string { return filepath.Join(p.dir, name) }
 
-// command is a podman command. crun refuses machines that have cgroups of both versions
-// mounted; it does not see the second here.
+// command is a podman command.
 func (p *podman) command(args ...string) *exec.Cmd {
-	const hide = `umount /sys/fs/cgroup/unified 2>/dev/null; exec podman "$@"`
-	cmd := exec.Command("unshare", slices.Concat([]string{"--mount", "--propagation", "private", "sh", "-c", hide, "podman",
+	cmd := exec.Command("nsenter", slices.Concat([]string{"--target", p.space, "--mount", "--pid", "podman",
 		"--root", p.path("root"), "--runroot", p.path("run"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", p.runtime}, args)...)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.path("containers.conf"))
 	return cmd
@@ -92,6 +117,8 @@ func (p *podman) do(args ...string) string {
 	}
 	return strings.TrimSpace(r.Stdout)
 }
+
+func (p *podman) with(t *testing.T) *podman { return &podman{t, p.dir, p.runtime, p.space} }
 
 // run is podman run with the engine's init.
 func (p *podman) run(flags, command []string) []string {
@@ -114,8 +141,8 @@ func TestDockerEnginePodman(t *testing.T) {
 		t.Run(runtime, func(t *testing.T) {
 			t.Parallel()
 			p := newPodman(t, runtime)
-			t.Run("settings", func(t *testing.T) { (&podman{t, p.dir, runtime}).testSettings() })
-			t.Run("plain", func(t *testing.T) { (&podman{t, p.dir, runtime}).testPlain() })
+			t.Run("settings", func(t *testing.T) { p.with(t).testSettings() })
+			t.Run("plain", func(t *testing.T) { p.with(t).testPlain() })
 		})
 	}
 }
