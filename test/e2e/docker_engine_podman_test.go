@@ -16,7 +16,7 @@ import (
 )
 
 // podman is Podman with an OCI runtime, all of whose files are below a folder of the
-// test's own. It runs the files of docker/engine as they are, without an image.
+// test's own. It runs the files of docker/engine/image as they are, without an image.
 type podman struct {
 	t       *testing.T
 	dir     string

@@ -27,16 +27,20 @@ type engine struct {
 	image string
 }
 
-// dockerEngineImage builds docker/engine, named by a hash of what it is made from.
+// dockerEngineImage builds docker/engine/image, named by a hash of what it is made from.
 func dockerEngineImage(t *testing.T) string {
 	t.Helper()
 	base := dockerBase(t, "base")
 	image, err := dockerImages.get("engine", func() (string, error) {
-		sum, err := dockerHash("docker/engine", base)
+		sum, err := dockerHash("docker/engine/image", base)
 		if err != nil {
 			return "", err
 		}
-		unlock, err := dockerLock(os.TempDir()) // two test processes
+		dir, err := dockerBinaries()
+		if err != nil {
+			return "", err
+		}
+		unlock, err := dockerLock(dir)
 		if err != nil {
 			return "", err
 		}
@@ -45,8 +49,8 @@ func dockerEngineImage(t *testing.T) string {
 		if exec.Command("docker", "image", "inspect", image).Run() == nil {
 			return image, nil
 		}
-		if out, err := exec.Command("docker", "build", "-q", "-t", image, "--build-arg", "BASE="+base, "docker/engine").CombinedOutput(); err != nil {
-			return "", fmt.Errorf("docker build docker/engine: %w\n%s", err, out)
+		if out, err := exec.Command("docker", "build", "-q", "-t", image, "--build-arg", "BASE="+base, "docker/engine/image").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("docker build docker/engine/image: %w\n%s", err, out)
 		}
 		return image, nil
 	})
