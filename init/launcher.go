@@ -106,6 +106,9 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if err != nil {
 		return made, err
 	}
+	if l.set.Plain {
+		return l.forkPlain(w, command)
+	}
 	user, uid, err := l.user()
 	if err != nil {
 		return made, err
@@ -152,9 +155,29 @@ func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	if err != nil {
 		return made, err
 	}
+	made.show(&spec)
+	return made, nil
+}
+
+// forkPlain is fork for a child that gets what it would get without us and nothing
+// else. Descriptors that were inherited stay as they are; those from 3 on are named, as
+// the exec stage would use the next number.
+func (l *launcher) forkPlain(w *worker, command []string) (made launched, err error) {
+	files := []uintptr{0, 1, 2}
+	for inherited(len(files)) {
+		files = append(files, uintptr(len(files)))
+	}
+	spec := spawn.Spec{Argv: command, Env: l.environ, Files: files, Tty: l.terminal.forFirst(w), Ignore: l.ignored}
+	if made.child, made.proc, err = l.spawn(&spec, w.g.number, listen.Given{}); err == nil {
+		made.show(&spec)
+	}
+	return made, err
+}
+
+// show notes what is run, for people.
+func (made *launched) show(spec *spawn.Spec) {
 	made.dir = spec.Dir
 	made.shown = append([]string{realPath(spec.Path, spec.Dir)}, spec.Argv[1:]...)
-	return made, nil
 }
 
 // spawn resolves the directory, the templates in the command and its path, in
@@ -163,11 +186,13 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 	if spec.Dir, err = l.resolveDir(); err != nil {
 		return nil, nil, err
 	}
-	words := spec.Argv
-	spec.Argv = make([]string, len(words))
-	for n, word := range words {
-		if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
-			return nil, nil, fmt.Errorf("cannot use the command: %w", err)
+	if !l.set.Plain {
+		words := spec.Argv
+		spec.Argv = make([]string, len(words))
+		for n, word := range words {
+			if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
+				return nil, nil, fmt.Errorf("cannot use the command: %w", err)
+			}
 		}
 	}
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {

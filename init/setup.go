@@ -60,8 +60,10 @@ func newInit(o Options) (*Init, error) {
 	if !procIsOurs() {
 		i.warn("proc", "cannot see processes: /proc is not mounted, or is that of another pid namespace (unshare needs --mount-proc)", 0, 0)
 	}
-	i.openManager(o.Environ)
-	i.launcher.environ = listen.Scrub(o.Environ)
+	if i.launcher.environ = o.Environ; !s.Plain {
+		i.openManager(o.Environ)
+		i.launcher.environ = listen.Scrub(o.Environ)
+	}
 	i.launcher.leaveDir()
 	if os.Getpid() != 1 {
 		// Orphans below us come to us, as they come to PID 1.
@@ -107,16 +109,18 @@ func (i *Init) open() error {
 	if err != nil {
 		return fmt.Errorf("SWAPINIT_LISTEN: %w", err)
 	}
-	inherited, err := listen.Inherited(i.opt.Environ, os.Getpid())
-	if err != nil {
-		return err
+	var files []listen.File
+	if !i.set.Plain { // else what was inherited is the child's
+		if files, err = listen.Inherited(i.opt.Environ, os.Getpid()); err != nil {
+			return err
+		}
+		closeInherited()
 	}
-	closeInherited()
 	prepare := steer.Prepare
 	if i.set.Steer == "off" {
 		prepare = nil
 	}
-	if i.endpoints, err = listen.Open(specs, inherited, prepare); err != nil {
+	if i.endpoints, err = listen.Open(specs, files, prepare); err != nil {
 		return err
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
@@ -174,12 +178,16 @@ func closeInherited() {
 		return
 	}
 	for _, name := range names {
-		if fd, err := strconv.Atoi(name); err == nil && fd > 2 {
-			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-				_ = unix.Close(fd)
-			}
+		if fd, err := strconv.Atoi(name); err == nil && fd > 2 && inherited(fd) {
+			_ = unix.Close(fd)
 		}
 	}
+}
+
+// inherited tells our own descriptors from others.
+func inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 func (i *Init) machineConfig() swap.Config {

@@ -82,8 +82,10 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	i.post(func() { i.forked(w, &l) })
 	// After that, so that the loop knows the process of which it is told
 	// something; and here, so that await can ask for what was said last.
-	l.notify.Watch(func(pid int, uid uint32) bool { return i.launcher.procs.accepts(w.g, pid, uid, l.uid) }, func(m ready.Message) { i.received(w, l.notify, m) })
-	l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
+	if !i.set.Plain {
+		l.notify.Watch(func(pid int, uid uint32) bool { return i.launcher.procs.accepts(w.g, pid, uid, l.uid) }, func(m ready.Message) { i.received(w, l.notify, m) })
+		l.pipe.Watch(func(e ready.PipeEvent) { i.post(func() { i.piped(w, e) }) })
+	}
 	for n, c := range l.channels {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
 	}
@@ -138,7 +140,9 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 // message that names its successor may have come just before.
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	e := <-p.Exited()
-	said.Drain()
+	if said != nil { // it could say something
+		said.Drain()
+	}
 	if heir, err := i.launcher.followMain(w, int(w.heir.Swap(0))); heir != nil && err == nil && p.Pid() == w.pid() {
 		i.post(func() { i.notified(w, ready.Message{}, heir) })
 		go i.await(w, heir, said) // its end comes after that

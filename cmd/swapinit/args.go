@@ -27,7 +27,7 @@ type verbArgs struct {
 // parseVerb reads the arguments of a known verb: the options are those that its
 // usage has.
 func parseVerb(verb string, args []string) (a verbArgs, err error) {
-	usage, _ := verbUsage(verb)
+	usage, _ := verbUsage("", verb)
 	swap, message := verb == control.VerbSwap, verb == control.VerbMessage
 	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force, "--cancel": &a.swap.Cancel}
 	for len(args) > 0 && err == nil {

@@ -40,11 +40,11 @@ func run(args []string) int {
 	if name, rest, ok := verbOf(args); ok {
 		switch {
 		case name != verbHelp:
-			return runVerb(name, rest, os.Getenv, version)
+			return runVerb(name, rest, os.Getenv)
 		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
-			return runVerb(rest[0], []string{"--help"}, os.Getenv, version)
+			return runVerb(rest[0], []string{"--help"}, os.Getenv)
 		}
-		fmt.Print(usage())
+		fmt.Print(usage(program()))
 		return 0
 	}
 	if len(args) > 0 {
@@ -64,17 +64,19 @@ func run(args []string) int {
 	// the runtime would also want a thread for each.
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 
-	settings, err := config.Load(os.Environ(), args, pid1.Parsers())
+	parsers := pid1.Parsers()
+	parsers.Program = program()
+	settings, err := config.Load(os.Environ(), args, parsers)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
 		return config.ExitStatus
 	}
 	switch {
 	case settings.Help:
-		fmt.Print(usage())
+		fmt.Print(usage(program()))
 		return 0
 	case settings.Version:
-		fmt.Println("swapinit", version)
+		fmt.Println(versionLine(version, commit))
 		return 0
 	}
 	if settings.ParentDeath != 0 {
@@ -88,6 +90,25 @@ func run(args []string) int {
 	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
 }
 
-// version is set by the Makefile (VERSION=...). debug.ReadBuildInfo would know it
-// for `go install`, at the price of a tenth of what this program may still grow.
-var version = "devel"
+// version and commit are set by the Makefile (VERSION=..., COMMIT=...).
+// debug.ReadBuildInfo would know them for `go install`, at the price of a tenth of what
+// this program may still grow.
+var (
+	version = "devel"
+	commit  = "unknown"
+)
+
+// versionLine is what dockerd asks its init for: it looks for " - git." and a word
+// without a dot, and warns in its log where it finds none.
+func versionLine(version, commit string) string {
+	return "swapinit " + version + " - git." + commit
+}
+
+// program is the path by which this was started, as messages tell people what to type:
+// an engine mounts it as /sbin/docker-init.
+func program() string {
+	if os.Args[0] == "" {
+		return "swapinit"
+	}
+	return text.Clip(text.Escape(os.Args[0]), 100)
+}

@@ -43,12 +43,12 @@ func verbOf(args []string) (name string, rest []string, ok bool) {
 	return "", nil, false
 }
 
-// verbUsage is what a verb accepts and what it does, "" for one that is reserved for
-// later.
-func verbUsage(name string) (usage, help string) {
+// verbUsage is what a verb of program accepts and what it does, "" for one that is
+// reserved for later.
+func verbUsage(program, name string) (usage, help string) {
 	for i := range verbs {
 		if v := &verbs[i]; v.name == name && v.help != "" {
-			return strings.Join(strings.Fields("swapinit "+name+" "+v.args), " "), v.help
+			return strings.Join(strings.Fields(program+" "+name+" "+v.args), " "), v.help
 		}
 	}
 	return "", ""
@@ -93,16 +93,16 @@ func column(out string, width int, text string) string {
 	return out + "\n" + strings.Repeat(" ", width) + text
 }
 
-// usage is the text of `swapinit help`, with its final newline.
-func usage() string {
-	out := usageHead
+// usage is the text of `program help`, with its final newline.
+func usage(program string) string {
+	out := column(usageHead+"  "+program+" [flags] [--] command [arg...]", usageColumn, "run command as init (the ENTRYPOINT)") + "\n"
 	for _, v := range verbs {
 		if v.help != "" {
-			out += "  swapinit " + v.name
+			out += "  " + program + " " + v.name
 			if v.args != "" {
 				out += " " + strings.ReplaceAll(v.args, "\n", "\n                ")
 			}
-			out = column(out, 45, v.help) + "\n"
+			out = column(out, usageColumn, v.help) + "\n"
 		}
 	}
 	out += usageFlags
@@ -118,8 +118,9 @@ func usage() string {
 const usageHead = `swapinit: init for containers that replaces the server inside, with no connection lost
 
 usage:
-  swapinit [flags] [--] command [arg...]     run command as init (the ENTRYPOINT)
 `
+
+const usageColumn = 45
 
 const usageFlags = `
 flags, up to the first argument that is not one:

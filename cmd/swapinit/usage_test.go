@@ -48,7 +48,7 @@ func TestUsageInDocs(t *testing.T) {
 			}
 			found++
 			verb, _, _ := strings.Cut(usage, " ")
-			if want, _ := verbUsage(verb); strings.TrimSpace(usage) != strings.TrimPrefix(want, "swapinit ") {
+			if want, _ := verbUsage("swapinit", verb); strings.TrimSpace(usage) != strings.TrimPrefix(want, "swapinit ") {
 				t.Errorf("%s: %q, want %q", page, usage, want)
 			}
 		}
@@ -58,8 +58,19 @@ func TestUsageInDocs(t *testing.T) {
 	}
 }
 
+// The help is about the program as it was started.
+func TestUsageOfAnEngine(t *testing.T) {
+	text := usage("/sbin/docker-init")
+	if _, lines, _ := strings.Cut(text, "\n"); strings.Contains(lines, "swapinit ") || !strings.Contains(text, "\n  /sbin/docker-init swap [--no-wait]") {
+		t.Errorf("it names swapinit:\n%s", text)
+	}
+	if out := usage("swapinit"); !strings.Contains(out, "\n  swapinit [flags] [--] command [arg...]     run command as init") {
+		t.Errorf("the first line is not aligned:\n%s", out)
+	}
+}
+
 func TestUsageIsComplete(t *testing.T) {
-	text := usage()
+	text := usage("swapinit")
 	fields := strings.Fields(text)
 	known := 0
 	for _, v := range config.Variables(pid1.Parsers()) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fatih/color"
+	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/text"
@@ -41,14 +42,16 @@ type verbRun struct {
 	color    bool
 	redraw   bool          // stdout is a terminal that knows escape sequences
 	every    time.Duration // how often status --watch asks, above 0
+	program  string        // by which this was started
 	version  string        // of this file
+	commit   string        // the same
 	last     string        // the last stage of the swap that was printed
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
-// exit status. version is that of this file.
-func runVerb(verb string, args []string, env func(string) string, version string) int {
-	v := verbRun{out: os.Stdout, err: os.Stderr, env: env, every: time.Second, version: version}
+// exit status.
+func runVerb(verb string, args []string, env func(string) string) int {
+	v := verbRun{out: os.Stdout, err: os.Stderr, env: env, every: time.Second, program: program(), version: version, commit: commit}
 	v.color = logline.Colored(env("SWAPINIT_COLOR"), 1, env)
 	v.redraw = env("TERM") != "dumb" && logline.Terminal(1)
 	if !slices.Contains(args, "--watch") || verb != control.VerbStatus { // which waits for nothing
@@ -68,7 +71,7 @@ func runVerb(verb string, args []string, env func(string) string, version string
 const termGrace = time.Second
 
 func (v *verbRun) run(verb string, args []string) int {
-	usage, help := verbUsage(verb)
+	usage, help := verbUsage(v.program, verb)
 	if usage == "" {
 		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: "+strings.Join(verbNames(), ", "))
 	}
@@ -81,7 +84,7 @@ func (v *verbRun) run(verb string, args []string) int {
 		return v.say(0, help)
 	}
 	if verb == control.VerbVersion {
-		v.say(0, "swapinit "+v.version)
+		v.say(0, versionLine(v.version, v.commit))
 	}
 	if a.watch {
 		return v.watch(a)
@@ -106,6 +109,8 @@ func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err er
 		return exitDone
 	case verb == control.VerbStop && err == control.ErrGone:
 		// It was told to go, and it has gone.
+	case errors.Is(err, control.ErrNone) && config.Engine(v.program):
+		return v.fail(exitNoInit, err.Error()+": the init of a container without any SWAPINIT_ setting in its environment is a plain one")
 	case nobody:
 		return v.fail(exitNoInit, err.Error())
 	case err != nil && v.last != "":

@@ -20,7 +20,7 @@ import (
 // verb runs a verb against the init at addr.
 func verb(addr string, color bool, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	v := verbRun{out: &out, err: &errs, color: color, every: time.Millisecond, version: "1.2.3", env: func(k string) string {
+	v := verbRun{out: &out, err: &errs, color: color, every: time.Millisecond, program: "swapinit", version: "1.2.3", commit: "abc", env: func(k string) string {
 		if k == "SWAPINIT_CONTROL" {
 			return addr
 		}
@@ -523,12 +523,12 @@ func TestVersion(t *testing.T) {
 		reply control.Reply
 		want  string
 	}{
-		{addr, control.Reply{OK: true, Version: "1.2.3"}, "swapinit 1.2.3\n"},
-		{addr, control.Reply{OK: true, Version: "1.2.4\x1b"}, "swapinit 1.2.3\ninit 1.2.4\\x1b\n"},
-		{addr, control.Reply{Error: "no", Code: control.CodeRefused}, "swapinit 1.2.3\n"},
-		{"/no/such/socket", control.Reply{}, "swapinit 1.2.3\n"},
-		{"off", control.Reply{}, "swapinit 1.2.3\n"},
-		{"nonsense", control.Reply{}, "swapinit 1.2.3\n"},
+		{addr, control.Reply{OK: true, Version: "1.2.3"}, "swapinit 1.2.3 - git.abc\n"},
+		{addr, control.Reply{OK: true, Version: "1.2.4\x1b"}, "swapinit 1.2.3 - git.abc\ninit 1.2.4\\x1b\n"},
+		{addr, control.Reply{Error: "no", Code: control.CodeRefused}, "swapinit 1.2.3 - git.abc\n"},
+		{"/no/such/socket", control.Reply{}, "swapinit 1.2.3 - git.abc\n"},
+		{"off", control.Reply{}, "swapinit 1.2.3 - git.abc\n"},
+		{"nonsense", control.Reply{}, "swapinit 1.2.3 - git.abc\n"},
 	} {
 		reply = c.reply
 		if status, out, errs := verb(c.addr, false, "version"); status != 0 || out != c.want || errs != "" {
@@ -551,6 +551,33 @@ func TestNoInit(t *testing.T) {
 			if status != 125 || out != "" || !strings.HasPrefix(errs, "swapinit: "+want) || strings.Count(errs, "\n") != 1 {
 				t.Errorf("%s with %q: status %d, %q, %q", v, addr, status, out, errs)
 			}
+		}
+	}
+}
+
+// Hints name the path by which the program was started, and in a container whose init
+// is a plain one say why nobody answers.
+func TestHintsOfAnEngine(t *testing.T) {
+	var errs bytes.Buffer
+	v := verbRun{err: &errs, program: "/sbin/docker-init"}
+	if status := v.run("status", []string{"x"}); status != 2 || !strings.HasSuffix(errs.String(), ", accepted: /sbin/docker-init status [--json] [--watch]\n") {
+		t.Errorf("status %d, %q", status, &errs)
+	}
+	none := &control.NoInit{Reason: "nobody", Err: control.ErrNone}
+	const plain = ": the init of a container without any SWAPINIT_ setting in its environment is a plain one"
+	for _, c := range []struct {
+		program string
+		err     error
+		want    string
+	}{
+		{"/sbin/docker-init", none, "swapinit: nobody" + plain + "\n"},
+		{"/sbin/docker-init", &control.NoInit{Reason: "two"}, "swapinit: two\n"},
+		{"/swapinit", none, "swapinit: nobody\n"},
+	} {
+		errs.Reset()
+		v.program = c.program
+		if status := v.answered("swap", verbArgs{}, nil, c.err); status != 125 || errs.String() != c.want {
+			t.Errorf("%s: status %d, %q, want %q", c.program, status, &errs, c.want)
 		}
 	}
 }
@@ -621,7 +648,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	for _, v := range append(talkingVerbs, "version", "message") {
-		usage, help := verbUsage(v)
+		usage, help := verbUsage("swapinit", v)
 		for _, h := range []string{"-h", "--help"} {
 			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n"+help+"\n" || errs != "" {
 				t.Errorf("%s %s: status %d, %q, %q", v, h, status, out, errs)
@@ -650,7 +677,7 @@ func FuzzVerbArgs(f *testing.F) {
 	f.Add("rollback", "")
 	f.Add("health", "-h")
 	f.Fuzz(func(t *testing.T, verb, joined string) {
-		if usage, _ := verbUsage(verb); usage == "" {
+		if usage, _ := verbUsage("swapinit", verb); usage == "" {
 			return
 		}
 		var args []string

@@ -68,7 +68,7 @@ func (f *flags) long(name string, rest []string) ([]string, error) {
 	case letter != 0 && attached:
 		return nil, usage("flag " + shown + " takes no value")
 	case !f.set(letter):
-		return nil, unknownFlag(shown)
+		return nil, f.unknown(shown)
 	}
 	return rest, nil
 }
@@ -83,7 +83,7 @@ func (f *flags) bundle(letters string, rest []string) ([]string, error) {
 			return f.setValue(shown, letter, letters, letters != "", rest)
 		}
 		if !f.set(letter) {
-			return nil, unknownFlag(shown)
+			return nil, f.unknown(shown)
 		}
 	}
 	return rest, nil
@@ -186,8 +186,8 @@ func badFlag(shown string, letter rune, value, problem string) error {
 	return usage("cannot use " + shown + " " + quote(value) + ": " + problem + "want " + wants(letter))
 }
 
-func unknownFlag(shown string) error {
-	return usage("unknown flag " + quote(shown) + `: see "swapinit help"`)
+func (f *flags) unknown(shown string) error {
+	return usage("unknown flag " + quote(shown) + ": see " + f.parsers.help())
 }
 
 func usage(problem string) error { return &UsageError{problem} }

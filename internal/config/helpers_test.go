@@ -15,6 +15,7 @@ import (
 // testParsers stand in for the packages signals, listen and ready.
 func testParsers() Parsers {
 	return Parsers{
+		Program: "swapinit",
 		Signal: func(s string) (syscall.Signal, error) {
 			name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 			if sig := unix.SignalNum("SIG" + name); sig != 0 {

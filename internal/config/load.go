@@ -11,6 +11,9 @@ import (
 
 // Parsers are what other packages know about values. All of them are required.
 type Parsers struct {
+	// Program is the path by which swapinit was started. Errors name it, and under an
+	// engine's name it can be a plain init, see plain.
+	Program    string
 	Signal     func(string) (syscall.Signal, error)
 	SignalName func(syscall.Signal) string
 	// Uncatchable is why a signal that swapinit gets can mean nothing to it, as in
@@ -54,7 +57,10 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 		return nil, err
 	}
 	if len(s.Command) == 0 && s.TargetFile == "" {
-		return nil, usage(`no command: name it after swapinit, as in "swapinit nginx", or set SWAPINIT_TARGET_FILE; see "swapinit help"`)
+		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; see ` + p.help())
+	}
+	if len(l.values) == 0 && Engine(p.Program) {
+		s.plain(environ)
 	}
 	return s, nil
 }
@@ -110,7 +116,7 @@ func (l *loader) unknown(name string) string {
 	if near {
 		return "no such setting, did you mean " + best + "?"
 	}
-	return "no such setting, the nearest is " + best + `; "swapinit help" lists all`
+	return "no such setting, the nearest is " + best + "; " + l.parsers.help() + " lists all"
 }
 
 // parse fills the table.

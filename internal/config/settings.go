@@ -76,6 +76,9 @@ type Settings struct {
 	LogFormat       string                            `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`
 	Color           string                            `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`
 
+	// Plain: nothing but an init, see plain.
+	Plain bool `env:"-"`
+
 	// From flags only.
 	ParentDeath syscall.Signal `env:"-"` // -p: sent to swapinit when its parent dies; 0 = none
 	LogOrphans  bool           `env:"-"` // -w: log every orphan that is reaped

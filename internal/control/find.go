@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,9 @@ type NoInit struct {
 	Reason string
 	Err    error // may be nil
 }
+
+// ErrNone is the Err of a NoInit where Find has found nobody.
+var ErrNone = errors.New("there is no init")
 
 func (e *NoInit) Error() string { return e.Reason }
 func (e *NoInit) Unwrap() error { return e.Err }
@@ -57,7 +61,7 @@ func Find(setting string) (string, error) {
 	}
 	switch len(names) {
 	case 0:
-		return "", &NoInit{Reason: "no swapinit is running in this pid namespace (looked for " + autoName(inode, 1) + "; one with another address needs SWAPINIT_CONTROL)"}
+		return "", &NoInit{Reason: "no swapinit is running in this pid namespace (looked for " + autoName(inode, 1) + "; one with another address needs SWAPINIT_CONTROL)", Err: ErrNone}
 	case 1:
 		return names[0], nil
 	}

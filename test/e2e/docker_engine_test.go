@@ -1,0 +1,566 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// engine is a Docker daemon of the test's own whose init is swapinit, beside the one of
+// this machine, whose init is docker-init. Both run the same image, in which nothing
+// knows either.
+type engine struct {
+	t     *testing.T
+	dir   string
+	image string
+}
+
+// dockerEngineImage builds docker/engine/image, named by a hash of what it is made from.
+func dockerEngineImage(t *testing.T) string {
+	t.Helper()
+	base := dockerBase(t, "base")
+	image, err := dockerImages.get("engine", func() (string, error) {
+		sum, err := dockerHash("docker/engine/image", base)
+		if err != nil {
+			return "", err
+		}
+		dir, err := dockerBinaries()
+		if err != nil {
+			return "", err
+		}
+		unlock, err := dockerLock(dir)
+		if err != nil {
+			return "", err
+		}
+		defer unlock()
+		image := "swapinit-test/engine:" + sum
+		if exec.Command("docker", "image", "inspect", image).Run() == nil {
+			return image, nil
+		}
+		if out, err := exec.Command("docker", "build", "-q", "-t", image, "--build-arg", "BASE="+base, "docker/engine/image").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("docker build docker/engine/image: %w\n%s", err, out)
+		}
+		return image, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// dockerEngine starts the daemon and loads the image into it.
+func dockerEngine(t *testing.T) *engine {
+	t.Helper()
+	dockerNeed(t)
+	if _, err := exec.LookPath("dockerd"); err != nil {
+		dockerSkip(t, errors.New("there is no dockerd in PATH"))
+	}
+	if os.Getuid() != 0 || !mappedRoot() {
+		dockerSkip(t, errors.New("a Docker daemon of its own needs root"))
+	}
+	image := dockerEngineImage(t)
+	// What this machine's daemon uses mostly works for another one, and is faster.
+	drivers := []string{"vfs"}
+	if own := docker(t, "info", "--format", "{{.Driver}}"); own == "overlay2" || own == "fuse-overlayfs" {
+		drivers = []string{own, "vfs"}
+	}
+	var problem string
+	for _, driver := range drivers {
+		var e *engine
+		if e, problem = startEngine(t, driver); e != nil {
+			e.image = image
+			e.load()
+			return e
+		}
+	}
+	t.Fatal(problem)
+	return nil
+}
+
+// mappedRoot reports whether uid 0 is the machine's own.
+func mappedRoot() bool {
+	return strings.Join(strings.Fields(read("/proc/self/uid_map")), " ") == "0 0 4294967295"
+}
+
+// startEngine returns nil and the daemon's log if it does not run with this driver.
+func startEngine(t *testing.T, driver string) (*engine, string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "swapinit-engine-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{t: t, dir: dir}
+	// The one line that docs/engine-init.md is about.
+	config, err := json.Marshal(map[string]any{"init-path": e.path("docker-init")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.path("cfg.json"), string(config))
+	binaries, err := dockerBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"swapinit": "docker-init", "fixture": "fixture"} {
+		data, err := os.ReadFile(filepath.Join(binaries, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(e.path(to), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("docker/engine/daemon", dir, driver)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	end := sync.OnceFunc(func() {
+		stdin.Close()
+		<-ended // it gives up by itself
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("the daemon has left %s", dir)
+		}
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the daemon:\n%s", e.log())
+		}
+		end()
+	})
+	runs, over := false, false
+	dockerEventually(t, "the daemon answers", func() bool {
+		runs = e.command("version").Run() == nil
+		over = !runs && strings.Contains(e.log(), "failed to start daemon")
+		return runs || over
+	})
+	if over {
+		log := e.log()
+		end()
+		return nil, log
+	}
+	return e, ""
+}
+
+func (e *engine) path(name string) string { return filepath.Join(e.dir, name) }
+
+func (e *engine) log() string { return read(e.path("log")) }
+
+// command is a docker command for this daemon.
+func (e *engine) command(args ...string) *exec.Cmd {
+	return exec.Command("docker", append([]string{"--host", "unix://" + e.path("s.sock")}, args...)...)
+}
+
+func (e *engine) try(t *testing.T, args ...string) dockerResult {
+	t.Helper()
+	return dockerCommand(t, e.command(args...))
+}
+
+func (e *engine) do(t *testing.T, args ...string) string {
+	t.Helper()
+	r := e.try(t, args...)
+	if r.Code != 0 {
+		t.Fatalf("docker %s: %v", strings.Join(args, " "), r)
+	}
+	return strings.TrimSpace(r.Stdout)
+}
+
+// load copies the image from this machine's daemon.
+func (e *engine) load() {
+	e.t.Helper()
+	save, load := exec.Command("docker", "save", e.image), e.command("load", "-q")
+	var err error
+	if load.Stdin, err = save.StdoutPipe(); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := save.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	out, err := load.CombinedOutput()
+	if err := errors.Join(err, save.Wait()); err != nil {
+		e.t.Fatalf("cannot copy the image: %v: %s", err, out)
+	}
+}
+
+// engineContainer is a container of that daemon.
+type engineContainer struct {
+	e  *engine
+	t  *testing.T
+	id string
+}
+
+// run starts a container with the engine's init, and with the server of the tests in it.
+func (e *engine) run(t *testing.T, args ...string) *engineContainer {
+	t.Helper()
+	id := e.do(t, append([]string{"run", "-d", "--init", "--label", "swapinit.test=1", "--network", "none",
+		"--volume", e.path("fixture") + ":/usr/local/bin/fixture:ro"}, args...)...)
+	c := &engineContainer{e, t, id}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := e.command("logs", id).CombinedOutput()
+			t.Logf("logs of container %.12s:\n%s", id, logs)
+		}
+		_ = e.command("rm", "-f", "-v", id).Run()
+	})
+	return c
+}
+
+func (c *engineContainer) try(args ...string) dockerResult {
+	c.t.Helper()
+	return c.e.try(c.t, append([]string{"exec", c.id}, args...)...)
+}
+
+// verb runs a verb of the engine's init, by the path at which the engine has put it.
+func (c *engineContainer) verb(args ...string) dockerResult {
+	c.t.Helper()
+	return c.try(append([]string{"/sbin/docker-init"}, args...)...)
+}
+
+func (c *engineContainer) status() (s dockerStatus, ok bool) {
+	c.t.Helper()
+	r := c.verb("status", "--json")
+	if r.Code != 0 {
+		return s, false
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &s); err != nil {
+		c.t.Fatalf("status --json: %v: %q", err, r.Stdout)
+	}
+	return s, true
+}
+
+func (c *engineContainer) await(what string, want func(dockerStatus) bool) {
+	c.t.Helper()
+	dockerEventually(c.t, what, func() bool {
+		if c.e.do(c.t, "inspect", "-f", "{{.State.Status}}", c.id) == "exited" {
+			c.t.Fatalf("the container ended while waiting: %s", what)
+		}
+		s, ok := c.status()
+		return ok && want(s)
+	})
+}
+
+func (c *engineContainer) awaitLog(text string) {
+	c.t.Helper()
+	dockerEventually(c.t, fmt.Sprintf("%q in the log", text), func() bool {
+		r := c.e.try(c.t, "logs", c.id)
+		return strings.Contains(r.Stdout+r.Stderr, text)
+	})
+}
+
+// stop stops the container and returns its exit status.
+func (c *engineContainer) stop() string {
+	c.t.Helper()
+	c.e.do(c.t, "stop", "-t", "60", c.id)
+	return c.e.do(c.t, "wait", c.id)
+}
+
+// load asks the server again and again, from inside.
+func (c *engineContainer) load(args ...string) *dockerLoader {
+	c.t.Helper()
+	l := &dockerLoader{t: c.t, done: make(chan struct{})}
+	cmd := c.e.command(append([]string{"exec", "-i", c.id, "fixture", "load"}, args...)...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if l.stdin, err = cmd.StdinPipe(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	go func() {
+		defer close(l.done)
+		tallies := json.NewDecoder(stdout)
+		for err := error(nil); err == nil; {
+			var tally dockerTally
+			if err = tallies.Decode(&tally); err == nil {
+				l.mu.Lock()
+				l.last = tally
+				l.mu.Unlock()
+			}
+		}
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = cmd.Wait()
+	}()
+	c.t.Cleanup(func() {
+		l.stdin.Close()
+		<-l.done
+	})
+	return l
+}
+
+// A daemon whose init-path is swapinit: any image runs under it.
+func TestDockerEngine(t *testing.T) {
+	t.Parallel()
+	e := dockerEngine(t)
+	t.Run("each", func(t *testing.T) {
+		t.Run("version", func(t *testing.T) { t.Parallel(); e.testVersion(t) })
+		t.Run("like docker-init", func(t *testing.T) { t.Parallel(); e.testLike(t) })
+		t.Run("signals and stop", func(t *testing.T) { t.Parallel(); e.testSignals(t) })
+		t.Run("terminal", func(t *testing.T) { t.Parallel(); e.testTerminal(t) })
+		t.Run("servers", func(t *testing.T) { t.Parallel(); e.testServers(t) })
+		t.Run("compose", func(t *testing.T) { t.Parallel(); e.testCompose(t) })
+	})
+}
+
+// dockerd asks its init for its version, and can read the answer.
+func (e *engine) testVersion(t *testing.T) {
+	out, err := exec.Command(e.path("docker-init"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, want, ok := strings.Cut(strings.TrimSpace(string(out)), " - git.")
+	if !ok {
+		t.Fatalf("--version prints %q", out)
+	}
+	if got := e.do(t, "info", "--format", "{{.InitBinary}} {{.InitCommit.ID}}"); got != e.path("docker-init")+" "+want {
+		t.Errorf("docker info says %q, want commit %q", got, want)
+	}
+	if log := e.log(); strings.Contains(log, "unknown output format") || strings.Contains(strings.ToLower(log), "docker-init version") {
+		t.Errorf("the daemon warns of its init:\n%s", log)
+	}
+}
+
+// seenInContainer prints what a process finds in a container, but for what differs from
+// one container or daemon to another.
+const seenInContainer = `
+umask; pwd; id; hostname
+grep -E '^(Sig(Blk|Ign)|ShdPnd|Cap[A-Za-z]*|NoNewPrivs|Seccomp[a-z_]*):' /proc/self/status
+grep 'open files' /proc/self/limits
+cat /proc/self/oom_score_adj
+tr '\0' '\n' </proc/self/environ | sort
+for f in /proc/$$/fd/*; do echo "fd ${f##*/} $(readlink $f | sed 's/:.*//')"; done
+read -r line </proc/$$/stat
+set -- ${line##*) }
+echo "parent $2, own group $(($3 - $$)), session $4, terminal $5"
+[ $5 = 0 ] || echo "foreground $(($6 - $$))"
+tr '\0' ' ' </proc/1/cmdline; echo
+ls -A /run /tmp /dev/shm /dev
+wc -l </proc/net/unix
+grep -c . /proc/mounts
+grep docker-init /proc/mounts | sed 's/.* \/sbin/\/sbin/; s/ .* ro,.*/ ro/'
+sort /proc/1/status | grep -E '^(Uid|Gid|Cap[A-Za-z]*|NoNewPrivs|Seccomp[a-z_]*):'
+`
+
+// In a container everything is as under docker-init.
+func (e *engine) testLike(t *testing.T) {
+	sh := func(text string) []string { return []string{"sh", "-c", text} }
+	for _, c := range []struct {
+		name    string
+		flags   []string
+		command []string
+		own     bool // the words on stderr are each one's own
+	}{
+		{"nothing special", nil, sh(seenInContainer), false},
+		{"a user", []string{"--user", "1000:1001"}, sh(seenInContainer), false},
+		{"a user and no capabilities", []string{"--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only"}, sh(seenInContainer), false},
+		{"no capabilities", []string{"--cap-drop", "ALL"}, sh(seenInContainer), false},
+		{"privileged", []string{"--privileged"}, sh(seenInContainer), false},
+		{"no seccomp", []string{"--security-opt", "seccomp=unconfined", "--tmpfs", "/run", "--tmpfs", "/tmp"}, sh(seenInContainer), false},
+		{"an environment", []string{"-e", "EMPTY=", "-e", "X={generation} {fd.80}", "-e", "LISTEN_FDS=1", "-e", "NOTIFY_SOCKET=/none", "-w", "/var"}, sh(seenInContainer), false},
+		{"a terminal", []string{"-t"}, sh(seenInContainer), false},
+		{"standard input", []string{"-i"}, sh("cat; " + seenInContainer), false},
+		{"an entrypoint", []string{"--entrypoint", "gosu-entrypoint"}, sh(seenInContainer), false},
+		{"an entrypoint that does not exec", []string{"--entrypoint", "sh-entrypoint"}, sh("id; exit 42"), false},
+		{"killed", nil, sh("kill -KILL $$"), false},
+		{"not found", nil, []string{"no-such-command"}, true},
+		{"not executable", nil, []string{"/etc/passwd"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			args := slices.Concat([]string{"run", "--rm", "--init", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "none", "--hostname", "same",
+				"--ulimit", "nofile=1000:1000"}, c.flags, []string{e.image}, c.command)
+			var out [2]string
+			for n, cmd := range []*exec.Cmd{exec.Command("docker", args...), e.command(args...)} {
+				cmd.Stdin = strings.NewReader("a line\n")
+				r := dockerCommand(t, cmd)
+				if out[n] = fmt.Sprintf("status %d\n", r.Code) + r.Stdout; !c.own {
+					out[n] += r.Stderr
+				}
+			}
+			same(t, out[0], out[1])
+		})
+	}
+	// And the engine sees no other change of the file system.
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		args := []string{"create", "--init", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "none", e.image, "sh", "-c", "sleep 0.1; exit 3"}
+		theirs := dockerAdopt(t, docker(t, args...)).id
+		ours := e.do(t, args...)
+		t.Cleanup(func() { _ = e.command("rm", "-f", ours).Run() })
+		var diff [2]string
+		for n, do := range []func(args ...string) string{
+			func(args ...string) string { return docker(t, append(args, theirs)...) },
+			func(args ...string) string { return e.do(t, append(args, ours)...) },
+		} {
+			do("start")
+			if code := do("wait"); code != "3" {
+				t.Errorf("exit status %s, want 3", code)
+			}
+			diff[n] = do("diff")
+		}
+		same(t, diff[0], diff[1])
+	})
+}
+
+// HUP and USR2 are forwarded like the rest, the verbs say that this is a plain init, and
+// what is left when the server ends gets its time.
+func (e *engine) testSignals(t *testing.T) {
+	const server = `for s in HUP USR1 USR2 WINCH; do trap "echo got $s." $s; done; trap 'echo got TERM.; exit 7' TERM
+		(trap 'sleep 0.1; echo a stray has finished; exit' TERM; echo up; while :; do sleep 0.1; done) & while :; do wait; done`
+	c := e.run(t, "--stop-signal", "TERM", e.image, "sh", "-c", server)
+	c.awaitLog("up")
+	for _, sig := range []string{"HUP", "USR2", "USR1", "WINCH"} {
+		e.do(t, "kill", "-s", sig, c.id)
+		c.awaitLog("got " + sig + ".")
+	}
+	for _, verb := range []string{"swap", "status", "health"} {
+		r := c.verb(verb)
+		oneLine(t, r.Stderr, "swapinit: ", "its environment is a plain one")
+		if r.Code != 125 {
+			t.Errorf("%s: %v, want status 125", verb, r)
+		}
+	}
+	if r := c.verb("--version"); r.Code != 0 || !strings.Contains(r.Stdout, " - git.") {
+		t.Errorf("--version: %v", r)
+	}
+	if code := c.stop(); code != "7" {
+		t.Errorf("exit status %s, want 7", code)
+	}
+	c.awaitLog("a stray has finished")
+	if r := e.try(t, "logs", c.id); strings.Contains(r.Stderr, "swapinit") {
+		t.Errorf("the init says something: %q", r.Stderr)
+	}
+}
+
+// docker run -it: the keys and the size reach the command.
+func (e *engine) testTerminal(t *testing.T) {
+	c := &engineContainer{e, t, e.do(t, "create", "-it", "--init", "--label", "swapinit.test=1", "--network", "none",
+		"--volume", e.path("fixture")+":/usr/local/bin/fixture:ro", e.image, "fixture", "keys")}
+	t.Cleanup(func() { _ = e.command("rm", "-f", c.id).Run() })
+	args := e.command("start", "-a", "-i", c.id).Args
+	d := dockerOnTerminal(t, args[0], args[1:]...)
+	d.await("keys: started [")
+	dockerEventually(t, "the terminal has its size", func() bool {
+		d.press("hello\r")
+		return strings.Contains(d.text(), "keys: line hello [80x24]")
+	})
+	d.press("\x03")
+	d.await("keys: signal 2 [")
+	d.press("\x1c")
+	d.await("keys: signal 3 [")
+	d.resize(101, 37)
+	d.await("keys: signal 28 [101x37]")
+	d.press("end\r")
+	if code := d.wait(); code != 5 {
+		t.Errorf("exit status %d, want 5", code)
+	}
+	if n := strings.Count(d.text(), "keys: signal 2 ["); n != 1 {
+		t.Errorf("Ctrl-C arrived %d times", n)
+	}
+}
+
+// Images whose entrypoints know nothing are swapped under load, with settings from the
+// environment alone. The servers take their sockets by an environment variable.
+func (e *engine) testServers(t *testing.T) {
+	nginx := []string{"-e", "SWAPINIT_LISTEN=tcp4://:80 v6=tcp6://:80", "-e", "NGINX={fd.80};{fd.v6};", "-e", "SWAPINIT_READY=http://127.0.0.1:80/", "-e", "SWAPINIT_STOP_SIGNAL=QUIT"}
+	fixture := []string{"-e", "SWAPINIT_LISTEN=:8080", "-e", "SWAPINIT_SETTLE=100ms", "--stop-signal", "TERM"}
+	for _, c := range []struct {
+		name, port string
+		flags      []string
+		entrypoint string
+		command    []string
+	}{
+		{"nginx's own style", "80", nginx, "nginx-entrypoint", []string{"nginx", "-g", "daemon off;"}},
+		{"a script that does not exec", "80", nginx, "sh-entrypoint", []string{"nginx", "-g", "daemon off;"}},
+		{"a script that ends in exec", "8080", fixture, "exec-entrypoint", []string{"fixture", "serve"}},
+		{"gosu", "8080", fixture, "gosu-entrypoint", []string{"fixture", "serve"}},
+		{"a user without capabilities", "8080", append([]string{"--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--tmpfs", "/tmp"}, fixture...),
+			"exec-entrypoint", []string{"fixture", "serve"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := e.run(t, slices.Concat(c.flags, []string{"--entrypoint", c.entrypoint, e.image}, c.command)...)
+			s.await("ready", func(s dockerStatus) bool { return s.Ready && s.Pid == 1 })
+			load := s.load("-port", c.port, "-rate", "50")
+			load.atLeast(20)
+			for n := 2; n < 4; n++ {
+				if r := s.verb("swap"); r.Code != 0 {
+					t.Fatalf("swap: %v", r)
+				}
+				load.more(20)
+				s.await("the predecessor is gone", func(s dockerStatus) bool { return s.only(n) })
+			}
+			r := s.verb("swap", "--", "/nonexistent")
+			if r.Code != 1 {
+				t.Errorf("swap to nothing: %v, want status 1", r)
+			}
+			r = s.verb("swap", "now")
+			oneLine(t, r.Stderr, "accepted: /sbin/docker-init swap [--no-wait]")
+			load.more(20)
+			load.stop().wantNoFailure(t)
+			if r := s.verb("health"); r.Code != 0 {
+				t.Errorf("health: %v", r)
+			}
+			code := s.stop()
+			// A shell that does not exec dies of the signal; nginx ends well by QUIT.
+			if want := map[string]string{"sh-entrypoint": "131"}[c.entrypoint]; code != "0" && code != want {
+				t.Errorf("exit status %s", code)
+			}
+		})
+	}
+}
+
+// compose's init: true is all that a file says.
+func (e *engine) testCompose(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "compose.yaml")
+	write(t, file, regexp.MustCompile(`(?m)^\t+`).ReplaceAllStringFunc(`version: "2.4"
+services:
+	web:
+		image: `+e.image+`
+		entrypoint: [exec-entrypoint]
+		command: [fixture, serve]
+		init: true
+		network_mode: none
+		stop_signal: SIGTERM
+		environment:
+			SWAPINIT_LISTEN: ":8080"
+			SWAPINIT_SETTLE: 100ms
+		volumes: ["`+e.path("fixture")+`:/usr/local/bin/fixture:ro"]
+		labels: {swapinit.test: "1"}
+`, func(tabs string) string { return strings.Repeat("  ", len(tabs)) }))
+	p := dockerCompose(t, "engine", []string{"DOCKER_HOST=unix://" + e.path("s.sock")}, file)
+	p.do("up", "-d")
+	ready := func(n int) func() bool {
+		return func() bool {
+			r := p.try("exec", "-T", "web", "/sbin/docker-init", "status", "--json")
+			var s dockerStatus
+			return r.Code == 0 && json.Unmarshal([]byte(r.Stdout), &s) == nil && s.Ready && s.only(n)
+		}
+	}
+	dockerEventually(t, "ready", ready(1))
+	p.do("exec", "-T", "web", "/sbin/docker-init", "swap")
+	dockerEventually(t, "swapped", ready(2))
+	p.do("stop", "-t", "60")
+}
