@@ -287,7 +287,8 @@ func (a *adoption) becameReady(n int) {
 }
 
 // missing is what another generation listened on when it was ready and n has not bound,
-// "" if nothing is: that of the latest one before n.
+// "" if nothing is: that of the latest one before n. One that has bound nothing may use
+// what it was given.
 func (a *adoption) missing(n int) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -303,7 +304,7 @@ func (a *adoption) missing(n int) string {
 	}
 	var names []string
 	for _, e := range a.steering.list() {
-		if a.gens[before].ready[e] && !mine.sockets[e] {
+		if a.gens[before].ready[e] && !mine.sockets[e] && (e.joined || len(mine.sockets) > 0) {
 			names = append(names, e.Address)
 		}
 	}
