@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -66,6 +67,7 @@ type supervisor struct {
 	broker   Broker
 	own      map[uint64]*own // by inode
 	given    map[uint64]Bind // sockets that have taken the place of own ones, by inode
+	failed   error           // what Supervise returns
 }
 
 // Supervise answers whoever is under the filter until nobody is, and closes the
@@ -76,34 +78,43 @@ func Supervise(listener int, b Broker) error {
 	file := os.NewFile(uintptr(listener), "seccomp")
 	defer file.Close()
 	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}}
-	var err error
 	if !replaces(listener) {
-		err = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
+		s.failed = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
 		s.broker = nil
 	}
-	raw, failed := file.SyscallConn()
-	if failed != nil {
-		return failed
+	over := false
+	if raw, err := file.SyscallConn(); err == nil {
+		_ = raw.Read(func(uintptr) bool {
+			over = s.drain(0)
+			return over
+		})
 	}
-	failed = raw.Read(func(uintptr) bool { return s.drain() })
-	if err == nil {
-		err = failed
+	for !over {
+		// The poller does not take it (fs.epoll.max_user_watches), so a thread waits.
+		over = s.drain(-1)
 	}
-	return err
+	return s.failed
 }
 
-// drain answers all that waits. It reports whether there will never be more: the last
-// one under the filter has ended (POLLHUP).
-func (s *supervisor) drain() (over bool) {
+// drain answers all that waits, and all that comes within timeout (poll(2)). It reports
+// whether there will never be more: the last one under the filter has ended (POLLHUP), or
+// the kernel hands out nothing.
+func (s *supervisor) drain(timeout int) (over bool) {
 	for {
 		p := [1]unix.PollFd{{Fd: int32(s.listener), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p[:], 0); err == unix.EINTR {
-			continue
-		}
+		_, err := unix.Poll(p[:], timeout)
 		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			s.failed = cmp.Or(s.failed, err)
+			return true
 		case p[0].Revents&unix.POLLIN != 0:
-			if n, err := receive(s.listener); err == nil {
+			n, err := receive(s.listener)
+			if err == nil {
 				s.handle(&n)
+			} else if err != unix.ENOENT {
+				s.failed = cmp.Or(s.failed, err) // it would be the same again and again
+				return true
 			}
 		case p[0].Revents != 0:
 			return true
