@@ -39,30 +39,44 @@ func (t *task) look(f func() error) error {
 		return err
 	}
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	_ = unix.Setfsgid(gid) // setfsuid(2): errors cannot be seen, what follows fails
 	_ = unix.Setfsuid(uid)
 	err = f()
 	_ = unix.Setfsuid(os.Geteuid())
 	_ = unix.Setfsgid(os.Getegid())
+	// Short of memory the kernel changes nothing and says nothing. Then the thread is not
+	// for other goroutines: it ends with this one.
+	isUID, _ := unix.SetfsuidRetUid(-1)
+	isGID, _ := unix.SetfsgidRetGid(-1)
+	if isUID == os.Geteuid() && isGID == os.Getegid() {
+		runtime.UnlockOSThread()
+	}
 	return err
 }
 
 // user is the task's effective uid and gid.
 func (t *task) user() (uid, gid int, known bool) {
-	data, err := os.ReadFile(t.path("status"))
-	field := func(name string) int {
-		_, rest, _ := strings.Cut(string(data), "\n"+name+":")
-		line, _, _ := strings.Cut(rest, "\n")
-		if ids := strings.Fields(line); len(ids) == 4 { // real, effective, saved, file system
-			if n, err := strconv.Atoi(ids[1]); err == nil {
-				return n
-			}
-		}
-		return -1
+	uids, gids := t.status("Uid"), t.status("Gid") // real, effective, saved, file system
+	if len(uids) != 4 || len(gids) != 4 {
+		return 0, 0, false
 	}
-	uid, gid = field("Uid"), field("Gid")
-	return uid, gid, err == nil && uid >= 0 && gid >= 0
+	return uids[1], gids[1], true
+}
+
+// status are the numbers behind a name in proc_pid_status(5), which everybody may
+// read; none if it is not there.
+func (t *task) status(name string) (numbers []int) {
+	data, _ := os.ReadFile(t.path("status"))
+	_, rest, _ := strings.Cut(string(data), "\n"+name+":")
+	line, _, _ := strings.Cut(rest, "\n")
+	for _, word := range strings.Fields(line) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
 }
 
 // memory copies n bytes at address.
