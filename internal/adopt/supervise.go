@@ -218,9 +218,15 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 	}
 	at, ip := address(data)
 	tcp := strings.HasPrefix(socket.proto, "TCP") || strings.HasPrefix(socket.proto, "MPTCP")
-	if known, ours := s.given[socket.inode]; ours && known.At == at {
-		n.answer(s.listener, 0) // a signal has interrupted the call that was answered
-		return true
+	if known, ours := s.given[socket.inode]; ours {
+		if known.At == at {
+			n.answer(s.listener, 0) // a signal has interrupted the call that was answered
+			return true
+		}
+		return false // EINVAL: it is bound
+	}
+	if ip && at.Addr().Is6() != strings.HasSuffix(socket.proto, "v6") {
+		return false // EAFNOSUPPORT or EINVAL: not the socket's family
 	}
 	o := s.note(socket.inode)
 	b := Bind{At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
