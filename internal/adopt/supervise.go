@@ -47,12 +47,13 @@ type Broker interface {
 // of them between bind and listen is none.
 const socketsMost = 256
 
-// setting is an option that the server has set.
+// setting is an option that the server has set. All of noted are ints.
 type setting struct {
 	option
-	value [16]byte // as much as the longest of noted has
-	n     int
+	value int32
 }
+
+const sizeofInt = 4
 
 // own is what is known of a socket of the server's own.
 type own struct {
@@ -158,8 +159,8 @@ func (s *supervisor) note(inode uint64) *own {
 // option is what the server has set, 0 if it has not.
 func (o *own) option(level, name int) (value int32) {
 	for _, set := range o.settings {
-		if set.option == (option{level, name}) && set.n >= 4 {
-			value = int32(binary.NativeEndian.Uint32(set.value[:]))
+		if set.option == (option{level, name}) {
+			value = set.value
 		}
 	}
 	return value
@@ -176,21 +177,21 @@ func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
 		return false
 	}
 	if _, ours := s.given[inode]; ours {
-		if slices.Contains(programs[:], o) {
+		// It has SO_REUSEPORT, and without it no successor could have the address.
+		if slices.Contains(programs[:], o) || o == (option{unix.SOL_SOCKET, unix.SO_REUSEPORT}) {
 			n.answer(s.listener, 0)
 			return true
 		}
 		return false
 	}
-	set := setting{option: o, n: int(uint32(n.args[4]))}
-	if !slices.Contains(noted[:], o) || set.n < 1 || set.n > len(set.value) {
-		return false
+	if !slices.Contains(noted[:], o) || int32(n.args[4]) < sizeofInt {
+		return false // EINVAL, or not noted
 	}
-	value, err := t.memory(n.args[3], set.n)
+	value, err := t.memory(n.args[3], sizeofInt) // more is passed over
 	if err != nil || !n.valid(s.listener) {
 		return false
 	}
-	copy(set.value[:], value)
+	set := setting{o, int32(binary.NativeEndian.Uint32(value))}
 	socket := s.note(inode)
 	socket.settings = slices.DeleteFunc(socket.settings, func(old setting) bool { return old.option == o })
 	socket.settings = append(socket.settings, set)
@@ -279,7 +280,7 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 	}
 	for _, set := range s.note(socket.inode).settings {
 		if set.option != (option{unix.SOL_SOCKET, unix.SO_REUSEPORT}) && set.level != unix.SOL_IPV6 {
-			_ = unix.SetsockoptString(fd, set.level, set.name, string(set.value[:set.n]))
+			_ = unix.SetsockoptInt(fd, set.level, set.name, int(set.value))
 		}
 	}
 	if socket.flags&unix.O_NONBLOCK != 0 {
