@@ -263,7 +263,7 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 		return false, 0, unreadable(err)
 	case !same:
 		return false, 0, "its process is in another network namespace"
-	case t.polled():
+	case t.polled(socket.inode):
 		return false, 0, "the server had given the socket to epoll before it was bound"
 	}
 	fd, errno := s.broker.Bind(b)

@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -156,32 +157,43 @@ func (t *task) namespace() (same bool, err error) {
 	return same, err
 }
 
-// polled reports whether an epoll instance of the process watches the descriptor. It
-// would go on watching the socket that was there before (epoll(7)).
-func (t *task) polled() (yes bool) {
+// polled reports whether an epoll instance of the process watches the socket. It would
+// go on watching it, and not the one in its place (epoll(7)).
+func (t *task) polled(inode uint64) (yes bool) {
 	_ = t.look(func() error {
 		dir, err := os.Open(t.path("fd"))
 		if err != nil {
 			return err
 		}
 		defer dir.Close()
-		names, err := dir.Readdirnames(-1)
-		yes = slices.ContainsFunc(names, func(name string) bool {
-			link, err := os.Readlink(t.path("fd/") + name)
-			if err != nil || link != "anon_inode:[eventpoll]" {
-				return false
-			}
-			info, _ := os.ReadFile(t.path("fdinfo/") + name)
-			for _, line := range strings.Split(string(info), "\n") {
-				if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" && f[1] == strconv.Itoa(t.fd) {
-					return true
-				}
-			}
-			return false
-		})
+		for !yes && err == nil {
+			var names []string
+			names, err = dir.Readdirnames(256) // of a million, which a server may have
+			yes = slices.ContainsFunc(names, func(name string) bool {
+				link, err := os.Readlink(t.path("fd/") + name)
+				return err == nil && link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
+			})
+		}
 		return err
 	})
 	return yes
+}
+
+// watches reports whether the epoll instance with that fdinfo has the socket
+// (proc_pid_fdinfo(5)). Its number there may be that of another one by now.
+func watches(info string, inode uint64) bool {
+	file, err := os.Open(info)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	lines, mark := bufio.NewScanner(file), "ino:"+strconv.FormatUint(inode, 16)
+	for lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) > 0 && f[0] == "tfd:" && slices.Contains(f, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether the descriptor still is the socket.
