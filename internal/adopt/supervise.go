@@ -68,6 +68,7 @@ type supervisor struct {
 	broker   Broker
 	own      map[uint64]*own // by inode
 	given    map[uint64]Bind // sockets that have taken the place of own ones, by inode
+	blind    map[task]bool   // descriptors of processes, bound unseen
 	failed   error           // what Supervise returns
 }
 
@@ -78,7 +79,7 @@ func Supervise(listener int, b Broker) error {
 	_ = syscall.SetNonblock(listener, true) // so that the runtime's poller takes it
 	file := os.NewFile(uintptr(listener), "seccomp")
 	defer file.Close()
-	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}}
+	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}, blind: map[task]bool{}}
 	if !replaces(listener) {
 		s.failed = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
 		s.broker = nil
@@ -166,6 +167,15 @@ func (o *own) option(level, name int) (value int32) {
 	return value
 }
 
+// unseen notes a bind of a process that cannot be looked into. Whether it is of TCP
+// shows when it listens: name lookups bind sockets too, of netlink and UDP.
+func (s *supervisor) unseen(t *task) {
+	if len(s.blind) >= socketsMost {
+		clear(s.blind)
+	}
+	s.blind[t.process()] = true
+}
+
 func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
 	o := option{int(int32(n.args[1])), int(int32(n.args[2]))}
 	var inode uint64
@@ -212,8 +222,8 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 		return false // whoever it was has gone
 	}
 	if err != nil {
-		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-			s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		if denied(err) && length >= unix.SizeofSockaddrInet4 {
+			s.unseen(t)
 		}
 		return false
 	}
@@ -301,7 +311,15 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 
 func (s *supervisor) listen(n *notification, t *task) (answered bool) {
 	socket, err := t.socket()
-	if err != nil || !n.valid(s.listener) {
+	who := t.process()
+	if !n.valid(s.listener) {
+		return false
+	}
+	if denied(err) && s.blind[who] {
+		s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		delete(s.blind, who)
+	}
+	if err != nil {
 		return false
 	}
 	if _, ours := s.given[socket.inode]; ours {

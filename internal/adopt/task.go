@@ -32,7 +32,7 @@ func (t *task) link() string { return t.path("fd/") + strconv.Itoa(t.fd) }
 // thread's own, so no other goroutine runs with them.
 func (t *task) look(f func() error) error {
 	err := f()
-	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+	if !denied(err) {
 		return err
 	}
 	uid, gid, known := t.user()
@@ -53,6 +53,17 @@ func (t *task) look(f func() error) error {
 		runtime.UnlockOSThread()
 	}
 	return err
+}
+
+// denied reports whether we may not look.
+func denied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
+
+// process is the same descriptor for whichever thread of the process.
+func (t *task) process() task {
+	if group := t.status("Tgid"); len(group) == 1 {
+		return task{group[0], t.fd}
+	}
+	return *t
 }
 
 // user is the task's effective uid and gid.
