@@ -297,6 +297,9 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 		// All who have the socket share it: it is never taken away.
 		_ = unix.SetNonblock(fd, true)
 	}
+	if !t.holds(socket.inode) {
+		return false, 0, "another thread has closed the descriptor"
+	}
 	if err := n.replace(s.listener, fd, uint32(t.fd), uint32(socket.flags)&unix.O_CLOEXEC); err != nil {
 		return false, 0, "SECCOMP_IOCTL_NOTIF_ADDFD: " + err.Error()
 	}
