@@ -181,8 +181,11 @@ func (t *task) polled(inode uint64) (yes bool) {
 			var names []string
 			names, err = dir.Readdirnames(256) // of a million, which a server may have
 			yes = slices.ContainsFunc(names, func(name string) bool {
-				link, err := os.Readlink(t.path("fd/") + name)
-				return err == nil && link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
+				link, failed := os.Readlink(t.path("fd/") + name)
+				if denied(failed) {
+					err = failed // root may list what it may not look at
+				}
+				return link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
 			})
 		}
 		return err
