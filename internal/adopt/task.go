@@ -91,7 +91,8 @@ func (t *task) status(name string) (numbers []int) {
 	return numbers
 }
 
-// memory copies n bytes at address.
+// memory copies n bytes at address. It waits for no userfaultfd(2), and reads as a
+// debugger does: what the task itself may not read is no EFAULT here (FOLL_FORCE).
 func (t *task) memory(address uint64, n int) ([]byte, error) {
 	data := make([]byte, n)
 	err := t.look(func() error {
