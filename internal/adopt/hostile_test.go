@@ -37,6 +37,29 @@ func TestPageThatNeverComes(t *testing.T) {
 	s.end()
 }
 
+// An epoll instance that the server has locked for good cannot be looked at. That holds
+// up nobody but the server, and ends with it.
+func TestLockedEpoll(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: faults of the kernel are not handled for others")
+	}
+	at := loopback(free(t, 1)[0])
+	s := start(t, 0).supervise(newBroker(t, at.Port()))
+	page := s.do("fault")
+	if page == no(unix.ENOSYS) || page == no(unix.EPERM) {
+		t.Skip("no userfaultfd here")
+	}
+	fd := s.tcp4()
+	s.expect(0, "later", "epollinto", page)
+	s.stopped(unix.SYS_EPOLL_PWAIT)
+	s.say("bind", fd, raw(at))
+	s.stopped(unix.SYS_BIND)
+	s.end()
+	if s.result != nil {
+		t.Error(s.result)
+	}
+}
+
 // While a server is stopped by a signal, or one of its threads waits, others are
 // answered.
 func TestThreads(t *testing.T) {
@@ -52,6 +75,26 @@ func TestThreads(t *testing.T) {
 	for _, fd := range fds {
 		eventually(t, "a bind in another thread", func() bool { return s.do("inode", fd) == b.inode(at) })
 	}
+}
+
+// A descriptor that another thread gives to something else while its bind is being
+// answered stays what it is.
+func TestDescriptorReused(t *testing.T) {
+	at := loopback(free(t, 1)[0])
+	b := newBroker(t, at.Port())
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	b.bind = func(Bind, int) { close(asked); <-goOn }
+	s := start(t, 0).supervise(b)
+	fd := s.tcp4()
+	s.expect(0, "later", "bind", fd, raw(at))
+	s.await(asked)
+	s.expect(0, "close", fd)
+	s.expect(fd, "socket", unix.AF_INET, unix.SOCK_STREAM, 0)
+	inode := s.do("inode", fd)
+	close(goOn)
+	eventually(t, "the bind has an answer", func() bool { return !s.calls(unix.SYS_BIND) })
+	s.expect(inode, "inode", fd)
+	same(t, b.heard())
 }
 
 // The address is read once: whatever another thread writes there meanwhile, a socket of

@@ -202,10 +202,15 @@ func (s *server) end() {
 		unix.Close(s.listener)
 		return
 	}
+	s.await(s.ended)
+}
+
+// await waits for something of the other goroutine's.
+func (s *server) await(c chan struct{}) {
 	select {
-	case <-s.ended:
+	case <-c:
 	case <-time.After(patience):
-		s.t.Error("Supervise goes on, though the server has ended")
+		s.t.Error("the supervisor does not come to it")
 	}
 }
 
@@ -249,13 +254,16 @@ func (s *server) expect(want int, words ...any) {
 // stopped waits until a thread of the server is in the system call.
 func (s *server) stopped(call int) {
 	s.t.Helper()
-	eventually(s.t, "a thread in the system call", func() bool {
-		names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", s.cmd.Process.Pid))
-		return slices.ContainsFunc(names, func(name string) bool {
-			text, _ := os.ReadFile(name)
-			number, _, _ := strings.Cut(string(text), " ")
-			return number == strconv.Itoa(call)
-		})
+	eventually(s.t, "a thread in the system call", func() bool { return s.calls(call) })
+}
+
+// calls reports whether one is.
+func (s *server) calls(call int) bool {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", s.cmd.Process.Pid))
+	return slices.ContainsFunc(names, func(name string) bool {
+		text, _ := os.ReadFile(name)
+		number, _, _ := strings.Cut(string(text), " ")
+		return number == strconv.Itoa(call)
 	})
 }
 
@@ -405,6 +413,15 @@ func serve(words []string) (value int, err error) {
 			err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, n[1], &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n[1])})
 		}
 		return fd, err
+	case "epollinto": // a pointer: it never returns, and the epoll instance is locked
+		fd, err := unix.EpollCreate1(0)
+		if err == nil {
+			err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, 1, &unix.EpollEvent{Events: unix.EPOLLOUT})
+		}
+		if err != nil {
+			return 0, err
+		}
+		return call(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(n[1]), 1, ^uintptr(0))
 	case "dup":
 		return unix.FcntlInt(uintptr(n[1]), unix.F_DUPFD_CLOEXEC, 0)
 	case "close":

@@ -551,7 +551,7 @@ func TestKilled(t *testing.T) {
 	}
 	s.supervise(b)
 	s.say("bind", s.tcp4(), raw(at))
-	<-s.ended
+	s.await(s.ended)
 	if s.result != nil {
 		t.Error(s.result)
 	}
@@ -624,7 +624,7 @@ func TestWithoutPoller(t *testing.T) {
 	s.expect(0, "listen", fd, 1)
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
-	<-s.ended
+	s.await(s.ended)
 	unix.Close(s.listener)
 	s.in.Close()
 	s.out.Close()
