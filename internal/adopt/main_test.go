@@ -128,9 +128,10 @@ type server struct {
 	out   *os.File
 	lines *bufio.Reader
 
-	listener int // until supervise takes it
-	ended    chan struct{}
-	result   error // of Supervise
+	listener   int // until supervise takes it
+	supervised bool
+	ended      chan struct{}
+	result     error // of Supervise
 }
 
 // start starts a server; uid 0 is ours.
@@ -181,7 +182,7 @@ func start(t *testing.T, uid int, held ...*os.File) *server {
 // supervise answers the server with b, until all of it has ended.
 func (s *server) supervise(b Broker) *server {
 	listener := s.listener
-	s.listener = -1
+	s.listener, s.supervised = -1, true
 	go func() {
 		s.result = Supervise(listener, b)
 		close(s.ended)
@@ -198,11 +199,12 @@ func (s *server) end() {
 	_ = s.cmd.Wait()
 	s.in.Close()
 	s.out.Close()
-	if s.listener >= 0 {
+	switch {
+	case s.listener >= 0:
 		unix.Close(s.listener)
-		return
+	case s.supervised:
+		s.await(s.ended)
 	}
-	s.await(s.ended)
 }
 
 // await waits for something of the other goroutine's.
