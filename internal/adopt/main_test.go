@@ -164,7 +164,8 @@ func start(t *testing.T, uid int, held ...*os.File) *server {
 	t.Cleanup(s.end)
 	theirs.Close()
 
-	must(t, unix.SetsockoptTimeval(int(ours.Fd()), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)}))
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
+	must(t, unix.SetsockoptTimeval(int(ours.Fd()), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
 	control := make([]byte, 64)
 	_, n, _, _, err := unix.Recvmsg(int(ours.Fd()), make([]byte, 1), control, unix.MSG_CMSG_CLOEXEC)
 	must(t, err)
