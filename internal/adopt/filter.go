@@ -24,7 +24,7 @@ var noted = [...]option{
 }
 
 // programs are the options that put another program in the place of the one that
-// steers the connections. On a socket of ours they do nothing.
+// steers the connections. On a socket of ours they do nothing; nor does SO_REUSEPORT.
 var programs = [...]option{
 	{unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF},
 	{unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_EBPF},

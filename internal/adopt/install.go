@@ -15,9 +15,9 @@ import (
 // A filter needs no_new_privs or CAP_SYS_ADMIN; the first is set where the second is
 // not there, so that setuid bits and file capabilities count for nothing from then
 // on (seccomp(2)). Errors are bare errnos: EBUSY where a filter with a listener is in
-// force already, ENOSYS and EINVAL on kernels without (Linux 5.0).
+// force already, ENOSYS on kernels before Linux 5.7.
 func Install() (listener int, err error) {
-	if architecture() == 0 {
+	if architecture() == 0 || !continues() {
 		return -1, unix.ENOSYS
 	}
 	runtime.LockOSThread()
@@ -39,6 +39,17 @@ func Install() (listener int, err error) {
 			return -1, errno
 		}
 	}
+}
+
+// continues reports whether a supervisor can let a system call go on
+// (SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5). Before that, whatever is not answered
+// would never return, and the filter cannot be taken off again. Only flags can be asked
+// for: a kernel that knows the one of Linux 5.7 goes on to read the program, which is
+// not there.
+func continues() bool {
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH, 0)
+	return errno == unix.EFAULT
 }
 
 // Confined reports whether no_new_privs is set for this process already.

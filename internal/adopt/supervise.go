@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -48,12 +49,13 @@ type Broker interface {
 // of them between bind and listen is none.
 const socketsMost = 256
 
-// setting is an option that the server has set.
+// setting is an option that the server has set. All of noted are ints.
 type setting struct {
 	option
-	value [16]byte // as much as the longest of noted has
-	n     int
+	value int32
 }
+
+const sizeofInt = 4
 
 // own is what is known of a socket of the server's own.
 type own struct {
@@ -68,6 +70,8 @@ type supervisor struct {
 	broker   Broker
 	own      map[uint64]*own // by inode
 	given    map[uint64]Bind // sockets that have taken the place of own ones, by inode
+	blind    map[task]bool   // descriptors of processes, bound unseen
+	failed   error           // what Supervise returns
 }
 
 // Supervise answers whoever is under the filter until nobody is, and closes the
@@ -77,35 +81,44 @@ func Supervise(listener int, b Broker) error {
 	_ = syscall.SetNonblock(listener, true) // so that the runtime's poller takes it
 	file := os.NewFile(uintptr(listener), "seccomp")
 	defer file.Close()
-	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}}
-	var err error
+	s := &supervisor{listener: listener, broker: b, own: map[uint64]*own{}, given: map[uint64]Bind{}, blind: map[task]bool{}}
 	if !replaces(listener) {
-		err = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
+		s.failed = errors.New("the kernel cannot put a descriptor into another process (Linux 5.9)")
 		s.broker = nil
 	}
-	raw, failed := file.SyscallConn()
-	if failed != nil {
-		return failed
+	over := false
+	if raw, err := file.SyscallConn(); err == nil {
+		_ = raw.Read(func(uintptr) bool {
+			over = s.drain(0)
+			return over
+		})
 	}
-	failed = raw.Read(func(uintptr) bool { return s.drain() })
-	if err == nil {
-		err = failed
+	for !over {
+		// The poller does not take it (fs.epoll.max_user_watches), so a thread waits.
+		over = s.drain(-1)
 	}
-	return err
+	return s.failed
 }
 
-// drain answers all that waits. It reports whether there will never be more: the last
-// one under the filter has ended (POLLHUP).
-func (s *supervisor) drain() (over bool) {
+// drain answers all that waits, and all that comes within timeout (poll(2)). It reports
+// whether there will never be more: the last one under the filter has ended (POLLHUP), or
+// the kernel hands out nothing.
+func (s *supervisor) drain(timeout int) (over bool) {
 	for {
 		p := [1]unix.PollFd{{Fd: int32(s.listener), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p[:], 0); err == unix.EINTR {
-			continue
-		}
+		_, err := unix.Poll(p[:], timeout)
 		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			s.failed = cmp.Or(s.failed, err)
+			return true
 		case p[0].Revents&unix.POLLIN != 0:
-			if n, err := receive(s.listener); err == nil {
+			n, err := receive(s.listener)
+			if err == nil {
 				s.handle(&n)
+			} else if err != unix.ENOENT {
+				s.failed = cmp.Or(s.failed, err) // it would be the same again and again
+				return true
 			}
 		case p[0].Revents != 0:
 			return true
@@ -149,11 +162,20 @@ func (s *supervisor) note(inode uint64) *own {
 // option is what the server has set, 0 if it has not.
 func (o *own) option(level, name int) (value int32) {
 	for _, set := range o.settings {
-		if set.option == (option{level, name}) && set.n >= 4 {
-			value = int32(binary.NativeEndian.Uint32(set.value[:]))
+		if set.option == (option{level, name}) {
+			value = set.value
 		}
 	}
 	return value
+}
+
+// unseen notes a bind of a process that cannot be looked into. Whether it is of TCP
+// shows when it listens: name lookups bind sockets too, of netlink and UDP.
+func (s *supervisor) unseen(t *task) {
+	if len(s.blind) >= socketsMost {
+		clear(s.blind)
+	}
+	s.blind[t.process()] = true
 }
 
 func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
@@ -167,21 +189,21 @@ func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
 		return false
 	}
 	if _, ours := s.given[inode]; ours {
-		if slices.Contains(programs[:], o) {
+		// It has SO_REUSEPORT, and without it no successor could have the address.
+		if slices.Contains(programs[:], o) || o == (option{unix.SOL_SOCKET, unix.SO_REUSEPORT}) {
 			n.answer(s.listener, 0)
 			return true
 		}
 		return false
 	}
-	set := setting{option: o, n: int(uint32(n.args[4]))}
-	if !slices.Contains(noted[:], o) || set.n < 1 || set.n > len(set.value) {
-		return false
+	if !slices.Contains(noted[:], o) || int32(n.args[4]) < sizeofInt {
+		return false // EINVAL, or not noted
 	}
-	value, err := t.memory(n.args[3], set.n)
+	value, err := t.memory(n.args[3], sizeofInt) // more is passed over
 	if err != nil || !n.valid(s.listener) {
 		return false
 	}
-	copy(set.value[:], value)
+	set := setting{o, int32(binary.NativeEndian.Uint32(value))}
 	socket := s.note(inode)
 	socket.settings = slices.DeleteFunc(socket.settings, func(old setting) bool { return old.option == o })
 	socket.settings = append(socket.settings, set)
@@ -202,16 +224,22 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 		return false // whoever it was has gone
 	}
 	if err != nil {
-		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-			s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		if denied(err) && length >= unix.SizeofSockaddrInet4 {
+			s.unseen(t)
 		}
 		return false
 	}
 	at, ip := address(data)
 	tcp := strings.HasPrefix(socket.proto, "TCP") || strings.HasPrefix(socket.proto, "MPTCP")
-	if known, ours := s.given[socket.inode]; ours && known.At == at {
-		n.answer(s.listener, 0) // a signal has interrupted the call that was answered
-		return true
+	if known, ours := s.given[socket.inode]; ours {
+		if known.At == at {
+			n.answer(s.listener, 0) // a signal has interrupted the call that was answered
+			return true
+		}
+		return false // EINVAL: it is bound
+	}
+	if ip && at.Addr().Is6() != strings.HasSuffix(socket.proto, "v6") {
+		return false // EAFNOSUPPORT or EINVAL: not the socket's family
 	}
 	o := s.note(socket.inode)
 	b := Bind{Pid: t.pid, At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
@@ -247,7 +275,7 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 		return false, 0, unreadable(err)
 	case !same:
 		return false, 0, "its process is in another network namespace"
-	case t.polled():
+	case t.polled(socket.inode):
 		return false, 0, "the server had given the socket to epoll before it was bound"
 	}
 	fd, errno := s.broker.Bind(b)
@@ -264,12 +292,15 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 	}
 	for _, set := range s.note(socket.inode).settings {
 		if set.option != (option{unix.SOL_SOCKET, unix.SO_REUSEPORT}) && set.level != unix.SOL_IPV6 {
-			_ = unix.SetsockoptString(fd, set.level, set.name, string(set.value[:set.n]))
+			_ = unix.SetsockoptInt(fd, set.level, set.name, int(set.value))
 		}
 	}
 	if socket.flags&unix.O_NONBLOCK != 0 {
 		// All who have the socket share it: it is never taken away.
 		_ = unix.SetNonblock(fd, true)
+	}
+	if !t.holds(socket.inode) {
+		return false, 0, "another thread has closed the descriptor"
 	}
 	if err := n.replace(s.listener, fd, uint32(t.fd), uint32(socket.flags)&unix.O_CLOEXEC); err != nil {
 		return false, 0, "SECCOMP_IOCTL_NOTIF_ADDFD: " + err.Error()
@@ -285,7 +316,15 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 
 func (s *supervisor) listen(n *notification, t *task) (answered bool) {
 	socket, err := t.socket()
-	if err != nil || !n.valid(s.listener) {
+	who := t.process()
+	if !n.valid(s.listener) {
+		return false
+	}
+	if denied(err) && s.blind[who] {
+		s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		delete(s.blind, who)
+	}
+	if err != nil {
 		return false
 	}
 	if _, ours := s.given[socket.inode]; ours && s.broker.Listens(socket.inode, int(int32(n.args[1]))) {

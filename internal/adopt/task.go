@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,7 @@ func (t *task) link() string { return t.path("fd/") + strconv.Itoa(t.fd) }
 // thread's own, so no other goroutine runs with them.
 func (t *task) look(f func() error) error {
 	err := f()
-	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+	if !denied(err) {
 		return err
 	}
 	uid, gid, known := t.user()
@@ -39,33 +40,59 @@ func (t *task) look(f func() error) error {
 		return err
 	}
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	_ = unix.Setfsgid(gid) // setfsuid(2): errors cannot be seen, what follows fails
 	_ = unix.Setfsuid(uid)
 	err = f()
 	_ = unix.Setfsuid(os.Geteuid())
 	_ = unix.Setfsgid(os.Getegid())
+	// Short of memory the kernel changes nothing and says nothing. Then the thread is not
+	// for other goroutines: it ends with this one.
+	isUID, _ := unix.SetfsuidRetUid(-1)
+	isGID, _ := unix.SetfsgidRetGid(-1)
+	if isUID == os.Geteuid() && isGID == os.Getegid() {
+		runtime.UnlockOSThread()
+	}
 	return err
+}
+
+// denied reports whether we may not look.
+func denied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
+
+// process is the same descriptor for whichever thread of the process.
+func (t *task) process() task {
+	if group := t.status("Tgid"); len(group) == 1 {
+		return task{group[0], t.fd}
+	}
+	return *t
 }
 
 // user is the task's effective uid and gid.
 func (t *task) user() (uid, gid int, known bool) {
-	data, err := os.ReadFile(t.path("status"))
-	field := func(name string) int {
-		_, rest, _ := strings.Cut(string(data), "\n"+name+":")
-		line, _, _ := strings.Cut(rest, "\n")
-		if ids := strings.Fields(line); len(ids) == 4 { // real, effective, saved, file system
-			if n, err := strconv.Atoi(ids[1]); err == nil {
-				return n
-			}
-		}
-		return -1
+	uids, gids := t.status("Uid"), t.status("Gid") // real, effective, saved, file system
+	if len(uids) != 4 || len(gids) != 4 {
+		return 0, 0, false
 	}
-	uid, gid = field("Uid"), field("Gid")
-	return uid, gid, err == nil && uid >= 0 && gid >= 0
+	return uids[1], gids[1], true
 }
 
-// memory copies n bytes at address.
+// status are the numbers behind a name in proc_pid_status(5), which everybody may
+// read; none if it is not there.
+func (t *task) status(name string) (numbers []int) {
+	data, _ := os.ReadFile(t.path("status"))
+	_, rest, _ := strings.Cut(string(data), "\n"+name+":")
+	line, _, _ := strings.Cut(rest, "\n")
+	for _, word := range strings.Fields(line) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
+// memory copies n bytes at address. It waits for no userfaultfd(2), and reads as a
+// debugger does: what the task itself may not read is no EFAULT here (FOLL_FORCE).
 func (t *task) memory(address uint64, n int) ([]byte, error) {
 	data := make([]byte, n)
 	err := t.look(func() error {
@@ -142,32 +169,46 @@ func (t *task) namespace() (same bool, err error) {
 	return same, err
 }
 
-// polled reports whether an epoll instance of the process watches the descriptor. It
-// would go on watching the socket that was there before (epoll(7)).
-func (t *task) polled() (yes bool) {
+// polled reports whether an epoll instance of the process watches the socket. It would
+// go on watching it, and not the one in its place (epoll(7)).
+func (t *task) polled(inode uint64) (yes bool) {
 	_ = t.look(func() error {
 		dir, err := os.Open(t.path("fd"))
 		if err != nil {
 			return err
 		}
 		defer dir.Close()
-		names, err := dir.Readdirnames(-1)
-		yes = slices.ContainsFunc(names, func(name string) bool {
-			link, err := os.Readlink(t.path("fd/") + name)
-			if err != nil || link != "anon_inode:[eventpoll]" {
-				return false
-			}
-			info, _ := os.ReadFile(t.path("fdinfo/") + name)
-			for _, line := range strings.Split(string(info), "\n") {
-				if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" && f[1] == strconv.Itoa(t.fd) {
-					return true
+		for !yes && err == nil {
+			var names []string
+			names, err = dir.Readdirnames(256) // of a million, which a server may have
+			yes = slices.ContainsFunc(names, func(name string) bool {
+				link, failed := os.Readlink(t.path("fd/") + name)
+				if denied(failed) {
+					err = failed // root may list what it may not look at
 				}
-			}
-			return false
-		})
+				return link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
+			})
+		}
 		return err
 	})
 	return yes
+}
+
+// watches reports whether the epoll instance with that fdinfo has the socket
+// (proc_pid_fdinfo(5)). Its number there may be that of another one by now.
+func watches(info string, inode uint64) bool {
+	file, err := os.Open(info)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	lines, mark := bufio.NewScanner(file), "ino:"+strconv.FormatUint(inode, 16)
+	for lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) > 0 && f[0] == "tfd:" && slices.Contains(f, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether the descriptor still is the socket.
@@ -182,5 +223,9 @@ func (t *task) holds(inode uint64) bool {
 
 // unreadable says why we cannot see what a task does, for people.
 func unreadable(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // the path names a process, and what is said of several is said once
+	}
 	return fmt.Sprintf("its process cannot be looked into (%v): it has changed its user without an exec, or is not dumpable", err)
 }

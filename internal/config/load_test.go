@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		LeftoverTimeout: 5 * time.Second,
 		MaxGenerations:  3,
 		Steer:           "auto",
+		Adopt:           "auto",
 		Drain:           "idle",
 		DrainTimeout:    30 * time.Second,
 		IdleAfter:       time.Second,

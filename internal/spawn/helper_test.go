@@ -21,7 +21,7 @@ import (
 // The test binary is also the exec stage, and, with SPAWN_TEST set, one of the
 // programs that the tests start.
 func TestMain(m *testing.M) {
-	Stage(nil)
+	Stage(install)
 	mode := os.Getenv("SPAWN_TEST")
 	os.Unsetenv("SPAWN_TEST")
 	switch mode {
