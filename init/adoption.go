@@ -14,6 +14,7 @@ import (
 	"github.com/swapinit/swapinit/internal/adopt"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"golang.org/x/sys/unix"
 )
@@ -184,42 +185,51 @@ func (a *adoption) refuse(w *worker, why string) {
 }
 
 // tidy ends the listening of endpoints of which every generation uses the other family:
-// who connects there is refused, as without swapinit, and does not wait in vain.
+// who connects there is refused, as without swapinit, and does not wait in vain. It also
+// ends what only servers have named and none uses any more.
 func (a *adoption) tidy() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, e := range a.steering.list() {
-		if e.joined && e.of == nil {
-			a.close(e)
-			continue
-		}
 		twin := e.twin.Load()
-		if twin == nil {
-			continue
-		}
-		used, other := false, false
-		for _, g := range a.gens {
-			other = other || g.sockets[twin]
-			used = used || g.sockets[e] || len(g.sockets) == 0 && g.ready != nil || a.taken(e, g)
-		}
 		switch {
-		case other && !used && !e.tcp.Asleep():
+		case e.joined && e.of == nil:
+			a.closeUnused(e)
+		case twin == nil:
+		case a.idle(e, twin):
 			a.debug("adopt.asleep", "nobody listens on "+e.Address+" but on "+twin.Address, 0, 0)
 			e.tcp.Sleep()
-		case used && !other:
+		case a.idle(twin, e):
+			a.mu.Lock()
 			a.part(twin)
 			e.twin.Store(nil)
+			a.mu.Unlock()
 		}
 	}
+}
+
+// idle reports whether nobody uses e while somebody uses other, its twin.
+func (a *adoption) idle(e, other *endpoint) bool {
+	if e.asleep() {
+		return false
+	}
+	a.mu.Lock()
+	elsewhere, used := false, false
+	var may []*adopted // those that were given e, and have bound something else
+	for _, g := range a.gens {
+		unbound := len(g.sockets) == 0 && g.ready != nil
+		elsewhere = elsewhere || g.sockets[other] || unbound && e.of != nil
+		used = used || g.sockets[e] || unbound && e.of == nil
+		if len(g.sockets) > 0 && e.of == nil {
+			may = append(may, g)
+		}
+	}
+	a.mu.Unlock() // what follows reads files
+	return elsewhere && !used && !slices.ContainsFunc(may, func(g *adopted) bool { return a.taken(e, g) })
 }
 
 // taken reports whether a server that has bound something uses the socket, too, with
 // which it was started (unicorn does). Whoever takes one over marks it: it does not
 // block, or is closed on exec (sd_listen_fds(3)).
 func (a *adoption) taken(e *endpoint, g *adopted) bool {
-	if len(g.sockets) == 0 {
-		return false
-	}
 	fd, inode, err := e.group.Lend(g.g.number)
 	if err != nil {
 		return false
@@ -250,9 +260,11 @@ func closedOnExec(info string) bool {
 	return err == nil && flags&unix.O_CLOEXEC != 0
 }
 
-// close ends an endpoint that only servers have named, when one that is ready does without
-// and no other has it.
-func (a *adoption) close(e *endpoint) {
+// closeUnused ends an endpoint that only servers have named, when one that is ready does
+// without and no other has it.
+func (a *adoption) closeUnused(e *endpoint) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	ready := false
 	for _, g := range a.gens {
 		if g.sockets[e] {
@@ -339,17 +351,32 @@ func (a *adoption) adopts(e *endpoint) bool {
 // alone is why n cannot be started beside those that live: one of them has an address
 // that nobody else can have at the same time.
 func (a *adoption) alone(n int) error {
+	type holder struct {
+		n int
+		passed
+	}
+	var all []holder
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	for other, g := range a.gens {
-		if other == n || g.g.ended() {
-			continue
-		}
 		for _, p := range g.passed {
-			if p.alone {
-				return fmt.Errorf("%s has %s for itself, which a successor cannot have beside it: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(other), p.address, p.why)
+			if other != n && p.alone && !g.g.ended() {
+				all = append(all, holder{other, p})
 			}
 		}
 	}
+	a.mu.Unlock() // what follows reads files
+	for _, h := range all {
+		if h.bound() {
+			return fmt.Errorf("%s has %s for itself, which a successor cannot have beside it: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.n), h.address, h.why)
+		}
+	}
 	return nil
+}
+
+// bound reports whether somebody has the address still. An address that cannot be told
+// counts as one.
+func (p passed) bound() bool {
+	network, rest, _ := strings.Cut(p.address, "://")
+	port, err := strconv.ParseUint(rest[strings.LastIndexByte(rest, ':')+1:], 10, 16)
+	return err != nil || procnet.Bound(network, uint16(port))
 }

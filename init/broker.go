@@ -24,7 +24,7 @@ type broker struct {
 	*adoption
 	w     *worker
 	given int // how many descriptors from 3 on it was started with
-	said  int
+	said  int // lines about binds that failed
 }
 
 // Wants: the port of an endpoint, or what the setting says.
@@ -56,10 +56,12 @@ func (a *adoption) find(at netip.AddrPort) (best *endpoint) {
 func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.gens[b.w.g.number] == nil { // it has ended, a process that it left behind has not
+		return -1, unix.EADDRINUSE
+	}
 	e, err := b.choose(bind)
 	if err != nil {
-		b.warn("adopt.failed", b.w.named()+": "+err.Error(), b.w.g.number, b.w.pid())
-		b.note(b.w, err.Error())
+		b.failed(err.Error())
 		return -1, unix.EADDRINUSE
 	}
 	if e == nil {
@@ -71,16 +73,23 @@ func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 		fd, _, err = e.group.Lend(b.w.g.number)
 	}
 	if err != nil {
-		b.warn("adopt.failed", "cannot give "+b.w.named()+" a socket for "+bind.At.String()+": "+err.Error(), b.w.g.number, b.w.pid())
+		b.failed("cannot give it a socket for " + bind.At.String() + ": " + err.Error())
 		return -1, 0
-	}
-	if b.gens[b.w.g.number] == nil { // it has ended, a process that it left behind has not
-		return fd, 0
 	}
 	if e.tcp != nil {
 		_ = e.tcp.Wake()
 	}
 	return fd, 0
+}
+
+// failed tells why a bind could not be answered, a limited number of times: a server may
+// try again for ever.
+func (b *broker) failed(why string) {
+	b.note(b.w, why)
+	if b.said < passedMost {
+		b.said++
+		b.warn("adopt.failed", b.w.named()+": "+why, b.w.g.number, b.w.pid())
+	}
 }
 
 // choose finds the endpoint whose socket a server gets: of the family that it has asked

@@ -90,6 +90,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 		c.Watch(func(m channel.Message) { i.post(func() { i.said(w, n, m) }) })
 	}
 	if err := l.child.Exec(); err != nil {
+		_ = l.proc.Signal(syscall.SIGKILL) // it mostly ends by itself
 		i.post(func() { i.launchFailed(w, err, exitStatus(err)) })
 		<-l.proc.Exited()
 		i.sweepers.wake()

@@ -365,7 +365,7 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 		{full, []string{"status", "--json"}, `{"v":1,"pid":1,"ready":true,"generations":[` +
 			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]},` +
 			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],` +
-			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"steered":false,"reason":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"steered":false,"reason":""}],` +
+			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":""}],` +
 			`"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready"}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
 			"GENERATION  STATE   PID  UPTIME  READY  COMMAND                                                       STATUS\n" +

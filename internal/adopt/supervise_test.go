@@ -83,7 +83,10 @@ func (b *broker) Held(uint64) bool {
 
 func (b *broker) Bound(bind Bind, inode uint64) { b.note("bound", bind.At, inode) }
 
-func (b *broker) Listens(inode uint64, backlog int) { b.note("listens", inode, backlog) }
+func (b *broker) Listens(inode uint64, backlog int) bool {
+	b.note("listens", inode, backlog)
+	return true
+}
 
 func (b *broker) Passed(address, why string, alone bool) { b.note("passed", address, alone, why) }
 
@@ -252,7 +255,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("option %v was %d, is %d", o, before[i], got)
 		}
 	}
-	if asked := b.questions(); len(asked) != 1 || asked[0] != (Bind{At: at, Reuse: true}) {
+	if asked := b.questions(); len(asked) != 1 || asked[0] != (Bind{Pid: asked[0].Pid, At: at, Reuse: true}) {
 		t.Errorf("the broker was asked for %+v", asked)
 	}
 	c, err := net.Dial("tcp4", at.String())
@@ -273,7 +276,7 @@ func TestOptions(t *testing.T) {
 		b.change(0, true, false)
 		s.expect(0, "bind", fd, raw(six))
 		asked := b.questions()
-		if got := asked[len(asked)-1]; got != (Bind{At: six, Only6: only == 1}) {
+		if got := asked[len(asked)-1]; got != (Bind{Pid: got.Pid, At: six, Only6: only == 1}) {
 			t.Errorf("the broker was asked for %+v", got)
 		}
 		s.expect(0, "close", fd)

@@ -223,8 +223,7 @@ func (t *task) holds(inode uint64) bool {
 
 // unreadable says why we cannot see what a task does, for people.
 func unreadable(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno // the path names a process, and what is said of several is said once
 	}
 	return fmt.Sprintf("its process cannot be looked into (%v): it has changed its user without an exec, or is not dumpable", err)

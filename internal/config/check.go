@@ -93,14 +93,14 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 		err = l.parsers.Listen(value)
 	case r.Name == "SWAPINIT_READY":
 		err = l.parsers.Ready(value)
+	case r.Name == "SWAPINIT_ADOPT":
+		_, _, ok := Adopt(value).read()
+		return "", ok
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "control character in it", false
 	case r.Name == "SWAPINIT_BATCH":
 		n, _ := Batch(value).read()
 		return "", n >= 0
-	case r.Name == "SWAPINIT_ADOPT":
-		_, _, ok := Adopt(value).read()
-		return "", ok
 	case r.Name == "SWAPINIT_CONTROL":
 		return "", controlAddress(value)
 	}

@@ -100,6 +100,25 @@ func Listening() map[uint64]uint16 {
 	return found
 }
 
+// Bound reports whether a socket of our network namespace listens on a TCP port, or is
+// bound to a UDP one, at any address. network is tcp or udp. Where that cannot be seen it
+// is true.
+func Bound(network string, port uint16) (yes bool) {
+	states := map[string]string{"tcp": "0A", "udp": "07"}
+	seen := false
+	for _, family := range [...]string{"", "6"} {
+		err := eachLine("/proc/net/"+network+family, func(line []byte) {
+			var f [4][]byte
+			fields(line, f[:])
+			_, hex, _ := bytes.Cut(f[1], []byte{':'})
+			at, ok := number(hex, 16)
+			yes = yes || ok && uint16(at) == port && string(f[3]) == states[network]
+		})
+		seen = seen || err == nil
+	}
+	return yes || !seen
+}
+
 // Listeners lists, by inode, the sockets that listen at exactly this TCP address.
 func Listeners(at netip.AddrPort) (inodes []uint64, err error) {
 	name, want := "/proc/net/tcp", ""

@@ -130,10 +130,12 @@ func (s *Spec) forkExec(path string, argv, env []string, files []uintptr) (pid, 
 	return pid, pidfd, err
 }
 
+var errListener = errors.New("the listener of its filter was lost on the way: swapinit has no descriptor free")
+
 // Exec waits until the child runs its program; nil means that it does. It must
 // be called once, when a Fork went well, from any goroutine; it ends at the latest
-// with the child. An error is an *Error, and the child then ends by itself: its
-// exit status is not the program's.
+// with the child. An error is an *Error. The child then ends by itself, or, where what
+// Adopt asks for was lost, is to be killed: its exit status is not the program's.
 func (c *Child) Exec() error {
 	if c.report == nil {
 		return nil
@@ -153,6 +155,9 @@ func (c *Child) Exec() error {
 		return failed(stageFork, c.spec.Path, err)
 	case step == "":
 		return failed(stageFork, c.spec.Path, errors.New("the child ended before its program began: it was killed, or "+limitHint))
+	case step == stepBegin && c.spec.Adopt && c.Listener < 0 && c.NotAdopted == 0:
+		// Whoever is under the filter without one gets ENOSYS from bind(2).
+		return failed(stageFork, c.spec.Path, errListener)
 	case step == stepBegin:
 		return nil
 	case step == stepShell:
