@@ -79,8 +79,25 @@ func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 	}
 	if e.tcp != nil {
 		_ = e.tcp.Wake()
+		b.absorb(bind, e)
 	}
 	return fd, 0
+}
+
+// absorb ends the twin of e, which has lost its last server, before one of both families
+// has e: it would go on taking the connections of IPv4.
+func (b *broker) absorb(bind adopt.Bind, e *endpoint) {
+	twin := e.twin.Load()
+	if twin == nil || bind.Only6 {
+		return
+	}
+	for _, g := range b.gens {
+		if g.sockets[twin] {
+			return
+		}
+	}
+	b.part(twin)
+	e.twin.Store(nil)
 }
 
 // choose finds the endpoint whose socket a server gets: of the family that it has asked
