@@ -78,6 +78,7 @@ func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 	}
 	if e.tcp != nil {
 		_ = e.tcp.Wake()
+		b.absorb(bind, e)
 	}
 	return fd, 0
 }
@@ -92,6 +93,22 @@ func (b *broker) failed(why string) {
 	}
 }
 
+// absorb ends the twin of e, which has lost its last server, before one of both families
+// has e: it would go on taking the connections of IPv4.
+func (b *broker) absorb(bind adopt.Bind, e *endpoint) {
+	twin := e.twin.Load()
+	if twin == nil || bind.Only6 {
+		return
+	}
+	for _, g := range b.gens {
+		if g.sockets[twin] {
+			return
+		}
+	}
+	b.part(twin)
+	e.twin.Store(nil)
+}
+
 // choose finds the endpoint whose socket a server gets: of the family that it has asked
 // for. nil: none fits.
 func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
@@ -101,7 +118,7 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 	case e == nil:
 		return nil, nil
 	case e.Addr.Addr().Is4() == want4:
-		return e, nil
+		return e, b.leaves(bind, e)
 	case e.group == nil:
 		return nil, nil
 	case !want4 && (bind.Only6 || !bind.At.Addr().IsUnspecified() && !bind.At.Addr().Is4In6()):
@@ -115,8 +132,7 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 	}
 	for n, other := range b.gens {
 		if n != b.w.g.number && (other.sockets[e] || len(other.sockets) == 0) {
-			return nil, fmt.Errorf("it binds %s, while %s listens on %s: the sockets are of different families, between which no traffic can be moved; "+
-				"SWAPINIT_STRATEGY=replace stops the predecessor first", bind.At.String(), named(n), e.Address)
+			return nil, apart(bind, n, e)
 		}
 	}
 	fd, err := listen.Bind(&spec)
@@ -132,6 +148,29 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 	}
 	_ = syscall.Close(fd)
 	return nil, err
+}
+
+// leaves is why a server cannot have the socket of e, which is for both families or for
+// IPv6: another generation has that of e's twin, and keeps the connections of IPv4. One
+// that has a socket of each may.
+func (b *broker) leaves(bind adopt.Bind, e *endpoint) error {
+	twin := e.twin.Load()
+	if twin == nil || bind.Only6 {
+		return nil
+	}
+	mine := b.gens[b.w.g.number]
+	for n, other := range b.gens {
+		if n != b.w.g.number && other.sockets[twin] && !(mine != nil && mine.sockets[twin]) {
+			return apart(bind, n, twin)
+		}
+	}
+	return nil
+}
+
+// apart says that the traffic of e, which generation n has, cannot be moved.
+func apart(bind adopt.Bind, n int, e *endpoint) error {
+	return fmt.Errorf("it binds %s, while %s listens on %s: the sockets are of different families, between which no traffic can be moved; "+
+		"SWAPINIT_STRATEGY=replace stops the predecessor first", bind.At.String(), named(n), e.Address)
 }
 
 // open binds a socket to an address that only the server has named. It is no endpoint

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -100,21 +100,12 @@ func (c *container) refusedAt(address string) bool {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = conn.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
-	if _, err := conn.Read(make([]byte, 1)); errors.Is(err, errTimeout(err)) {
+	if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatalf("a connection to %s hangs", address)
 	} else if err == nil {
 		c.t.Fatalf("a connection to %s was answered", address)
 	}
 	return false
-}
-
-// errTimeout is err if it is a timeout, else nil.
-func errTimeout(err error) error {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return err
-	}
-	return nil
 }
 
 // filtered is "Seccomp NoNewPrivs" of a process.

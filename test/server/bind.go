@@ -31,6 +31,7 @@ import (
 //	after=FILE   it is bound when the file exists, in the background
 //	late=FILE    it listens when the file exists, in the background
 //	netns        in a network namespace of its own
+//	hangup       connections are accepted, and closed at once
 //	try          a failure is said, and is not fatal
 type own struct {
 	text    string
@@ -165,14 +166,22 @@ func (o *own) open() (file *os.File, err error) {
 	return os.NewFile(uintptr(fd), o.text), nil
 }
 
-// bind serves on an address of the server's own.
-func (s *server) bind(o own) error {
+// bind binds an address of the server's own, as many times as it says.
+func (o *own) bind() (files []*os.File, err error) {
 	for range o.number("sockets", 1) {
 		file, err := o.open()
 		if err != nil {
-			return fmt.Errorf("cannot bind %s: %w", o.text, err)
+			return files, fmt.Errorf("cannot bind %s: %w", o.text, err)
 		}
 		say("bound %s %s", o.text, described(file))
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// serveOwn serves on what was bound.
+func (s *server) serveOwn(o own, files []*os.File) error {
+	for _, file := range files {
 		if o.options.Has("netns") {
 			continue // nobody else comes there; it stays open
 		}
@@ -187,37 +196,72 @@ func (s *server) bind(o own) error {
 			if err != nil {
 				return err
 			}
-			s.serve(s.gate(l))
+			if o.options.Has("hangup") {
+				go hangUp(l)
+			} else {
+				s.serve(s.gate(l))
+			}
 		}
 		_ = file.Close() // they have duplicates
 	}
 	return nil
 }
 
-// bindAll binds what the command line has named. What waits for a file does so in the
-// background.
+// bindAndServe is for one that is named later.
+func (s *server) bindAndServe(o own) error {
+	files, err := o.bind()
+	if err == nil {
+		err = s.serveOwn(o, files)
+	}
+	return err
+}
+
+// hangUp closes whatever comes.
+func hangUp(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
+}
+
+// bindAll binds what the command line has named, and then serves all of it. What waits
+// for a file does so in the background.
 func (s *server) bindAll() {
+	var starts []func() error
 	for _, text := range s.opts.bind {
 		o, err := parseOwn(text)
 		if err != nil {
 			fatal("-bind: %v", err)
 		}
-		do := func() {
-			if err := s.bind(o); err != nil && o.options.Has("try") {
-				say("%v", err)
-			} else if err != nil {
+		failed := func(err error) bool {
+			if err != nil && !o.options.Has("try") {
 				fatal("%v", err)
+			} else if err != nil {
+				say("%v", err)
 			}
+			return err != nil
 		}
-		switch {
-		case o.options.Has("netns"):
-			done := make(chan struct{})
-			go func() { defer close(done); do() }() // on a thread of its own
+		if o.options.Has("after") || o.options.Has("late") {
+			go func() { failed(s.bindAndServe(o)) }()
+			continue
+		}
+		var files []*os.File
+		if done := make(chan struct{}); o.options.Has("netns") {
+			go func() { defer close(done); files, err = o.bind() }() // on a thread of its own
 			<-done
-		case o.options.Has("after") || o.options.Has("late"):
-			go do()
-		default:
-			do()
+		} else {
+			files, err = o.bind()
+		}
+		if !failed(err) {
+			starts = append(starts, func() error { return s.serveOwn(o, files) })
+		}
+	}
+	for _, start := range starts {
+		if err := start(); err != nil {
+			fatal("%v", err)
 		}
 	}
 }

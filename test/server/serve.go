@@ -336,7 +336,7 @@ func (s *server) do(w http.ResponseWriter, r *http.Request) {
 	case "bind":
 		var o own
 		if o, err = parseOwn(arg); err == nil {
-			err = s.bind(o)
+			err = s.bindAndServe(o)
 		}
 	case "hostile":
 		err = hostile(arg)
