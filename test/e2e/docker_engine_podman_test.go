@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// podman is Podman with an OCI runtime, all of whose files are below a folder of the
-// test's own. It runs the files of docker/engine/image as they are, without an image.
+// podman is Podman with an OCI runtime, all whose files are below a folder of the test's
+// own. It runs the files of docker/engine/image as they are, without an image.
 type podman struct {
 	t       *testing.T
 	dir     string
@@ -24,16 +24,13 @@ type podman struct {
 	space   string // a process where all of it runs
 }
 
-func newPodman(t *testing.T, runtime string) *podman {
+func newPodman(t *testing.T) *podman {
 	t.Helper()
-	if _, err := exec.LookPath(runtime); err != nil {
-		skip(t, "podman", "%s is not installed", runtime)
-	}
 	dir, err := os.MkdirTemp("", "swapinit-podman-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &podman{t: t, dir: dir, runtime: runtime}
+	p := &podman{t: t, dir: dir}
 	// As docs/engine-init.md has it; and nothing that is shared with this machine's own.
 	write(t, p.path("containers.conf"), fmt.Sprintf("[containers]\ninit_path = %q\n[engine]\nlock_type = \"file\"\nevents_logger = \"none\"\ntmp_dir = %q\n", p.path("init"), p.path("tmp")))
 	p.open()
@@ -54,19 +51,7 @@ func newPodman(t *testing.T, runtime string) *podman {
 	if err != nil || export.Wait() != nil {
 		t.Fatalf("cannot copy the image: %v: %s", err, out)
 	}
-	binaries, err := dockerBinaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{"swapinit": "init", "fixture": "rootfs/usr/local/bin/fixture"} {
-		data, err := os.ReadFile(filepath.Join(binaries, from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p.path(to), data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	engineBinaries(t, p.path("init"), p.path("rootfs/usr/local/bin/fixture"))
 	return p
 }
 
@@ -118,7 +103,9 @@ func (p *podman) do(args ...string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-func (p *podman) with(t *testing.T) *podman { return &podman{t, p.dir, p.runtime, p.space} }
+func (p *podman) with(t *testing.T, runtime string) *podman {
+	return &podman{t, p.dir, runtime, p.space}
+}
 
 // run is podman run with the engine's init.
 func (p *podman) run(flags, command []string) []string {
@@ -137,14 +124,19 @@ func TestDockerEnginePodman(t *testing.T) {
 	if os.Getuid() != 0 || !mappedRoot() {
 		skip(t, "podman", "it needs root here")
 	}
-	for _, runtime := range []string{"crun", "runc"} {
-		t.Run(runtime, func(t *testing.T) {
-			t.Parallel()
-			p := newPodman(t, runtime)
-			t.Run("settings", func(t *testing.T) { p.with(t).testSettings() })
-			t.Run("plain", func(t *testing.T) { p.with(t).testPlain() })
-		})
-	}
+	p := newPodman(t)
+	t.Run("with", func(t *testing.T) {
+		for _, runtime := range []string{"crun", "runc"} {
+			t.Run(runtime, func(t *testing.T) {
+				t.Parallel()
+				if _, err := exec.LookPath(runtime); err != nil {
+					skip(t, "podman", "%s is not installed", runtime)
+				}
+				t.Run("settings", func(t *testing.T) { p.with(t, runtime).testSettings() })
+				t.Run("plain", func(t *testing.T) { p.with(t, runtime).testPlain() })
+			})
+		}
+	})
 }
 
 // With a setting it is swapinit, and the verbs have Podman's path.

@@ -108,19 +108,7 @@ func startEngine(t *testing.T, driver string) (*engine, string) {
 		t.Fatal(err)
 	}
 	write(t, e.path("cfg.json"), string(config))
-	binaries, err := dockerBinaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{"swapinit": "docker-init", "fixture": "fixture"} {
-		data, err := os.ReadFile(filepath.Join(binaries, from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(e.path(to), data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	engineBinaries(t, e.path("docker-init"), e.path("fixture"))
 	cmd := exec.Command("docker/engine/daemon", dir, driver)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	stdin, err := cmd.StdinPipe()
@@ -160,6 +148,24 @@ func startEngine(t *testing.T, driver string) (*engine, string) {
 		return nil, log
 	}
 	return e, ""
+}
+
+// engineBinaries copies the released binary, and the server of the tests, for containers.
+func engineBinaries(t *testing.T, init, fixture string) {
+	t.Helper()
+	binaries, err := dockerBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, from := range map[string]string{init: binary(t, "swapinit"), fixture: filepath.Join(binaries, "fixture")} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (e *engine) path(name string) string { return filepath.Join(e.dir, name) }
