@@ -39,7 +39,7 @@ type adoption struct {
 type adopted struct {
 	g       *generation
 	sockets map[*endpoint]bool
-	ready   map[*endpoint]bool // what it listened on when it was ready, and soon after; nil before
+	ready   map[*endpoint]bool // what it listened on when it was ready; nil before
 	readyAt time.Time
 	passed  []passed
 	refused string // why its processes are not supervised
@@ -69,8 +69,8 @@ const passedMost = 16
 // address family, or nothing.
 const heldFor = time.Second
 
-// settleFor is how long after its readiness a generation may still bind what counts as
-// bound at its readiness: where a script starts several servers, the first one to be
+// settleFor is how long an endpoint that only servers have named waits for a ready
+// generation to bind it, too: where a script starts several servers, the first one to be
 // ready is not the last.
 const settleFor = 10 * time.Second
 

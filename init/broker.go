@@ -261,9 +261,6 @@ func (b *broker) has(e *endpoint, inode uint64) {
 	}
 	g.sockets[e] = true
 	b.steering.own(b.w.g)
-	if g.ready != nil && time.Since(g.readyAt) < settleFor {
-		g.ready[e] = true
-	}
 	b.debug("adopted", b.w.named()+" has bound "+e.Address+", with a socket of swapinit's", b.w.g.number, b.w.pid())
 	b.w.bindOnce.Do(func() { close(b.w.bound) })
 	b.look(e, b.w.g, inode, b.given)
