@@ -8,11 +8,17 @@ import (
 )
 
 // Servers that know nothing of swapinit, as their users have them in an image, are
-// swapped under load, and no request fails: as root in a default container, told to stop
-// gracefully; and with nothing that they do not need, told to stop so that they die at
-// once, or killed.
+// swapped under load, and no request fails: as root in a default container, with swapinit
+// in the image, told to stop gracefully; and with nothing that they do not need, under the
+// engine's own init, which is bind-mounted as dockerd does for --init, told to stop so that
+// they die at once, or killed.
 func TestZooAdopted(t *testing.T) {
 	t.Parallel()
+	binaries, err := dockerBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const engine = "/sbin/docker-init"
 	for _, s := range zooServers {
 		if s.refused() != "" {
 			continue
@@ -25,7 +31,8 @@ func TestZooAdopted(t *testing.T) {
 		}
 		t.Run(s.name+" hardened and rude", func(t *testing.T) {
 			t.Parallel()
-			s.losesNothing(t, zooOptions{env: zooEnv(s.rude), run: s.hardened()})
+			s.losesNothing(t, zooOptions{env: zooEnv(s.rude), prefix: []string{engine, "--"},
+				run: append(s.hardened(), "-v", binaries+"/swapinit:"+engine+":ro")})
 		})
 	}
 }
