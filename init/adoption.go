@@ -30,8 +30,8 @@ type adoption struct {
 	note      func(w *worker, text string) // the best account of why w fails, if it does
 
 	mu    sync.Mutex
-	gens  map[int]*adopted // those that live
-	bound map[uint64]*unused
+	gens  map[int]*adopted   // those that live
+	fresh map[uint64]*unused // by inode
 	queue queues
 }
 
@@ -195,15 +195,31 @@ func (a *adoption) tidy() {
 			a.closeUnused(e)
 		case twin == nil:
 		case a.idle(e, twin):
-			a.debug("adopt.asleep", "nobody listens on "+e.Address+" but on "+twin.Address, 0, 0)
-			e.tcp.Sleep()
+			a.mu.Lock()
+			if !a.bound(e) { // nobody has bound it meanwhile
+				a.debug("adopt.asleep", "nobody listens on "+e.Address+" but on "+twin.Address, 0, 0)
+				e.tcp.Sleep()
+			}
+			a.mu.Unlock()
 		case a.idle(twin, e):
 			a.mu.Lock()
-			a.part(twin)
-			e.twin.Store(nil)
+			if !a.bound(twin) {
+				a.part(twin)
+				e.twin.Store(nil)
+			}
 			a.mu.Unlock()
 		}
 	}
+}
+
+// bound reports whether a generation has bound e. The caller holds the mutex.
+func (a *adoption) bound(e *endpoint) bool {
+	for _, g := range a.gens {
+		if g.sockets[e] {
+			return true
+		}
+	}
+	return false
 }
 
 // idle reports whether nobody uses e while somebody uses other, its twin.
@@ -267,19 +283,18 @@ func (a *adoption) closeUnused(e *endpoint) {
 	defer a.mu.Unlock()
 	ready := false
 	for _, g := range a.gens {
-		if g.sockets[e] {
-			return
-		}
 		ready = ready || g.ready != nil && time.Since(g.readyAt) > settleFor
 	}
-	if ready {
+	if ready && !a.bound(e) {
 		a.part(e)
 	}
 }
 
-// part gives up an endpoint that was joined.
+// part gives up an endpoint that was joined. Its sockets may live on in a server, but
+// listen no more.
 func (a *adoption) part(e *endpoint) {
 	a.steering.remove(e)
+	e.tcp.Sleep()
 	a.endpoints().Part(e.group)
 	e.group.Close()
 }
@@ -340,12 +355,7 @@ func (a *adoption) adopts(e *endpoint) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	twin := e.twin.Load()
-	for _, g := range a.gens {
-		if g.sockets[e] || twin != nil && g.sockets[twin] {
-			return true
-		}
-	}
-	return false
+	return a.bound(e) || twin != nil && a.bound(twin)
 }
 
 // alone is why n cannot be started beside those that live: one of them has an address

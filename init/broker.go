@@ -100,13 +100,10 @@ func (b *broker) absorb(bind adopt.Bind, e *endpoint) {
 	if twin == nil || bind.Only6 {
 		return
 	}
-	for _, g := range b.gens {
-		if g.sockets[twin] {
-			return
-		}
+	if !b.bound(twin) {
+		b.part(twin)
+		e.twin.Store(nil)
 	}
-	b.part(twin)
-	e.twin.Store(nil)
 }
 
 // choose finds the endpoint whose socket a server gets: of the family that it has asked
@@ -193,12 +190,12 @@ func (b *broker) open(bind adopt.Bind) (fd int, errno unix.Errno) {
 		errno, _ = errors.AsType[unix.Errno](err)
 		return -1, errno
 	}
-	b.bound[inode] = u
+	b.fresh[inode] = u
 	time.AfterFunc(heldFor, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.bound[inode] == u {
-			delete(b.bound, inode)
+		if b.fresh[inode] == u {
+			delete(b.fresh, inode)
 			_ = syscall.Close(u.fd)
 		}
 	})
@@ -270,8 +267,8 @@ func (b *broker) has(e *endpoint, inode uint64) {
 func (b *broker) Listens(inode uint64, backlog int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if u := b.bound[inode]; u != nil {
-		delete(b.bound, inode)
+	if u := b.fresh[inode]; u != nil {
+		delete(b.fresh, inode)
 		u.spec.Backlog = max(u.spec.Backlog, backlog)
 		e, err := b.join(u.fd, u.spec, nil, u.n)
 		if err != nil {

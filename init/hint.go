@@ -61,7 +61,8 @@ func (a *adoption) listens(g *generation) string {
 		}
 		if text := itoa(int(port)); !slices.Contains(ports, text) && a.own(inode, g.number) {
 			if held, _ := holds(members, []uint64{inode}); held {
-				ports = append(ports, text)
+				at, _ := slices.BinarySearch(ports, text)
+				ports = slices.Insert(ports, at, text)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,7 @@ func (a *adoption) look(e *endpoint, g *generation, inode uint64, given int) {
 	defer s.mu.Unlock()
 	for _, q := range s.all {
 		if q.inode == inode {
+			_ = s.arm(q, unix.EPOLL_CTL_MOD) // it may have been shut down meanwhile
 			return
 		}
 	}
@@ -108,8 +110,9 @@ func (a *adoption) waits(fd int32) {
 	if q != nil {
 		n, _ = steer.Queue(q.fd)
 	}
+	listens := q != nil && procnet.Listens(q.fd)
 	a.queue.mu.Unlock()
-	if q == nil {
+	if !listens { // it would be reported again and again
 		return
 	}
 	again := time.Duration(0)
@@ -136,10 +139,8 @@ func (a *adoption) gone(q *queue) {
 	if g := a.gens[q.g.number]; g != nil {
 		delete(g.sockets, q.e)
 	}
-	for _, g := range a.gens {
-		if g.sockets[q.e] {
-			return
-		}
+	if a.bound(q.e) {
+		return
 	}
 	a.info("adopt.closed", named(q.g.number)+" has closed its listener on "+q.e.Address+": connections are refused", q.g.number, q.g.pid())
 	q.e.tcp.Sleep()

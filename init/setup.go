@@ -92,7 +92,7 @@ func (i *Init) assemble() {
 	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, newSockets: i.give,
 		sockets: func(n int) listen.Given { return i.endpoints.Generation(n) }}
 	i.adoption = &adoption{logger: i.logger, wish: i.set.Adopt, steering: &i.steering, endpoints: func() *listen.Set { return i.endpoints }, procs: i.launcher.procs, note: i.note,
-		gens: map[int]*adopted{}, bound: map[uint64]*unused{}}
+		gens: map[int]*adopted{}, fresh: map[uint64]*unused{}}
 	i.launcher.adoption = i.adoption
 	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
