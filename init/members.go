@@ -206,10 +206,20 @@ func (s *ownSockets) add(inode uint64) {
 	}
 }
 
+// heldBy reports whether p has one of them. A child that has just been forked has copies
+// of all our descriptors: as long as it is our program it is nobody's.
 func (s *ownSockets) heldBy(p process) bool {
 	s.mu.Lock()
 	inodes := slices.Clone(s.inodes)
 	s.mu.Unlock()
+	if len(inodes) == 0 {
+		return false
+	}
+	ours, err := os.Readlink("/proc/self/exe")
+	exe, failed := os.Readlink("/proc/" + itoa(p.pid) + "/exe")
+	if err != nil || failed != nil || exe == ours {
+		return false
+	}
 	held, _ := holds([]process{p}, inodes)
-	return held && len(inodes) > 0
+	return held
 }

@@ -11,7 +11,7 @@ import (
 // socket that has the traffic, and the one after that is steered again.
 func TestSteerForeignSockets(t *testing.T) {
 	t.Parallel()
-	c := startWeb(t, steered(), "-reuseport", web)
+	c := startWeb(t, steered("SWAPINIT_ADOPT=off"), "-reuseport", web) // else they are none of its own
 	if n := c.sockets(8080, "0A"); n != 3 {
 		t.Fatalf("%d sockets listen, want 3", n)
 	}
