@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -198,16 +199,20 @@ func TestAdoptLowPorts(t *testing.T) {
 // Whoever the server is: it is adopted.
 func TestAdoptUsers(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		o    opts
-		run  []string // before the server
+		name     string
+		o        opts
+		run      []string // before the server
+		confined string   // no_new_privs, which root does not need
 	}{
-		{"SWAPINIT_USER", opts{Env: []string{"SWAPINIT_USER=1234:1234"}}, nil},
-		{"the whole container", opts{Config: ns.Config{Uid: 1234}}, nil},
-		{"by an exec", opts{}, []string{"become", "1234"}},
-		{"by a shell and an exec", opts{}, nil},
+		{"SWAPINIT_USER", opts{Env: []string{"SWAPINIT_USER=1234:1234"}}, nil, "1"},
+		{"the whole container", opts{Config: ns.Config{Uid: 1234}}, nil, "1"},
+		{"by an exec", opts{}, []string{"become", "1234"}, "0"},
+		{"by a shell and an exec", opts{}, nil, "0"},
 	} {
 		for _, ptrace := range []bool{true, false} {
+			if !ptrace && tc.o.Uid != 0 {
+				continue // it has no capability at all
+			}
 			t.Run(fmt.Sprintf("%s, CAP_SYS_PTRACE %v", tc.name, ptrace), func(t *testing.T) {
 				t.Parallel()
 				needUser(t, 1234)
@@ -220,9 +225,6 @@ func TestAdoptUsers(t *testing.T) {
 					args = append([]string{"sh", "-c", `"$0" become 1234 "$@"; exit $?`, binary(t, "server")}, args...)
 				}
 				if o.Args = args; !ptrace {
-					if o.Uid != 0 {
-						t.Skip("it has no capability at all")
-					}
 					o.Program, o.Args = binary(t, "server"), append([]string{"without-ptrace", binary(t, "swapinit")}, args...)
 				}
 				o.Env = webEnv(append([]string{"SWAPINIT_STEER=require", "SWAPINIT_IDLE_AFTER=1h", "SWAPINIT_DRAIN_TIMEOUT=1h", manyGenerations}, o.Env...)...)
@@ -230,6 +232,8 @@ func TestAdoptUsers(t *testing.T) {
 				c.awaitHealthy()
 				if p := procNamed(c, "server"); p == nil || !strings.HasPrefix(procField(p.Host, "Uid"), "1234") {
 					t.Errorf("the server is %+v", p)
+				} else if got := procField(p.Host, "NoNewPrivs"); got != tc.confined && procField(os.Getpid(), "NoNewPrivs") == "0" {
+					t.Errorf("NoNewPrivs is %s, want %s", got, tc.confined)
 				}
 				c.wantAdopted(1)
 				l := c.loadOn("tcp", web)
@@ -242,5 +246,44 @@ func TestAdoptUsers(t *testing.T) {
 				noLoss(t, l)
 			})
 		}
+	}
+}
+
+// In auto nobody loses what no_new_privs takes away: a program with a setuid bit that
+// is not root's to run is left alone.
+func TestAdoptLeavesSetuidPrograms(t *testing.T) {
+	for _, adopt := range []string{"auto", "on"} {
+		t.Run(adopt, func(t *testing.T) {
+			t.Parallel()
+			needUser(t, 1234)
+			program := tempDir(t) + "/server"
+			data, err := os.ReadFile(binary(t, "server"))
+			if err == nil {
+				err = os.WriteFile(program, data, 0o755)
+			}
+			if err == nil {
+				err = os.Chmod(program, 0o755|os.ModeSetuid)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := binding(t, []string{bindWeb + "?try"})
+			c := start(t, opts{Env: webEnv("SWAPINIT_USER=1234", "SWAPINIT_ADOPT="+adopt), Args: append([]string{program}, args[1:]...)})
+			c.awaitOut("gen 1: ready")
+			if adopt == "on" {
+				c.awaitHealthy()
+				c.wantAdopted(1)
+				return
+			}
+			c.awaitLine("setuid", "SWAPINIT_ADOPT=on")
+			c.awaitOut("address already in use")
+			p := procNamed(c, "server")
+			if p == nil {
+				t.Fatal("no server")
+			}
+			if got, own := filtered(p.Host), filtered(os.Getpid()); got != own {
+				t.Errorf("Seccomp and NoNewPrivs are %q, want %q", got, own)
+			}
+		})
 	}
 }
