@@ -387,6 +387,11 @@ func (a *adoption) alone(n int) error {
 // counts as one.
 func (p passed) bound() bool {
 	network, rest, _ := strings.Cut(p.address, "://")
+	if network == "unix" { // an abstract name
+		yes := false
+		err := procnet.EachUnix(func(u *procnet.Unix) { yes = yes || string(u.Name) == rest })
+		return yes || err != nil
+	}
 	port, err := strconv.ParseUint(rest[strings.LastIndexByte(rest, ':')+1:], 10, 16)
 	return err != nil || procnet.Bound(network, uint16(port))
 }

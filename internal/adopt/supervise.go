@@ -49,6 +49,9 @@ type Broker interface {
 // of them between bind and listen is none.
 const socketsMost = 256
 
+// abstract begins the address of an abstract name, unix(7).
+const abstract = "unix://@"
+
 // setting is an option that the server has set. All of noted are ints.
 type setting struct {
 	option
@@ -256,7 +259,9 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 	case tcp && ip: // port 0: nobody can know it before
 	case ip && at.Port() != 0 && strings.HasPrefix(socket.proto, "UDP"):
 		s.broker.Passed("udp://"+at.String(), "UDP is not adopted", !b.Reuse)
-	case strings.HasPrefix(socket.proto, "UNIX") && len(data) > 3 && data[2] != 0:
+	case strings.HasPrefix(socket.proto, "UNIX") && len(data) > 3 && data[2] == 0:
+		o.address, o.why = abstract+string(data[3:]), "Unix names are not adopted"
+	case strings.HasPrefix(socket.proto, "UNIX") && len(data) > 3:
 		path, _, _ := strings.Cut(string(data[2:]), "\x00")
 		o.address, o.why = "unix://"+path, "Unix paths are not adopted"
 	}
@@ -332,7 +337,11 @@ func (s *supervisor) listen(n *notification, t *task) (answered bool) {
 		return true
 	}
 	if o := s.own[socket.inode]; o != nil && o.address != "" {
-		alone := o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) == 0 && !strings.HasPrefix(o.address, "unix")
+		alone := o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) == 0
+		if strings.HasPrefix(o.address, "unix") {
+			// A path can be unlinked, and is by those who bind it.
+			alone = strings.HasPrefix(o.address, abstract)
+		}
 		s.broker.Passed(o.address, o.why, alone)
 		delete(s.own, socket.inode)
 	}

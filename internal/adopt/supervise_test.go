@@ -440,6 +440,7 @@ func TestPassed(t *testing.T) {
 		fmt.Sprintf("passed tcp://%v false it is no endpoint", other),
 		fmt.Sprintf("passed tcp://%v true it is no endpoint", loopback(ports[2])),
 		fmt.Sprintf("passed unix://%s/a false Unix paths are not adopted", dir),
+		fmt.Sprintf("passed unix://@%s true Unix names are not adopted", dir),
 		fmt.Sprintf("passed udp://%v true UDP is not adopted", wanted),
 		fmt.Sprintf("passed tcp://%v true the server had given the socket to epoll before it was bound", wanted),
 	)

@@ -177,6 +177,7 @@ func (s *server) closeListeners() error {
 	for _, l := range s.listeners {
 		err = errors.Join(err, l.Close())
 	}
+	s.listeners = nil
 	return err
 }
 
@@ -337,6 +338,11 @@ func (s *server) do(w http.ResponseWriter, r *http.Request) {
 		var o own
 		if o, err = parseOwn(arg); err == nil {
 			err = s.bindAndServe(o)
+		}
+		if err != nil { // which is an answer, too
+			s.header(w)
+			fmt.Fprintln(w, err)
+			return
 		}
 	case "hostile":
 		err = hostile(arg)

@@ -44,7 +44,8 @@ type Config struct {
 type Container struct {
 	cmd    *exec.Cmd
 	spaces bool     // it has namespaces of its own
-	netns  *os.File // nil without, or when it had ended before it was opened
+	netns  *os.File // nil without, or when it could not be opened
+	lost   error    // why, mostly that it had ended before
 	done   chan struct{}
 }
 
@@ -89,7 +90,7 @@ func Start(c Config) (*Container, error) {
 	if c.Namespaces {
 		// A program that has ended already has no namespaces any more.
 		box.spaces = true
-		box.netns, _ = os.Open(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid))
+		box.netns, box.lost = os.Open(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid))
 	}
 	go func() {
 		defer close(box.done)
@@ -159,7 +160,7 @@ func (c *Container) InNetwork(f func() error) error {
 		return f()
 	}
 	if c.netns == nil {
-		return os.ErrProcessDone
+		return c.lost
 	}
 	done := make(chan error)
 	go func() { done <- c.visit(f) }()
