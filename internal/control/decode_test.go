@@ -161,7 +161,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"v":1,"event":"started","generation":2,"pid":7,"message":"m","ms":12}`, `{"v":1,"event":"canary","generation":2,"share":0.29}`, `{"v":1,"event":"canary","share":1e-9}`,
 		`{"v":1,"ok":true,"delivered":0,"exit":null}`, `{"v":1,"ok":false,"exit":137,"delivered":-1}`,
 		`{"v":1,"event":null,"ok":false,"error":"no","code":"busy"}`,
-		`{"v":1,"ok":true,"version":"1","generation":3,"status":{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7,8],"uptime_ms":5000,"ready_ms":1200,"command":["/a","\u00e4"],"dir":"/d","status":"s","share":25.01,"open":3,"idle":0,"queued":null,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":2},{}]}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":true,"steered":false,"reason":"r"}],"last_swap":{"generation":2,"ok":true,"reason":"x"}}}`,
+		`{"v":1,"ok":true,"version":"1","generation":3,"status":{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7,8],"uptime_ms":5000,"ready_ms":1200,"command":["/a","\u00e4"],"dir":"/d","status":"s","share":25.01,"open":3,"idle":0,"queued":null,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":2},{}]}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":true,"adopted":true,"steered":false,"reason":"r"}],"last_swap":{"generation":2,"ok":true,"reason":"x"}}}`,
 		`{"v":1,"ok":true,"status":{"generations":null,"endpoints":[],"last_swap":null,"ready":null}}`,
 		`{"v":1,"ok":true,"status":{"generations":[{"ready_ms":0,"pids":[-0],"share":-0,"open":-0,"idle":-1}]}}`,
 	} {
@@ -220,7 +220,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 		for i, p := range status.Endpoints {
-			same(t, p, endpoints[i], "name", "address", "inherited", "steered", "reason")
+			same(t, p, endpoints[i], "name", "address", "inherited", "adopted", "steered", "reason")
 		}
 		if status.LastSwap != nil {
 			same(t, *status.LastSwap, s["last_swap"], "generation", "ok", "reason")
