@@ -125,18 +125,16 @@ func TestDockerEnginePodman(t *testing.T) {
 		skip(t, "podman", "it needs root here")
 	}
 	p := newPodman(t)
-	t.Run("with", func(t *testing.T) {
-		for _, runtime := range []string{"crun", "runc"} {
-			t.Run(runtime, func(t *testing.T) {
-				t.Parallel()
-				if _, err := exec.LookPath(runtime); err != nil {
-					skip(t, "podman", "%s is not installed", runtime)
-				}
-				t.Run("settings", func(t *testing.T) { p.with(t, runtime).testSettings() })
-				t.Run("plain", func(t *testing.T) { p.with(t, runtime).testPlain() })
-			})
-		}
-	})
+	// One after the other: their containers have one file system.
+	for _, runtime := range []string{"crun", "runc"} {
+		t.Run(runtime, func(t *testing.T) {
+			if _, err := exec.LookPath(runtime); err != nil {
+				skip(t, "podman", "%s is not installed", runtime)
+			}
+			t.Run("settings", func(t *testing.T) { p.with(t, runtime).testSettings() })
+			t.Run("plain", func(t *testing.T) { p.with(t, runtime).testPlain() })
+		})
+	}
 }
 
 // With a setting it is swapinit, and the verbs have Podman's path.
