@@ -27,9 +27,11 @@ type Source struct {
 
 // What a server must do, as Hints have it.
 const (
-	mustWrite = "; the server must write a line to the fd in SWAPINIT_READY_FD"
-	mustSend  = "; the server must send READY=1 to NOTIFY_SOCKET"
-	mustSpeak = mustWrite + " or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to "
+	mustWrite  = "; the server must write a line to the fd in SWAPINIT_READY_FD"
+	mustSend   = "; the server must send READY=1 to NOTIFY_SOCKET"
+	orSend     = " or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to "
+	mustSpeak  = mustWrite + orSend
+	mustAccept = "; the server must bind its endpoint and accept there, write a line to the fd in SWAPINIT_READY_FD" + orSend
 )
 
 // parser reads what follows the name of a source; words is Parse's.
@@ -39,7 +41,7 @@ type parser func(m *Mode, rest string, words func(string) ([]string, error)) err
 // the default. Nothing else has to know of a new one.
 var sources = [...]Source{
 	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Observes: true, Hint: mustSpeak + "listen, delay:5s, exec:COMMAND or an address to probe",
-		EndpointHint: mustSpeak + "delay:5s, exec:COMMAND or, for a TCP endpoint, http://host:port/path"},
+		EndpointHint: mustAccept + "delay:5s, exec:COMMAND or, for a TCP endpoint, http://host:port/path"},
 	{name: "fd", Accepts: OnPipe, Hint: mustWrite, EndpointHint: mustWrite},
 	{name: "notify", Accepts: OnSocket, Hint: mustSend, EndpointHint: mustSend},
 	{name: "listen", parse: parseListen, EndpointHint: "; swapinit listens on the endpoints for it, which do not count: set SWAPINIT_READY to auto or, for a TCP " +
