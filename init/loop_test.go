@@ -140,6 +140,10 @@ func TestMainPid(t *testing.T) {
 			t.Fatalf("it follows %d", pid)
 		}
 	}
+	i.received(w, w.notify, ready.Message{Pid: child, MainPid: child})
+	if (<-i.posted)(); w.proc != first {
+		t.Fatal("a child that names itself takes the place of one that lives")
+	}
 	for range 2 { // it says so twice before the loop has heard of it
 		i.received(w, w.notify, ready.Message{MainPid: child})
 	}
@@ -160,6 +164,45 @@ func TestMainPid(t *testing.T) {
 	for _, p := range []*reaper.Process{first, stranger.proc} {
 		_ = p.SignalGroup(syscall.SIGKILL)
 		<-p.Exited()
+	}
+}
+
+// A child that has named itself the main process is it when the one before has ended: a
+// daemon whose parent waits for it.
+func TestHeir(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	i := reaping(t)
+	w := start(t, i, []string{"SWAPINIT_GENERATION=3", "PATH=" + os.Getenv("PATH")}, "sleep 1000 & wait")
+	first, child := w.proc, 0
+	eventually(t, "its child", func() bool {
+		for _, p := range snapshot() {
+			if p.ppid == first.Pid() {
+				child = p.pid
+			}
+		}
+		return child != 0
+	})
+	var err error
+	if w.notify, err = ready.NewNotify(3, []string{t.TempDir()}, -1); err != nil {
+		t.Fatal(err)
+	}
+	defer w.g.unlink()
+	i.received(w, w.notify, ready.Message{Pid: child, MainPid: child})
+	(<-i.posted)()
+	go i.await(w, first, w.notify)
+	_ = first.Signal(syscall.SIGUSR1)
+	for w.proc == first {
+		(<-i.posted)()
+	}
+	(<-i.posted)() // the end of the first one
+	if w.pid() != child || w.ended.Load() {
+		t.Errorf("its main process is %d, want %d; ended: %v", w.pid(), child, w.ended.Load())
+	}
+	_ = w.proc.Signal(syscall.SIGKILL)
+	for !w.ended.Load() {
+		(<-i.posted)()
 	}
 }
 

@@ -36,10 +36,10 @@ type worker struct {
 	g       *generation
 	former  int // the main process of the worker that it replaces, which has ended; 0: none
 	mainPid atomic.Int32
-	ended   atomic.Bool  // its main process has ended, the number may be another's
-	killed  atomic.Bool  // it alone gets KILL
-	claimed int          // the last MAINPID= that was followed; for one goroutine at a time
-	heir    atomic.Int32 // what has called itself the main process beside the one that is; 0: nothing
+	ended   atomic.Bool             // its main process has ended, the number may be another's
+	killed  atomic.Bool             // it alone gets KILL
+	claimed int                     // the last MAINPID= that was followed; for one goroutine at a time
+	heir    atomic.Pointer[process] // what has called itself the main process beside the one that is, or nil
 
 	bindOnce sync.Once
 	bound    chan struct{} // closed when it has bound an endpoint for itself, see adoption
@@ -104,10 +104,10 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 // received passes a message of sd_notify(3) on to the loop. It is called for one
 // after the other.
 func (i *Init) received(w *worker, n *ready.Notify, m ready.Message) {
-	if m.MainPid == m.Pid && m.Pid != w.pid() {
+	if p, ok := readProcess(m.MainPid); ok && m.MainPid == m.Pid && m.Pid != w.pid() && i.launcher.procs.belongs(w.g, m.Pid, false) {
 		// A child that a script has started beside the server thinks that it is the
 		// service (php-fpm). A daemon says the same, but its parent will end.
-		w.heir.Store(int32(m.MainPid))
+		w.heir.Store(&p)
 		m.MainPid = 0
 	}
 	p, err := i.launcher.followMain(w, m.MainPid)
@@ -137,6 +137,23 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 	return p, nil
 }
 
+// heir is what takes the place of the main process that has ended, nil if nothing does.
+func (l *launcher) heir(w *worker, ended *reaper.Process) *reaper.Process {
+	named := w.heir.Swap(nil)
+	if named == nil || ended.Pid() != w.pid() || w.ended.Load() {
+		return nil
+	}
+	if p, ok := readProcess(named.pid); !ok || p.life != named.life || p.dead() {
+		return nil
+	}
+	p, err := l.reaper.Adopt(named.pid)
+	if err != nil {
+		return nil
+	}
+	w.claimed = named.pid
+	return p
+}
+
 // await posts the end of p. It reads what the process has still said first: the
 // message that names its successor may have come just before.
 func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
@@ -144,7 +161,7 @@ func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 	if said != nil { // it could say something
 		said.Drain()
 	}
-	if heir, err := i.launcher.followMain(w, int(w.heir.Swap(0))); heir != nil && err == nil && p.Pid() == w.pid() {
+	if heir := i.launcher.heir(w, p); heir != nil {
 		i.post(func() { i.notified(w, ready.Message{}, heir) })
 		go i.await(w, heir, said) // its end comes after that
 	}
