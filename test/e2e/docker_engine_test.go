@@ -184,10 +184,10 @@ func (e *engine) testTerminal(t *testing.T) {
 	}
 }
 
-// Images whose entrypoints know nothing are swapped under load, with settings from the
-// environment alone. The servers take their sockets by an environment variable.
+// Images whose entrypoints know nothing, and servers that know nothing, are swapped under
+// load, with settings from the environment alone.
 func (e *engine) testServers(t *testing.T) {
-	nginx := []string{"-e", "SWAPINIT_LISTEN=tcp4://:80 v6=tcp6://:80", "-e", "NGINX={fd.80};{fd.v6};", "-e", "SWAPINIT_READY=http://127.0.0.1:80/", "-e", "SWAPINIT_STOP_SIGNAL=QUIT"}
+	nginx := []string{"-e", "SWAPINIT_LISTEN=:80", "-e", "SWAPINIT_STOP_SIGNAL=QUIT"}
 	fixture := []string{"-e", "SWAPINIT_LISTEN=:8080", "-e", "SWAPINIT_SETTLE=100ms", "--stop-signal", "TERM"}
 	for _, c := range []struct {
 		name, port string
@@ -197,10 +197,10 @@ func (e *engine) testServers(t *testing.T) {
 	}{
 		{"nginx's own style", "80", nginx, "nginx-entrypoint", []string{"nginx", "-g", "daemon off;"}},
 		{"a script that does not exec", "80", nginx, "sh-entrypoint", []string{"nginx", "-g", "daemon off;"}},
-		{"a script that ends in exec", "8080", fixture, "exec-entrypoint", []string{"fixture", "serve"}},
-		{"gosu", "8080", fixture, "gosu-entrypoint", []string{"fixture", "serve"}},
+		{"a script that ends in exec", "8080", fixture, "exec-entrypoint", []string{"fixture", "http"}},
+		{"gosu", "8080", fixture, "gosu-entrypoint", []string{"fixture", "http"}},
 		{"a user without capabilities", "8080", append([]string{"--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--tmpfs", "/tmp"}, fixture...),
-			"exec-entrypoint", []string{"fixture", "serve"}},
+			"exec-entrypoint", []string{"fixture", "http"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -243,7 +243,7 @@ services:
 	web:
 		image: `+e.image+`
 		entrypoint: [exec-entrypoint]
-		command: [fixture, serve]
+		command: [fixture, http]
 		init: true
 		network_mode: none
 		stop_signal: SIGTERM
