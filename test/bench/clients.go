@@ -40,8 +40,11 @@ type clients struct {
 	out *bufio.Reader
 }
 
-// address is where every server listens: each has a network of its own.
-const address = "127.0.0.1:18080"
+// address is where every server is reached: each has a network of its own.
+const (
+	address = "127.0.0.1:" + port
+	port    = "18080"
+)
 
 // enter starts a mode of web in the network of a site.
 func (s *site) enter(args ...string) (*clients, error) {

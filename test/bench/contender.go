@@ -26,13 +26,15 @@ type kind int
 
 const (
 	steered kind = iota
+	adopted      // the server opens the port itself
 	shared
 	starter
 	reuseport
 	nginx
+	bare // no supervisor and no filter: not in the table
 )
 
-var kindNames = [...]string{"swapinit, steered", "swapinit, one shared socket", "start_server", "plain SO_REUSEPORT", "nginx's reload"}
+var kindNames = [...]string{"swapinit, steered", "swapinit, adopted (unmodified)", "swapinit, one shared socket", "start_server", "plain SO_REUSEPORT", "nginx's reload"}
 
 // needs is the program that has to be installed for it.
 func (k kind) needs() string {
@@ -52,6 +54,7 @@ type contender struct {
 	mode   string   // of web: serve by default
 	work   string   // how long an answer takes: 5ms by default
 	env    []string // more settings
+	kept   bool     // a predecessor stays beside it, without traffic
 }
 
 // contenders are the rows of the table, in its order.
@@ -88,10 +91,23 @@ func (c contender) command(b *bench, folder string) (argv, env []string, err err
 		}
 	}
 	switch c.kind {
-	case steered, shared:
-		steer := map[kind]string{steered: "require", shared: "off"}[c.kind]
-		env = append([]string{"SWAPINIT_LISTEN=tcp4://" + address, "SWAPINIT_SETTLE=0", "SWAPINIT_READY=fd", "SWAPINIT_LOG=error",
-			"SWAPINIT_STEER=" + steer, "SWAPINIT_RETIRE_SIGNAL=" + c.server.signal}, env...)
+	case bare:
+		return server, env, nil
+	case steered, adopted, shared:
+		env = append(env, "SWAPINIT_LISTEN=:"+port, "SWAPINIT_SETTLE=0", "SWAPINIT_LOG=error", "SWAPINIT_RETIRE_SIGNAL="+c.server.signal)
+		env = append(env, map[kind][]string{
+			steered: {"SWAPINIT_STEER=require", "SWAPINIT_ADOPT=off"},
+			adopted: {"SWAPINIT_STEER=require"},
+			shared:  {"SWAPINIT_STEER=off", "SWAPINIT_ADOPT=off"},
+		}[c.kind]...)
+		if c.kept {
+			env = append(env, "SWAPINIT_KEEP=24h")
+		}
+		if c.kind == adopted && mode == "serve" {
+			env = append(env, "BENCH_PLAIN=1") // swapinit has to see for itself that it is ready
+		} else {
+			env = append(env, "SWAPINIT_READY=fd")
+		}
 		return b.peers[0].argv(server...), env, nil
 	case starter:
 		// It knows no readiness: the new server has a second, its shortest time.

@@ -160,6 +160,7 @@ func steps() []step {
 		{name: "swap", measure: measureSwap},
 		{name: "drain", measure: measureDrain},
 		{name: "group", measure: measureGroup},
+		{name: "filter", measure: measureFilter},
 		{name: "steer", table: failedRequests},
 		{name: "endurance", table: endurance, alone: true},
 	}

@@ -38,15 +38,15 @@ func (p peer) argv(command ...string) []string {
 type rounds struct {
 	start, zombies, signals, swaps, windows int
 	window                                  time.Duration
-	drains, shakes, slices                  int
+	drains, shakes, slices, binds, calls    int
 	failing, turns                          int // swaps of each contender, in so many turns
 }
 
 var (
 	usual = rounds{start: 100, zombies: 15, signals: 1000, swaps: 50, windows: 5, window: 10 * time.Second,
-		drains: 5, shakes: 150, slices: 30, failing: 20, turns: 4}
+		drains: 5, shakes: 150, slices: 30, binds: 45, calls: 45, failing: 20, turns: 4}
 	short = rounds{start: 20, zombies: 4, signals: 200, swaps: 10, windows: 1, window: 10 * time.Second,
-		drains: 1, shakes: 30, slices: 4, failing: 2, turns: 1}
+		drains: 1, shakes: 30, slices: 4, binds: 6, calls: 6, failing: 2, turns: 1}
 )
 
 // bench is what the measurements share.

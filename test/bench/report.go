@@ -24,16 +24,18 @@ type limit struct {
 
 // The names of the metrics, as docs/benchmarks.md explains them.
 const (
-	nameSize     = "binary size"
-	nameStart    = "added start time"
-	nameExec     = "added start time to the exec"
-	namePrivate  = "idle private memory"
-	nameResident = "idle resident memory"
-	nameWakeups  = "idle wakeups"
-	nameZombies  = "8000 zombies drained"
-	nameSignal   = "signal latency, p50"
-	nameHUP      = "HUP to the successor's exec"
-	nameSwap     = "own part of a swap"
+	nameSize          = "binary size"
+	nameStart         = "added start time"
+	nameExec          = "added start time to the exec"
+	namePrivate       = "idle private memory"
+	nameResident      = "idle resident memory"
+	nameLarge         = "private memory on 64 CPUs"
+	nameLargeResident = "resident memory on 64 CPUs"
+	nameWakeups       = "idle wakeups"
+	nameZombies       = "8000 zombies drained"
+	nameSignal        = "signal latency, p50"
+	nameHUP           = "HUP to the successor's exec"
+	nameSwap          = "own part of a swap"
 )
 
 // metric is one thing that was measured. Its first arm is swapinit.
@@ -42,6 +44,7 @@ type metric struct {
 	How   string `json:"how"`
 	Unit  string `json:"unit"`
 	Of    string `json:"of,omitempty"` // the only other arm, where that is not an init
+	As    string `json:"as,omitempty"` // what swapinit\'s arm is, where there is an Of
 	Limit limit  `json:"limit"`
 	Arms  []*arm `json:"arms"`
 }
@@ -135,12 +138,16 @@ func (r *report) text(w io.Writer, metrics []metric) {
 		m.judge()
 		fmt.Fprintf(w, "%s: %s\n", m.Name, m.How)
 		for _, a := range m.Arms {
-			line := fmt.Sprintf("  %-12s %10s %-3s", a.Name, number(a.Value.Median), m.Unit)
+			name := a.Name
+			if name == us {
+				name = m.subject()
+			}
+			line := fmt.Sprintf("  %-15s %10s %-3s", name, number(a.Value.Median), m.Unit)
 			if len(a.Samples) > 1 {
 				line += fmt.Sprintf("  %-19s", "("+number(a.Value.Low)+" .. "+number(a.Value.High)+")")
 			}
 			if a.Ratio != nil {
-				line += fmt.Sprintf("  swapinit is %s x (%s .. %s)", number(a.Ratio.Median), number(a.Ratio.Low), number(a.Ratio.High))
+				line += fmt.Sprintf("  %s is %s x (%s .. %s)", m.subject(), number(a.Ratio.Median), number(a.Ratio.Low), number(a.Ratio.High))
 			}
 			if a.Verdict != "" {
 				line += fmt.Sprintf("  limit %s: %s", m.Limit.Text, a.Verdict)
@@ -228,33 +235,54 @@ func (r *report) inits(w io.Writer) {
 		for n, name := range names {
 			cells[n] = m.cell(name)
 		}
-		unit := ""
-		if m.Unit != "" {
-			unit = ", " + m.Unit
-		}
-		fmt.Fprintf(w, "| %s%s | %s | %s | %s |\n", m.Name, unit, strings.Join(cells, " | "), dash(m.Limit.Text), dash(m.verdict()))
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", m.title(), strings.Join(cells, " | "), dash(m.Limit.Text), dash(m.verdict()))
 	}
 }
 
-// pairs prints the metrics that compare swapinit with something that is no init.
+// pairs prints the metrics that compare swapinit with something that is no init,
+// in a table for each of these.
 func (r *report) pairs(w io.Writer) {
-	first := true
+	last := ""
 	for i := range r.Metrics {
 		m := &r.Metrics[i]
 		if m.Of == "" {
-			continue
+			continue // see inits
 		}
-		if first {
-			fmt.Fprintf(w, "\n| | steered | %s | ratio (quartiles) |\n|---|---:|---:|---|\n", m.Of)
-			first = false
+		if m.Of != last {
+			fmt.Fprintf(w, "\n| | %s | %s | ratio (quartiles) |\n|---|---:|---:|---|\n", m.As, m.Of)
+			last = m.Of
 		}
 		ratio := "-"
 		if len(m.Arms) > 1 && m.Arms[1].Ratio != nil {
 			r := m.Arms[1].Ratio
-			ratio = fmt.Sprintf("%.3f (%.3f .. %.3f)", r.Median, r.Low, r.High)
+			ratio = fmt.Sprintf("%s (%s .. %s)", digits(r.Median), digits(r.Low), digits(r.High))
 		}
-		fmt.Fprintf(w, "| %s, %s | %s | %s | %s |\n", m.Name, m.Unit, m.cell(us), m.value(m.Of), ratio)
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", m.title(), m.value(us), m.value(m.Of), ratio)
 	}
+}
+
+// digits prints a ratio that may be close to one.
+func digits(ratio float64) string {
+	if ratio >= 10 {
+		return number(ratio)
+	}
+	return fmt.Sprintf("%.3f", ratio)
+}
+
+// subject is what swapinit's arm is called.
+func (m *metric) subject() string {
+	if m.As != "" {
+		return m.As
+	}
+	return us
+}
+
+// title is the name with the unit.
+func (m *metric) title() string {
+	if m.Unit == "" {
+		return m.Name
+	}
+	return m.Name + ", " + m.Unit
 }
 
 // value is an arm's median alone.

@@ -103,7 +103,8 @@ func TestDocumented(t *testing.T) {
 	}
 	for _, text := range []string{"<!-- table: begin -->", "<!-- table: end -->", "go run ./test/bench -markdown",
 		nameSize, nameStart, nameExec, namePrivate, nameResident, nameWakeups, nameZombies, nameSignal, nameHUP, nameSwap,
-		nameLook, nameDrain, nameHandshake, nameThroughput, nameFailed, nameEndurance} {
+		nameLook, nameDrain, nameHandshake, nameThroughput, nameNew, nameKept, nameBind, nameBind4, nameListen, nameGetppid, nameNoted, nameOther,
+		nameLarge, nameLargeResident, nameFailed, nameEndurance} {
 		if !strings.Contains(string(page), text) {
 			t.Errorf("the page does not contain %q", text)
 		}

@@ -178,13 +178,13 @@ func (s *site) close() {
 	_ = os.RemoveAll(s.folder)
 }
 
-// measure has the newest server make its connections once (web accept), and
-// returns the nanoseconds that each took.
-func (s *site) measure() (float64, error) {
+// measure has the newest server (web accept, web calls) do something once, and
+// returns the nanoseconds that it took.
+func (s *site) measure(order byte) (float64, error) {
 	s.answer = 0
-	if _, err := s.living[len(s.living)-1].Write([]byte{'g'}); err != nil {
+	if _, err := s.living[len(s.living)-1].Write([]byte{order}); err != nil {
 		return 0, err
 	}
 	err := s.wait(func() bool { return s.answer != 0 })
-	return float64(s.answer) / handshakes, err
+	return float64(s.answer), err
 }

@@ -75,10 +75,13 @@ func same(a, b count) bool {
 // What is compared with something that is no init has a table of its own.
 func TestPairs(t *testing.T) {
 	r := report{Machine: "a machine", Load: "0.00"}
-	m := metric{Name: "a handshake", Unit: "us", Of: single}
+	m := metric{Name: "a handshake", Unit: "us", As: "steered", Of: single}
 	m.add(us, 10, 10)
 	m.add(single, 8, 8)
-	r.Metrics = []metric{m}
+	n := metric{Name: "a call", As: "adopted", Of: unfiltered}
+	n.add(us, 120, 120)
+	n.add(unfiltered, 10, 10)
+	r.Metrics = []metric{m, n}
 	r.Tables = []*table{{Name: "some", How: "how", Columns: []string{"a"}, Rows: [][]string{{"1"}}}}
 	r.judge()
 	var text strings.Builder
@@ -87,6 +90,10 @@ func TestPairs(t *testing.T) {
 | | steered | single socket | ratio (quartiles) |
 |---|---:|---:|---|
 | a handshake, us | 10.0 | 8.00 | 1.250 (1.250 .. 1.250) |
+
+| | adopted | no filter | ratio (quartiles) |
+|---|---:|---:|---|
+| a call | 120 | 10.0 | 12.0 (12.0 .. 12.0) |
 `, `
 Some: how.
 

@@ -34,8 +34,9 @@ type count struct {
 // clients are told what to do by lines on stdin, each answered by a count:
 // go, stop (answered when what is under way is over), count.
 type clients struct {
-	n  int
-	to string
+	n    int
+	to   string
+	kept bool // a connection for each client, instead of one for each request
 
 	mu      sync.Mutex
 	count   count
@@ -46,8 +47,12 @@ type clients struct {
 
 // load runs n clients, each of which makes a connection, sends a request, reads
 // the answer, and begins again. Nothing is tried twice.
-func load(n int) error {
-	c := &clients{n: n, to: address}
+func load(n int) error { return obey(&clients{n: n, to: address}) }
+
+// keep runs n clients that keep their connections.
+func keep(n int) error { return obey(&clients{n: n, to: address, kept: true}) }
+
+func obey(c *clients) error {
 	answers := json.NewEncoder(os.Stdout)
 	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
 		switch order := orders.Text(); order {
@@ -73,13 +78,20 @@ func (c *clients) start() {
 	c.mu.Unlock()
 	for i := range c.n {
 		c.running.Go(func() {
+			var k kept
+			defer k.close()
 			for {
 				select {
 				case <-stop:
 					return
 				default:
 					begin := time.Now()
-					err := once(c.to, i)
+					var err error
+					if c.kept {
+						err = k.again(c.to, i)
+					} else {
+						err = once(c.to, i)
+					}
 					c.record(time.Since(begin), err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -92,5 +93,37 @@ func TestFailuresAreCounted(t *testing.T) {
 				t.Errorf("it took no time: %+v", got)
 			}
 		})
+	}
+}
+
+// Clients that keep their connections make one each, and another one after a
+// failure.
+func TestKeptConnections(t *testing.T) {
+	const enough = 20 // requests on a connection, until the server fails one
+	var accepted atomic.Int64
+	to := play(t, func(c *net.TCPConn) {
+		accepted.Add(1)
+		in := make([]byte, 1024)
+		for range enough {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			if _, err := c.Read(in); err != nil {
+				return
+			}
+		}
+	})
+	l := &clients{n: 3, to: to, kept: true}
+	l.start()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := time.Now().Add(time.Minute); l.now().Failed < 10 && time.Now().Before(late); {
+		<-tick.C
+	}
+	l.end()
+	got := l.now()
+	if got.Failed < 10 || got.Cut+got.Reset != got.Failed || got.Requests < enough*got.Failed {
+		t.Errorf("%+v", got)
+	}
+	if n := int(accepted.Load()); n < got.Failed || n > got.Failed+l.n {
+		t.Errorf("%d connections for %d failures of %d clients", n, got.Failed, l.n)
 	}
 }

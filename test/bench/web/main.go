@@ -4,7 +4,9 @@
 //
 //	web serve                     an HTTP server: see serve
 //	web accept                    connects to itself: see accept
+//	web calls                     times system calls: see calls
 //	web load CLIENTS              clients that are told what to do: see load
+//	web keep CLIENTS              the same clients on kept connections
 //	web crowd N                   holds N idle connections until its stdin ends
 //	web look N                    times the drain's look at N connections
 //	web reuseport SIGNAL command  a supervisor: see reuseport
@@ -20,8 +22,11 @@ import (
 	"strconv"
 )
 
-// address is where the server in the container listens.
-const address = "127.0.0.1:18080"
+// address is where the server in the container is reached.
+const (
+	address = "127.0.0.1:" + port
+	port    = "18080"
+)
 
 func main() {
 	mode, args := "", []string(nil)
@@ -34,6 +39,10 @@ func main() {
 		err = serve()
 	case mode == "accept" && len(args) == 0:
 		err = accept()
+	case mode == "calls" && len(args) == 0:
+		err = calls()
+	case mode == "keep" && len(args) == 1:
+		err = withNumber(args[0], keep)
 	case mode == "load" && len(args) == 1:
 		err = withNumber(args[0], load)
 	case mode == "crowd" && len(args) == 1:

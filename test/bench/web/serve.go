@@ -24,6 +24,7 @@ const (
 	envReady    = "BENCH_READY_FD"  // a byte there: ready
 	envAddress  = "BENCH_ADDRESS"   // of a crowd: where to; address by default
 	envOwn      = "BENCH_REUSEPORT" // 1: a socket of its own with SO_REUSEPORT
+	envPlain    = "BENCH_PLAIN"     // 1: a server that knows nothing: binds for itself, and does not say that it is ready
 )
 
 // body is what every request is answered.
@@ -53,8 +54,10 @@ func serve() error {
 	if _, err := report(); err != nil {
 		return err
 	}
-	if err := ready(); err != nil {
-		return err
+	if os.Getenv(envPlain) != "1" {
+		if err := ready(); err != nil {
+			return err
+		}
 	}
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -108,6 +111,9 @@ func ready() error {
 }
 
 func listener() (net.Listener, error) {
+	if os.Getenv(envPlain) == "1" {
+		return net.Listen("tcp", ":"+port)
+	}
 	if os.Getenv(envOwn) == "1" {
 		var failed error
 		c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
