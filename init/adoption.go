@@ -44,6 +44,7 @@ type adopted struct {
 	passed  []passed
 	refused string // why its processes are not supervised
 	watched bool   // they are
+	blind   string // why one of its binds could not be answered
 	given   int    // sockets that each of them was started with, from fd 3 on
 }
 
@@ -358,11 +359,12 @@ func (a *adoption) adopts(e *endpoint) bool {
 	return a.bound(e) || twin != nil && a.bound(twin)
 }
 
-// alone is why n cannot be started beside those that live: one of them has an address
-// that nobody else can have at the same time.
-func (a *adoption) alone(n int) error {
+// alone is why n cannot be started beside those that live: one that runs the same command
+// has an address that nobody else can have at the same time. Another command may do
+// without.
+func (a *adoption) alone(n int, same func(*generation) bool) error {
 	type holder struct {
-		n int
+		g *generation
 		passed
 	}
 	var all []holder
@@ -370,14 +372,14 @@ func (a *adoption) alone(n int) error {
 	for other, g := range a.gens {
 		for _, p := range g.passed {
 			if other != n && p.alone && !g.g.ended() {
-				all = append(all, holder{other, p})
+				all = append(all, holder{g.g, p})
 			}
 		}
 	}
 	a.mu.Unlock() // what follows reads files
 	for _, h := range all {
-		if h.bound() {
-			return fmt.Errorf("%s has %s for itself, which a successor cannot have beside it: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.n), h.address, h.why)
+		if h.bound() && same(h.g) {
+			return fmt.Errorf("%s has %s for itself, so a successor beside it would find the address already in use: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.g.number), h.address, h.why)
 		}
 	}
 	return nil

@@ -299,6 +299,14 @@ func (b *broker) Listens(inode uint64, backlog int) bool {
 
 func bindText(spec *listen.Spec) string { return "tcp://" + spec.Addr.String() }
 
+func (b *broker) Blind(why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if g := b.gens[b.w.g.number]; g != nil {
+		g.blind = why
+	}
+}
+
 func (b *broker) Passed(address, why string, alone bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ func (a *adoption) hint(g *generation, status int) string {
 		a.mu.Unlock()
 		return ""
 	}
-	watched, refused := mine.watched, mine.refused
+	watched, refused := mine.watched && mine.blind == "", cmp.Or(mine.refused, mine.blind)
 	var before *generation
 	for n, other := range a.gens {
 		if n < g.number && !other.g.ended() && (before == nil || n > before.number) {
@@ -39,7 +40,7 @@ func (a *adoption) hint(g *generation, status int) string {
 	}
 	switch all := strings.Join(addresses, ", "); {
 	case len(addresses) > 0 && !watched && refused != "":
-		return "if its address was in use: swapinit listens on " + all + " for it, and SWAPINIT_ADOPT does not work here (" + refused + "): take the socket from LISTEN_FDS (fd 3)"
+		return "if its address was in use: swapinit listens on " + all + " for it, and SWAPINIT_ADOPT cannot help (" + refused + "): take the socket from LISTEN_FDS (fd 3)"
 	case len(addresses) > 0 && !watched:
 		return "if its address was in use: swapinit listens on " + all + " for it: SWAPINIT_ADOPT=auto lets it bind there itself, or take the socket from LISTEN_FDS (fd 3)"
 	case before == nil:

@@ -3,6 +3,7 @@ package pid1
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -99,10 +100,13 @@ func (l *launcher) leaveDir() {
 func (l *launcher) fork(w *worker, cautious bool) (made launched, err error) {
 	n := w.g.number
 	l.adoption.begin(w.g)
-	if err := l.adoption.alone(n); err != nil {
-		return made, err
-	}
 	command, err := l.resolve(w.g)
+	if err == nil {
+		err = l.adoption.alone(n, func(other *generation) bool {
+			words, _ := l.resolve(other)
+			return slices.Equal(words, command)
+		})
+	}
 	if err != nil {
 		return made, err
 	}

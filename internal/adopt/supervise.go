@@ -39,6 +39,8 @@ type Broker interface {
 	// Listens has the server listen on that socket, with its own backlog. It returns
 	// false if the socket is not the broker's any more: then the kernel does it.
 	Listens(inode uint64, backlog int) bool
+	// Blind tells why the address of a bind could not be read. It may have been anybody's.
+	Blind(why string)
 	// Passed tells that the server has an address of its own, and why: a TCP or Unix
 	// one that it listens on, a UDP one that it has bound. alone: nobody else can
 	// have it at the same time.
@@ -229,6 +231,7 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 	if err != nil {
 		if denied(err) && length >= unix.SizeofSockaddrInet4 {
 			s.unseen(t)
+			s.broker.Blind(unreadable(err))
 		}
 		return false
 	}

@@ -83,6 +83,8 @@ func (b *broker) Held(uint64) bool {
 
 func (b *broker) Bound(bind Bind, inode uint64) { b.note("bound", bind.At, inode) }
 
+func (b *broker) Blind(string) {}
+
 func (b *broker) Listens(inode uint64, backlog int) bool {
 	b.note("listens", inode, backlog)
 	return true

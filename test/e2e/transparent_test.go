@@ -64,7 +64,7 @@ func TestTransparent(t *testing.T) {
 			}
 			same(t, want, look(false))
 			// With the exec stage in between, which fills in LISTEN_PID.
-			same(t, want, without(look(false, "SWAPINIT_LISTEN=tcp://"+web, "SWAPINIT_EXPORT=systemd"), "LISTEN_"))
+			same(t, want, without(look(false, "SWAPINIT_LISTEN=tcp://"+web, "SWAPINIT_EXPORT=systemd", "SWAPINIT_ADOPT=off"), "LISTEN_"))
 		})
 	}
 }
