@@ -233,6 +233,7 @@ func (b *adoption) join(fd int, spec listen.Spec, of *endpoint, n int) (*endpoin
 	}
 	e := &endpoint{Endpoint: set.Join(spec, tcp), joined: true, of: of, tcp: tcp}
 	b.steering.steer(e, tcp, b.logger)
+	e.obey(b.steering.probe())
 	b.steering.add(e)
 	return e, nil
 }

@@ -153,22 +153,31 @@ func (i *Init) openSteering() error {
 // probeSteering finds out, once, whether the kernel steers here. It takes part of
 // a millisecond, which the first child need not wait for.
 func (i *Init) probeSteering() error {
-	i.steering.probed.Do(func() {
-		tried := false
-		for _, e := range i.steering.groups() {
-			if e.tcp != nil && !tried {
-				i.steering.broken, tried = steer.Probe(), true
-			}
-			switch why := i.steering.broken; {
-			case e.tcp == nil, why == nil:
-			case errors.Is(why, steer.ErrUnseen):
-				e.tcp.SetUnseen(why.Error())
-			default:
-				e.tcp.SetShared(why.Error())
-			}
+	if !slices.ContainsFunc(i.steering.list(), func(e *endpoint) bool { return e.tcp != nil }) {
+		return nil // nobody wants to know yet
+	}
+	return i.steering.probe()
+}
+
+func (s *steering) probe() error {
+	s.probed.Do(func() {
+		s.broken = steer.Probe()
+		for _, e := range s.list() {
+			e.obey(s.broken)
 		}
 	})
-	return i.steering.broken
+	return s.broken
+}
+
+// obey does with an endpoint what the probe's answer asks for.
+func (e *endpoint) obey(why error) {
+	switch {
+	case e.tcp == nil, why == nil:
+	case errors.Is(why, steer.ErrUnseen):
+		e.tcp.SetUnseen(why.Error())
+	default:
+		e.tcp.SetShared(why.Error())
+	}
 }
 
 // whyShared is why the endpoint's socket is shared, "" if it is not.
