@@ -27,7 +27,7 @@ const (
 	// A client that keeps its connection rests in between, for much longer than five times
 	// SWAPINIT_IDLE_AFTER: where question and answer are in one tick of the kernel's
 	// clock, a drain waits for that long.
-	zooThink = 1500 * time.Millisecond
+	zooThink = 1100 * time.Millisecond
 )
 
 // zooOptions say how a server runs, and how it is swapped.
