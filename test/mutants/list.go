@@ -116,8 +116,6 @@ var mutants = []mutant{
 
 	{"a second bind gets the socket that the first one has", "internal/adopt/supervise.go", "taken && !(first.Reuse && b.Reuse) && s.broker.Held(inode) {",
 		"taken && first.Reuse && false {", "./internal/adopt"},
-	{"whoever asks is not looked at again", "internal/adopt/supervise.go", "	if !n.valid(s.listener) {\n		return false // whoever it was has gone\n	}\n",
-		"", "./internal/adopt"},
 	{"a successor need not listen where its predecessor does", "init/adoption.go", "if a.gens[before].ready[e] && !mine.sockets[e]",
 		"if false && !mine.sockets[e]", "./test/e2e -run ^TestAdoptFewerPorts$"},
 	{"nobody ends the family that nobody uses", "init/adoption.go", "				e.tcp.Sleep()\n			}\n			a.mu.Unlock()\n		case",
