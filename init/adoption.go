@@ -271,9 +271,7 @@ func (a *adoption) taken(e *endpoint, g *adopted) bool {
 
 // closedOnExec reads it from /proc/PID/fdinfo, proc_pid_fdinfo(5).
 func closedOnExec(info string) bool {
-	_, rest, _ := strings.Cut("\n"+info, "\nflags:")
-	line, _, _ := strings.Cut(rest, "\n")
-	flags, err := strconv.ParseInt(strings.TrimSpace(line), 8, 64)
+	flags, err := strconv.ParseInt(procnet.Field(info, "flags"), 8, 64)
 	return err == nil && flags&unix.O_CLOEXEC != 0
 }
 

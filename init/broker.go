@@ -214,9 +214,7 @@ func mayBind(pid int, port uint16) bool {
 		return true
 	}
 	status, _ := os.ReadFile("/proc/" + itoa(pid) + "/status")
-	_, rest, _ := strings.Cut(string(status), "\nCapEff:")
-	line, _, _ := strings.Cut(rest, "\n")
-	effective, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	effective, err := strconv.ParseUint(procnet.Field(string(status), "CapEff"), 16, 64)
 	return err == nil && effective&(1<<unix.CAP_NET_BIND_SERVICE) != 0
 }
 

@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -185,11 +185,7 @@ func (s *supervisor) unseen(t *task) {
 
 func (s *supervisor) setsockopt(n *notification, t *task) (answered bool) {
 	o := option{int(int32(n.args[1])), int(int32(n.args[2]))}
-	var inode uint64
-	err := t.look(func() (err error) {
-		inode, err = inodeAt(t.link())
-		return err
-	})
+	inode, err := t.inode()
 	if err != nil || !n.valid(s.listener) {
 		return false
 	}
@@ -291,7 +287,7 @@ func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (do
 		return false, errno, "no socket of swapinit's fits"
 	}
 	defer syscall.Close(fd)
-	inode, err := inodeAt("/proc/self/fd/" + strconv.Itoa(fd))
+	inode, err := procnet.Inode(fd)
 	if err != nil {
 		return false, 0, err.Error()
 	}

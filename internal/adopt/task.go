@@ -2,6 +2,7 @@ package adopt
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/folder"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,9 +82,7 @@ func (t *task) user() (uid, gid int, known bool) {
 // read; none if it is not there.
 func (t *task) status(name string) (numbers []int) {
 	data, _ := os.ReadFile(t.path("status"))
-	_, rest, _ := strings.Cut(string(data), "\n"+name+":")
-	line, _, _ := strings.Cut(rest, "\n")
-	for _, word := range strings.Fields(line) {
+	for _, word := range strings.Fields(procnet.Field(string(data), name)) {
 		n, err := strconv.Atoi(word)
 		if err != nil {
 			return nil
@@ -132,9 +133,7 @@ func (t *task) socket() (s socket, err error) {
 		}
 		s.proto = strings.TrimRight(string(name[:n]), "\x00")
 		info, err := os.ReadFile(t.path("fdinfo/") + strconv.Itoa(t.fd))
-		_, rest, _ := strings.Cut("\n"+string(info), "\nflags:")
-		line, _, _ := strings.Cut(rest, "\n")
-		flags, _ := strconv.ParseInt(strings.TrimSpace(line), 8, 64)
+		flags, _ := strconv.ParseInt(procnet.Field(string(info), "flags"), 8, 64)
 		s.flags = int(flags)
 		return err
 	})
@@ -172,24 +171,16 @@ func (t *task) namespace() (same bool, err error) {
 // polled reports whether an epoll instance of the process watches the socket. It would
 // go on watching it, and not the one in its place (epoll(7)).
 func (t *task) polled(inode uint64) (yes bool) {
-	_ = t.look(func() error {
-		dir, err := os.Open(t.path("fd"))
-		if err != nil {
-			return err
-		}
-		defer dir.Close()
-		for !yes && err == nil {
-			var names []string
-			names, err = dir.Readdirnames(256) // of a million, which a server may have
-			yes = slices.ContainsFunc(names, func(name string) bool {
-				link, failed := os.Readlink(t.path("fd/") + name)
-				if denied(failed) {
-					err = failed // root may list what it may not look at
-				}
-				return link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
-			})
-		}
-		return err
+	_ = t.look(func() (refused error) {
+		err := folder.Each(t.path("fd"), func(name string) bool {
+			link, err := os.Readlink(t.path("fd/") + name)
+			if denied(err) {
+				refused = err // root may list what it may not look at
+			}
+			yes = link == "anon_inode:[eventpoll]" && watches(t.path("fdinfo/")+name, inode)
+			return !yes && refused == nil
+		})
+		return cmp.Or(refused, err)
 	})
 	return yes
 }
@@ -211,13 +202,18 @@ func watches(info string, inode uint64) bool {
 	return false
 }
 
-// holds reports whether the descriptor still is the socket.
-func (t *task) holds(inode uint64) bool {
-	var at uint64
-	err := t.look(func() (err error) {
-		at, err = inodeAt(t.link())
+// inode is that of the socket that the descriptor is.
+func (t *task) inode() (inode uint64, err error) {
+	err = t.look(func() (err error) {
+		inode, err = inodeAt(t.link())
 		return err
 	})
+	return inode, err
+}
+
+// holds reports whether the descriptor still is the socket.
+func (t *task) holds(inode uint64) bool {
+	at, err := t.inode()
 	return err == nil && at == inode
 }
 

@@ -175,6 +175,14 @@ func eachLine(name string, each func(line []byte)) error {
 	}
 }
 
+// Field is what stands behind a name and a colon at the beginning of a line of text, a
+// file such as /proc/PID/status, without the white space around it; "" if nothing does.
+func Field(text, name string) string {
+	_, rest, _ := strings.Cut("\n"+text, "\n"+name+":")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(line)
+}
+
 // Namespace is the inode of our own namespace of a kind (pid, net),
 // namespaces(7).
 func Namespace(kind string) (uint64, error) {

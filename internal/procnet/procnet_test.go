@@ -124,3 +124,12 @@ func TestNamespace(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+func TestField(t *testing.T) {
+	const status = "Name:\tsh\nTgid:\t7\nUid:\t1\t2\t3\t4\nLast:  x"
+	for name, want := range map[string]string{"Name": "sh", "Tgid": "7", "Uid": "1\t2\t3\t4", "Last": "x", "gid": "", "None": ""} {
+		if got := Field(status, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
