@@ -52,6 +52,10 @@ type checker struct {
 	over       bool
 	waits      map[about]*wait
 	swap       swapWaits
+	member     member        // of a gate
+	kept       map[int]bool  // predecessors
+	watched    map[int]bool  // whose connections are
+	idleBy     time.Duration // the stop waits for the connections of the active generation until then
 	counts     map[string]int
 }
 
@@ -60,9 +64,12 @@ func newChecker(cfg Config) *checker {
 	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, rolledBack: map[int]bool{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, early: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
-		answered: map[uint64]bool{}, counts: map[string]int{}, waits: map[about]*wait{}, swap: swapWaits{killed: map[int]bool{}, killedAt: map[int]time.Duration{}}}
+		answered: map[uint64]bool{}, counts: map[string]int{}, waits: map[about]*wait{}, watched: map[int]bool{}, kept: map[int]bool{}, member: member{killed: map[int]time.Duration{}}, idleBy: -1, swap: swapWaits{killed: map[int]bool{}, killedAt: map[int]time.Duration{}}}
 	if cfg.Strategy > Overlap {
 		c.replacing++
+	}
+	if cfg.Membership != Alone {
+		c.joins()
 	}
 	return c
 }
@@ -88,6 +95,7 @@ func (c *checker) in(now time.Duration, e Event) {
 		c.containerEvent(e)
 	}
 	c.heard(e)
+	c.gateSays(e)
 }
 
 func (c *checker) generationEvent(e *GenerationEvent) {
@@ -100,6 +108,10 @@ func (c *checker) generationEvent(e *GenerationEvent) {
 		}
 		p.ready, p.loops = true, 0
 		c.whole(g)
+	case Drained:
+		if c.watched[g] && g == c.active {
+			c.idleBy = c.now
+		}
 	case Verified:
 		if _, ok := c.readyAt[g]; ok {
 			c.holds[g] = true
@@ -187,6 +199,9 @@ func (c *checker) out(effects []Effect, m account) error {
 		c.promised(e)
 		c.counts[kindOf(e)]++
 	}
+	if err := c.stepEnds(); err != nil {
+		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
+	}
 	if err := c.views(m.Views()); err != nil {
 		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
 	}
@@ -194,65 +209,6 @@ func (c *checker) out(effects []Effect, m account) error {
 		return fmt.Errorf("step %d at %v: Liveness: %w", c.step, c.now, err)
 	}
 	return c.capacity()
-}
-
-// views: what the machine says of its generations.
-func (c *checker) views(views []View) error {
-	successors, active := 0, 0
-	for _, v := range views {
-		switch v.State {
-		case Starting, Settling:
-			successors++
-		case Active:
-			active++
-		}
-	}
-	if successors > 1 || active > 1 {
-		return fmt.Errorf("OneSwapAtATime: %d successors, %d active in %v", successors, active, views)
-	}
-	for _, v := range views {
-		if !c.stopping && !c.sweeping && !c.exited[v.Number] && (v.Number == c.active || successors == 1 && (v.State == Starting || v.State == Settling)) {
-			// Somebody lives who could have the traffic.
-			if c.exited[c.aim] && c.aim != c.active || !c.alive[c.aim] {
-				return fmt.Errorf("AlwaysAccepting: connections go to generation %d, which is dead, though %v", c.aim, views)
-			}
-		}
-	}
-	return nil
-}
-
-// capacity: never fewer than Workers ready processes, unless a crash took them
-// or the strategy ends the predecessor first.
-func (c *checker) capacity() error {
-	if !c.full || c.crashed || c.stopping || c.sweeping || c.replacing > 0 || len(c.aborted) > 0 {
-		return nil
-	}
-	n := 0
-	for _, p := range c.parts {
-		if p.alive && p.ready && !p.told {
-			n++
-		}
-	}
-	if n < c.cfg.Workers {
-		return fmt.Errorf("step %d: %d of %d workers are ready, and none has crashed", c.step, n, c.cfg.Workers)
-	}
-	return nil
-}
-
-// aimed: generations must not be touched while connections go to them.
-func (c *checker) aimed(g int) bool {
-	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.early[c.active] && (g == c.aim || g == c.active && c.share < Full)
-}
-
-// replaced: worker k of the active generation has a ready one in its place.
-func (c *checker) replaced(g, k int) bool {
-	ready := 0
-	c.all(c.aim, func(p *part) {
-		if p.ready {
-			ready++
-		}
-	})
-	return g == c.active && c.aim != g && c.share < Full && k < ready && c.cfg.Batch < c.cfg.Workers
 }
 
 func (c *checker) effect(e Effect) error {
@@ -266,6 +222,8 @@ func (c *checker) effect(e Effect) error {
 		g := e.Generation
 		switch {
 		case e.ID != 0:
+		case e.Stage == StageCanary && c.active == foreign && !(c.member.granted && c.member.ask.Share < Full):
+			return fmt.Errorf("the gate has not granted that")
 		case e.Stage == StageFailed:
 			c.failed[g] = true
 		case e.Stage == StageBatch: // those that it replaces are not started again
@@ -301,8 +259,24 @@ func (c *checker) effect(e Effect) error {
 		return c.signal(e.Generation, EveryWorker, sigKill)
 	case *Aim:
 		return c.aimAt(e)
+	case *Prepare:
+		return c.hasTurn()
 	case *Drain:
 		c.givenUp(e.Generation)
+		return c.watch(e.Generation)
+	case *EndDrain:
+		if !c.watched[e.Generation] {
+			return fmt.Errorf("nobody watches its connections")
+		}
+		delete(c.watched, e.Generation)
+	case *Ask, *EndTurn, *Took, *Leaving, *NoServer, *GiveBack:
+		return c.tellsGate(e)
+	case *Swapped:
+		return c.swapped(e)
+	case *Go:
+		if !c.alive[e.Generation] {
+			return fmt.Errorf("it is gone")
+		}
 	case *Sweep:
 		if c.aimed(e.Generation) {
 			return fmt.Errorf("it is swept while connections go to it")
@@ -315,8 +289,21 @@ func (c *checker) effect(e Effect) error {
 		delete(c.alive, e.Generation)
 	case *Transition:
 		g := e.Generation
+		if g == 0 {
+			c.member.rollout = e.To
+			return nil
+		}
 		if e.From == Draining.String() || e.From == Kept.String() {
 			c.givenUp(g)
+		}
+		if err := c.inPeace(e); err != nil {
+			return err
+		}
+		if e.To == Killing.String() {
+			c.member.killed[g] = c.now
+		}
+		if delete(c.kept, g); e.To == Kept.String() && !c.failed[g] {
+			c.kept[g] = true
 		}
 		if !mayStart(e.To) { // nothing of it is started again
 			for k := range c.cfg.Workers {
@@ -331,7 +318,13 @@ func (c *checker) effect(e Effect) error {
 			}
 		}
 		c.sweeping = true
-		if !c.exited[c.active] {
+		if len(c.watched) > 0 {
+			return fmt.Errorf("the connections of %v are watched for ever", c.watched)
+		}
+		if err := c.mayFinish(); err != nil {
+			return err
+		}
+		if !c.exited[c.active] && c.active != foreign {
 			return fmt.Errorf("everything is ended although the active generation %d lives", c.active)
 		}
 		for g := range c.alive {
@@ -350,7 +343,7 @@ func (c *checker) effect(e Effect) error {
 		if !c.swap.empty {
 			return fmt.Errorf("NobodyLeftBehind: what is left has not got KILL")
 		}
-		if want := c.status[c.active]; e.Status != want {
+		if want := c.finalStatus(); e.Status != want {
 			return fmt.Errorf("FaithfulExit: generation %d %v", c.active, want)
 		}
 		for id := range c.asked {
@@ -365,6 +358,8 @@ func (c *checker) effect(e Effect) error {
 	return nil
 }
 
-// everyEffect has one of each type.
+// everyEffect has one of each type; memberEffect those that only a member of a gate has.
 var everyEffect = []Effect{&Prepare{}, &Start{}, &SignalWorker{}, &Kill{}, &KillWorker{}, &Takedown{}, &Go{}, &Verify{}, &Aim{}, &CutOver{}, &Drain{},
 	&EndDrain{}, &Sweep{}, &Forget{}, &SweepAll{}, &KillAll{}, &Reply{}, &Progress{}, &Swapped{}, &Transition{}, &Exit{}}
+
+var memberEffect = []Effect{&Ask{}, &EndTurn{}, &Took{}, &Leaving{}, &NoServer{}, &GiveBack{}}

@@ -13,12 +13,14 @@ type Config struct {
 	Keep            time.Duration // a predecessor is kept warm that long before its drain begins
 	RetireTimeout   time.Duration // a predecessor's time from stop signal to KILL; 0: no limit
 	StopDelay       time.Duration // from being told to stop to passing it on
+	StopDrain       time.Duration // then it waits so long at most for the connections; 0: not at all
 	StopTimeout     time.Duration // when the container stops, from stop signal to KILL; 0: no limit
 	LeftoverTimeout time.Duration // what leftovers get between TERM and KILL; 0: none
 	Watchdog        time.Duration // interval of the watchdog; 0: off
 	MaxGenerations  int           // live generations, at least 2
 	Workers         int           // processes a generation, at least 1
 	Batch           int           // how many of them are replaced at a time; 0: all
+	Membership      Membership    // whether another container may have the traffic
 	Respawn         Respawn       // which of them are started again
 	Strategy        Strategy      // of a swap that names none
 	Prepare         bool          // a swap begins with Prepare

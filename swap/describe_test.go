@@ -27,6 +27,8 @@ func describeConfig(c Config) string {
 			out += " " + name + "=" + strategyNames[value]
 		case Respawn:
 			out += " " + name + "=" + respawnNames[value]
+		case Membership:
+			out += " " + name + "=" + membershipNames[value]
 		case string:
 			out += " " + name + "=" + strconv.Quote(value)
 		case []Canary:

@@ -48,13 +48,24 @@
 //	             │ hook failed     │ no room     failed │
 //	             └──────────▶ idle ◀────────────────────┴─▶ restoring (workers) ─▶ idle
 //
+// In a container that has joined a gate there is one state more. Where the active
+// generation is its own, a swap begins with asking for the turn:
+//
+//	idle ─▶ asking ─▶ preparing ─▶ …
+//
+// Where another container has the traffic, that is asked for:
+//
+//	… ─▶ rising ─▶ asking ─▶ in canary ─▶ asking ─▶ … ─▶ asking ─▶ cut-over ─▶ idle
+//	                  └─ denied ─▶ idle
+//
 // What happens to a generation's processes is the generation's affair. What that
 // means for the swap is raised, and heard by the rollout when the handler that
 // raised it is done: no generation calls the rollout.
 //
 // The container as a whole goes through the phases running, delaying (told to
-// stop, the stop delay is not over), stopping, sweeping (the active generation
-// has ended, what is left is being ended), killing and over.
+// stop, the stop delay is not over), stop draining (its connections have their time),
+// stopping, finishing (the active generation has ended, others that were told to stop
+// have their time), sweeping (what is left is being ended), killing and over.
 //
 // # Interrupted transitions
 //
@@ -63,7 +74,8 @@
 //   - Told to stop: the rollout is idle at once, whatever its state was, and
 //     everybody who asked has the answer. A successor that serves alone, its
 //     predecessor being dead, becomes active first; any other is stopped with the
-//     rest. Workers that a failed roll has still to give back are not started.
+//     rest. Workers that a failed roll has still to give back are not started. Once it
+//     waits for the connections, no predecessor takes over any more.
 //   - The active generation dies: a kept or draining predecessor takes the traffic
 //     back and the rollout goes on against that one. Without one, connections wait
 //     for the successor (preparing, waiting, rising), or it takes over at once
@@ -83,12 +95,31 @@
 //     generation, or by a rollback to an older one: what is left of it is dropped.
 //     Requests that came meanwhile are one swap that begins after it.
 //
-// # Room for a foreign predecessor
+// # Another container has the traffic
 //
-// A rollout's predecessor may come to be another container's generation. Then the
-// cut-over is asked for, and granted or denied: a state between rising (or canary)
-// and the cut-over, with a deadline, entered from proceed in place of cutOver. That
-// traffic is lost and regained are two more rollout events, handled like ended and
-// takeBack. A phase beside running, in which the init lives on without a server, is
-// a row of the container's table and another end of activeEnded than finish.
+// In a container that has joined a gate the active generation may be another
+// container's: the foreign one, number 0, of which the machine knows that it never ends.
+// A rollout against it is one like any other, but that the gate is asked (Ask) and
+// grants or denies. There is no deadline for that: the gate gives each turn an end.
+// EndTurn follows once, whatever becomes of the swap.
+//
+//   - Denied, or the turn is lost: the swap is called off. One inside of the container
+//     whose successor is the only hope, the active generation being dead, goes on.
+//   - Granted too late, the swap having ended: Took 0, so that the gate moves the
+//     traffic elsewhere.
+//   - Lost: what had the traffic goes the way of a predecessor, a swap inside is called
+//     off, and nothing is restored. Without a generation the container is retired: it
+//     tells so (NoServer) and stays. Rolled back, it ends with 1 in place of that.
+//   - Regained, Called: what is kept or drains takes the traffic back, and a swap that
+//     was to take it is called off. Called starts a server where there is none and no
+//     swap runs. Took is the answer to each, 0 if nothing can serve.
+//   - The active generation, its own, dies and nothing of its own takes over: Leaving.
+//     While the turn is waited for, the swap goes on without.
+//   - The newcomer, which is the first start of a container that is not the first,
+//     fails: the container ends with its status, or with 1. If it is only too old
+//     (superseded), it is retired.
+//   - Told to stop: Leaving, once the stop delay is over. Without the traffic there is
+//     no delay, and the status is 0.
+//   - The gate is away: the deadlines of those who are kept or drain stand still. A stop
+//     waits for no gate.
 package swap

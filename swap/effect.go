@@ -76,6 +76,30 @@ type CutOver struct {
 	Back                    bool
 }
 
+// Ask asks the gate for Share of the new connections for Generation, or with 0 for the
+// turn to swap. Operator: not by being the newest. Answer: Granted or Denied, whose Swap
+// is the Number.
+type Ask struct {
+	Number, Generation, Share int
+	Operator                  bool
+}
+
+// EndTurn tells the gate that what was asked for is over: a share goes back.
+type EndTurn struct{}
+
+// Took answers Regained and Called: Generation has the traffic, 0: none can have it.
+type Took struct{ Generation int }
+
+// Leaving tells the gate that the container was told to stop, or (Died) that its server
+// has ended: new connections are not for it any more.
+type Leaving struct{ Died bool }
+
+// NoServer tells the gate that the container has no generation left, and stays.
+type NoServer struct{}
+
+// GiveBack passes request ID to the gate: another container is to have the traffic again.
+type GiveBack struct{ ID uint64 }
+
 // Drain watches Generation's connections. Answer: Drained, perhaps Busy before.
 type Drain struct{ Generation int }
 
@@ -120,6 +144,7 @@ type Swapped struct {
 	Generation int
 	Reason     string
 	Command    []string
+	First      bool // it is the first start of a container that has joined a gate
 }
 
 // Transition is for the log: Generation, or with 0 the rollout, went From -> To.
@@ -141,6 +166,12 @@ func (*Go) effect()           {}
 func (*Verify) effect()       {}
 func (*Aim) effect()          {}
 func (*CutOver) effect()      {}
+func (*Ask) effect()          {}
+func (*EndTurn) effect()      {}
+func (*Took) effect()         {}
+func (*Leaving) effect()      {}
+func (*NoServer) effect()     {}
+func (*GiveBack) effect()     {}
 func (*Drain) effect()        {}
 func (*EndDrain) effect()     {}
 func (*Sweep) effect()        {}

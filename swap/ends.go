@@ -12,7 +12,7 @@ func (m *Machine) back() bool {
 	if g == nil {
 		g = m.fallback(true) // better than nobody
 	}
-	if g == nil || m.rollout.dismissed {
+	if g == nil || m.rollout.dismissed || m.phase == StopDraining {
 		return false
 	}
 	m.takeBack(g, fmt.Sprintf("generation %d %s", m.active.number, m.active.status))
@@ -29,6 +29,13 @@ func (m *Machine) activeEnded(*raised) {
 // endedBeforeStart: the swap that is being prepared goes on; its successor is the only
 // hope.
 func (m *Machine) endedBeforeStart(*raised) { m.back() }
+
+// endedWhileAsking: nobody serves whom the turn would protect.
+func (m *Machine) endedWhileAsking(*raised) {
+	if !m.back() {
+		m.gate.then()
+	}
+}
 
 // endedWhileRising: connections wait for the successor. One that only had to settle
 // takes over at once, unless its predecessor was ended for it.

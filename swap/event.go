@@ -87,12 +87,19 @@ const (
 	Promote                          // the canary or the keep is to end well now; Request.ID
 	Stop                             // the container is to stop
 	Forward                          // a signal to pass on; Signal
+	Granted                          // the gate gives what Ask number Swap asked for, Share of the traffic
+	Denied                           // it does not; Reason, Superseded; Swap 0: the turn is lost
+	Lost                             // another container has the traffic; Reason; Back: this one is not to have it again
+	Regained                         // it is to take the traffic back; Reason
+	Called                           // nobody else serves; Reason
+	Away                             // the gate cannot be reached
+	Here                             // it can again
 	NothingLeft                      // no process is left in the container
 	Tick                             // time has passed
 	numContainerKinds
 )
 
-var containerKinds = [numContainerKinds]string{"swap", "prepared", "rollback", "cancel", "promote", "stop", "forward", "nothing-left", "tick"}
+var containerKinds = [numContainerKinds]string{"swap", "prepared", "rollback", "cancel", "promote", "stop", "forward", "granted", "denied", "lost", "regained", "called", "away", "here", "nothing-left", "tick"}
 
 func (k ContainerKind) String() string { return containerKinds[k] }
 
@@ -105,6 +112,10 @@ type ContainerEvent struct {
 	Signal  Signal
 	Reason  string
 	Command []string
+
+	Share      int
+	Superseded bool // a newer container has the traffic
+	Back       bool // it was taken from this one, by an operator's rollback
 }
 
 func (e *ContainerEvent) event() {}
@@ -125,6 +136,9 @@ func (e *ContainerEvent) String() string {
 	l.number("signal", int(e.Signal))
 	l.text("reason", e.Reason)
 	l.words("hook", e.Command)
+	l.number("share", e.Share)
+	l.flag("superseded", e.Superseded)
+	l.flag("back", e.Back)
 	return l.String()
 }
 

@@ -18,8 +18,13 @@ func (m *Machine) finish() {
 		return
 	}
 	told := m.phase != Running
+	if m.status = m.active.status; m.isForeign() {
+		m.status = m.gate.final
+	}
+	if m.cfg.Membership != Alone && m.phase < StopDraining && (told || !m.isForeign()) {
+		m.emit(&Leaving{Died: !told})
+	}
 	m.phase, m.by = Finishing, never
-	m.status = m.active.status
 	m.dropQueue()
 	for _, g := range slices.Clone(m.gens) {
 		if g.state < Stopping {
@@ -30,6 +35,26 @@ func (m *Machine) finish() {
 		m.boundStop()
 	}
 	m.sweepWhenAlone()
+}
+
+// withoutServer is called when a generation has gone, or the traffic has: a container
+// that has no other is retired, or ends.
+func (m *Machine) withoutServer() {
+	if !m.isForeign() || m.rollout.state != noRollout || m.phase >= Finishing {
+		return
+	}
+	left := false
+	for _, g := range m.gens {
+		if !g.dead() && !g.survived() {
+			return
+		}
+		left = left || g.dead()
+	}
+	if m.gate.ends || m.phase != Running {
+		m.finish()
+	} else if !left {
+		m.emit(&NoServer{})
+	}
 }
 
 // sweepWhenAlone ends everything that is left once no generation lives that is waited

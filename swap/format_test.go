@@ -151,6 +151,12 @@ func (e *ContainerEvent) set(p pair) error {
 		return number(&e.Swap, p.value)
 	case "hook":
 		e.Command = append(e.Command, p.value)
+	case "share":
+		return number(&e.Share, p.value)
+	case "superseded":
+		e.Superseded = true
+	case "back":
+		e.Back = true
 	default:
 		return errField
 	}
@@ -159,10 +165,11 @@ func (e *ContainerEvent) set(p pair) error {
 
 // The names of the values of a configuration or an effect that are numbers in Go.
 var (
-	strategyNames = append([]string{""}, StrategyNames()...)
-	respawnNames  = []string{"", "on-failure", "always"}
-	socketNames   = []string{"", "own", "shared"}
-	phaseNames    = []string{"running", "delaying", "stopping", "finishing", "sweeping", "killing", "over"}
+	strategyNames   = append([]string{""}, StrategyNames()...)
+	respawnNames    = []string{"", "on-failure", "always"}
+	membershipNames = []string{"", "holder", "newest", "without"}
+	socketNames     = []string{"", "own", "shared"}
+	phaseNames      = []string{"running", "delaying", "stop draining", "stopping", "finishing", "sweeping", "killing", "over"}
 )
 
 func parseConfig(c *Config, line string) error {
@@ -199,6 +206,8 @@ func setConfig(to any, value string) error {
 		return named(to, strategyNames, value)
 	case *Respawn:
 		return named(to, respawnNames, value)
+	case *Membership:
+		return named(to, membershipNames, value)
 	case *[]Canary:
 		for stage := range strings.SplitSeq(value, ",") {
 			share, long, _ := strings.Cut(stage, "%/")
@@ -232,7 +241,8 @@ func TestEventsAreReadStrictly(t *testing.T) {
 	for _, line := range []string{
 		`exited generation=2 worker=1 status=3`, `exited generation=1 signal=9`, `ping generation=1 for=2s`,
 		`swap id=1 command="a b" command="\"" timeout=5s canary="2500/1s" canary="5000/3s" strategy=3 again force`,
-		`prepared swap=2 reason="no" hook="x"`, `forward signal=10`, `tick`, `never generation=3 reason="closed\nit"`,
+		`prepared swap=2 reason="no" hook="x"`, `forward signal=10`, `tick`, `lost reason="rolled back" back`,
+		`granted swap=2 share=10000`, `denied swap=1 reason="a newer one has it" superseded`, `away`, `never generation=3 reason="closed\nit"`,
 	} {
 		if e, err := parseEvent(line); err != nil {
 			t.Errorf("%s: %v", line, err)
@@ -250,7 +260,7 @@ func TestEventsAreReadStrictly(t *testing.T) {
 		}
 	}
 	var c Config
-	for _, line := range []string{`settle=fast`, `colour=red`, `strategy=mixed`, `canary=1/10s`, `canary=1%`, `abort-signal=x`, `ready-hint="x`} {
+	for _, line := range []string{`settle=fast`, `colour=red`, `strategy=mixed`, `membership=alone`, `canary=1/10s`, `canary=1%`, `abort-signal=x`, `ready-hint="x`} {
 		if parseConfig(&c, line) == nil {
 			t.Errorf("config %s is read as %+v", line, c)
 		}

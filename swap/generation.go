@@ -18,9 +18,12 @@ func (m *Machine) newGeneration(s State, by time.Duration, command []string) *ge
 func (m *Machine) transition(g *generation, to State, cause string) {
 	m.emit(&Transition{Generation: g.number, From: g.state.String(), To: to.String(), Cause: cause})
 	from := g.state
-	g.state, g.by, g.settleAt = to, never, never
-	if from == Draining {
+	g.state, g.since, g.by, g.settleAt = to, m.now, never, never
+	if g.watched {
+		g.watched = false
 		m.emit(&EndDrain{Generation: g.number})
+	}
+	if from == Draining {
 		m.answerAsked(g)
 	}
 }
@@ -62,6 +65,7 @@ func (m *Machine) activate(g *generation, cause string) {
 	from := g.state
 	m.transition(g, Active, cause)
 	m.active = g
+	m.stays()
 	m.emit(&CutOver{Generation: g.number, Predecessor: predecessor, Back: from != Settling})
 }
 
@@ -79,6 +83,11 @@ func (m *Machine) drain(g *generation, cause string) {
 	}
 	m.transition(g, Draining, cause)
 	g.by = m.after(m.cfg.DrainTimeout)
+	m.watchConnections(g)
+}
+
+func (m *Machine) watchConnections(g *generation) {
+	g.watched = true
 	m.emit(&Drain{Generation: g.number})
 }
 

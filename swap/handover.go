@@ -97,7 +97,7 @@ func (m *Machine) freeAll() {
 // giveBack gives a predecessor that lives on what it has released for a successor
 // that has failed and is gone; before, that may still have held it.
 func (m *Machine) giveBack(g *generation) {
-	if m.active.state != Active {
+	if m.active.state != Active || m.isForeign() {
 		return
 	}
 	for _, resource := range g.borrowed {

@@ -54,12 +54,15 @@ func (m *Machine) verified(g *generation, _ *GenerationEvent) {
 }
 
 func (m *Machine) settlingExpired(g *generation, _ *GenerationEvent) {
+	late := g.by <= m.now // both may have passed at once, after a suspend
 	if g.settleAt <= m.now {
 		g.settleAt = never
 		m.raise(&raised{kind: settled, g: g})
-		m.raise(&raised{kind: proved, g: g})
+		if !late {
+			m.raise(&raised{kind: proved, g: g})
+		}
 	}
-	if g.by <= m.now {
+	if late {
 		g.by = never
 		m.failed(g, "could not find out within "+seconds(verifyGrace)+" whether it holds the endpoints")
 	}

@@ -11,9 +11,26 @@ func (c *checker) live(m account) error {
 		return nil
 	}
 	if c.swap.told && !c.swap.stopped && m.Phase() > Delaying {
-		c.swap.stopped = true
 		c.done(0, "told")
-		if m.Phase() == StoppingAll && !c.swap.killed[c.active] && !c.exited[c.active] {
+	}
+	if len(c.kept) > 1 {
+		return fmt.Errorf("more than one predecessor is kept: %v", c.kept)
+	}
+	if err := c.withoutServer(m); err != nil {
+		return err
+	}
+	if m.Phase() == StopDraining && len(c.watched) == 0 {
+		return errors.New("the stop waits for connections, and nobody watches any")
+	}
+	if c.swap.told && !c.swap.stopped && m.Phase() > StopDraining {
+		c.swap.stopped = true
+		c.done(0, "stop drained")
+		for a, w := range c.waits {
+			if a.what == "end" && m.Phase() == StoppingAll && c.cfg.StopTimeout > 0 {
+				w.by = min(w.by, c.now+c.cfg.StopTimeout) // which bounds them all
+			}
+		}
+		if m.Phase() == StoppingAll && c.active != foreign && !c.swap.killed[c.active] && !c.exited[c.active] {
 			c.expect(limit(c.cfg.StopTimeout), about{what: "end", name: name{c.active, EveryWorker}})
 		}
 	}
@@ -33,7 +50,7 @@ func (c *checker) live(m account) error {
 		switch {
 		case !c.waited(a):
 			delete(c.waits, a)
-		case w.by == unlimited:
+		case w.by == unlimited || c.standsStill(a):
 		case !armed:
 			text = fmt.Sprintf("%v is waited for, and no deadline is armed", a)
 		case w.by <= c.now:
@@ -87,6 +104,9 @@ func (c *checker) quiet(m account) error {
 	if m.Phase() == Finishing && c.cfg.RetireTimeout == 0 {
 		return nil // the active one has ended, others were told to stop and may take as long as they want
 	}
+	if c.gateHasTheWord() {
+		return nil
+	}
 	living := map[int]int{}
 	for n, p := range c.parts {
 		if p.alive {
@@ -109,6 +129,12 @@ func (c *checker) quiet(m account) error {
 		if living[v.Number] == 0 {
 			return fmt.Errorf("Liveness: nobody of generation %d lives, and it is never gone", v.Number)
 		}
+	}
+	if c.active == foreign {
+		if err := c.quietWithout(m, active, len(living)); err != nil {
+			return err
+		}
+		active, living[foreign] = 1, 1
 	}
 	switch {
 	case active != 1 || living[c.active] == 0 || m.Active() != c.active:

@@ -10,13 +10,14 @@ import (
 type Phase uint8
 
 const (
-	Running     Phase = iota
-	Delaying          // told to stop; the stop delay runs
-	StoppingAll       // every generation has got the stop signal
-	Finishing         // the active generation has ended; others that were told to stop have their time
-	Sweeping          // what is left of the container has got TERM
-	KillingAll        // what is left has got KILL
-	Over              // Exit has been given
+	Running      Phase = iota
+	Delaying           // told to stop; the stop delay runs
+	StopDraining       // it waits for the connections
+	StoppingAll        // every generation has got the stop signal
+	Finishing          // the active generation has ended; others that were told to stop have their time
+	Sweeping           // what is left of the container has got TERM
+	KillingAll         // what is left has got KILL
+	Over               // Exit has been given
 	numPhases
 )
 
@@ -25,20 +26,23 @@ const never = time.Duration(math.MaxInt64)
 
 // Machine decides. It is not safe for concurrent use: one loop owns it.
 type Machine struct {
-	cfg     Config
-	now     time.Duration
-	phase   Phase
-	by      time.Duration // the phase's deadline
-	gens    []*generation // not gone, oldest first
-	last    int           // number of the newest generation
-	swaps   int           // number of the newest swap that was prepared
-	active  *generation   // serves, or was the last that did
-	rollout rollout       // the swap that runs
-	queue   []Request     // asked for since it began
-	queued  bool          // a swap is to follow; the queue may be empty (signals wait for no answer)
-	status  Status        // of the active generation, once it has ended for good
-	raised  []*raised     // what the rollout has still to hear
-	effects []Effect
+	cfg      Config
+	now      time.Duration
+	phase    Phase
+	by       time.Duration // the phase's deadline
+	gens     []*generation // not gone, oldest first
+	last     int           // number of the newest generation
+	swaps    int           // number of the newest swap that was prepared
+	newcomer bool          // the next rollout is the first start of a container that has joined a gate
+	active   *generation   // serves, or was the last that did
+	foreign  *generation   // active while another container has the traffic, see joined.go
+	gate     gate
+	rollout  rollout   // the swap that runs
+	queue    []Request // asked for since it began
+	queued   bool      // a swap is to follow; the queue may be empty (signals wait for no answer)
+	status   Status    // of the active generation, once it has ended for good
+	raised   []*raised // what the rollout has still to hear
+	effects  []Effect
 }
 
 // emit gives out an effect.

@@ -29,11 +29,22 @@ func (m *Machine) proceed(*raised) {
 	g, r := m.rollout.successor, &m.rollout
 	switch {
 	case !g.proven():
+	case len(r.stages) > 0 && m.isForeign():
+		m.askGate(r.stages[0].Share, "it has proved itself", m.stage)
 	case len(r.stages) > 0:
 		m.stage()
 	case g.begun() < len(g.workers) && !m.active.dead():
 		m.roll()
 	default:
+		m.takeAll("it has proved itself")
+	}
+}
+
+// takeAll is the cut-over, which a gate is asked for where the predecessor is not ours.
+func (m *Machine) takeAll(cause string) {
+	if m.isForeign() {
+		m.askGate(Full, cause, m.cutOver)
+	} else {
 		m.cutOver()
 	}
 }
@@ -49,7 +60,9 @@ func (m *Machine) stage() {
 }
 
 func (m *Machine) aimShare(share int) {
-	m.rollout.share = share
+	if m.rollout.share = share; m.isForeign() {
+		return // the gate has done it
+	}
 	m.emit(&Aim{Generation: m.rollout.successor.number, Rest: m.active.number, Share: share})
 }
 

@@ -27,6 +27,7 @@ func (w *world) react(f Effect) {
 	if start, ok := f.(*Start); ok {
 		w.born(start)
 	}
+	w.gateHears(f)
 	if w.chance(mute(f)) {
 		return
 	}
@@ -153,12 +154,15 @@ func (w *world) kill(n, k int) {
 	}
 }
 
-// firstVerb is the first number of a request to roll back or to promote.
+// firstVerb is the first number of a request to roll back, to cancel or to promote.
 const firstVerb = 1000000
 
 // user does something that nobody asked for, at any time: requests, signals,
 // and events that come late, twice, or for a generation that never was.
 func (w *world) user() Event {
+	if w.cfg.Membership != Alone && w.chance(15) {
+		return w.gateSays()
+	}
 	switch k := w.r.IntN(20); {
 	case k < 11:
 		w.nextID++
@@ -183,7 +187,7 @@ func (w *world) user() Event {
 		return &ContainerEvent{Kind: Swap} // by signal
 	case k < 13:
 		w.nextID++
-		return &ContainerEvent{Kind: Rollback + ContainerKind(w.r.IntN(2)), Request: Request{ID: firstVerb + w.nextID}}
+		return &ContainerEvent{Kind: Rollback + ContainerKind(w.r.IntN(3)), Request: Request{ID: firstVerb + w.nextID}}
 	case k < 16:
 		return &ContainerEvent{Kind: Forward, Signal: sigOther}
 	case k < 17 && w.chance(25):

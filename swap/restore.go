@@ -24,6 +24,28 @@ func (m *Machine) failEarly(reason string) {
 	m.restore(reason)
 }
 
+// callSwapOff ends the swap that runs, whose successor did nothing wrong.
+func (m *Machine) callSwapOff(reason string) {
+	end := &raised{g: m.rollout.successor, reason: reason, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout}
+	switch {
+	case end.g == nil:
+		m.failEarly(reason)
+	case m.rollout.state == rolling && !m.isForeign():
+		m.unroll(end)
+	default:
+		m.fail(end)
+	}
+}
+
+// newcomerFailed is the end of a container whose first generation did not get the
+// traffic: its own status, where it has ended by itself.
+func (m *Machine) newcomerFailed() {
+	m.gate.ends, m.gate.final = true, Status{Code: 1}
+	if g := m.rollout.successor; g != nil && g.count(func(w *worker) bool { return w.state == dead }) > 0 {
+		m.gate.final = g.status
+	}
+}
+
 // restore decides what follows a swap that has failed.
 func (m *Machine) restore(reason string) {
 	g, r := m.rollout.successor, &m.rollout
@@ -33,6 +55,12 @@ func (m *Machine) restore(reason string) {
 		}
 	}
 	switch {
+	case m.isForeign():
+		if r.newcomer && !r.superseded {
+			m.newcomerFailed()
+		}
+		m.idle(reason)
+		m.withoutServer()
 	case r.dismissed && m.phase == Running:
 		// The predecessor has ended, or will, for this swap only.
 		m.enter(restoring, never, reason)

@@ -34,10 +34,27 @@ func (m *Machine) begin(requests []Request) {
 			r.stages = q.Canary
 		}
 	}
-	if !r.strategy.gradual || m.cfg.Batch < m.cfg.Workers {
+	if m.isForeign() {
+		// Its predecessor is no one's here to stop, and shares no socket with it.
+		r.strategy, r.force = &strategies[Overlap], false
+		r.newcomer, m.newcomer = m.newcomer, false
+	} else if !r.strategy.gradual || m.cfg.Batch < m.cfg.Workers {
 		r.stages = nil // there is nobody to share with, or the workers share by their number
 	}
 	m.rollout = r
+	switch {
+	case r.newcomer:
+		m.waitForRoom()
+	case m.cfg.Membership != Alone && !m.isForeign():
+		m.askGate(0, "a swap was asked for", m.prepare)
+	default:
+		m.prepare()
+	}
+}
+
+// prepare does what comes before a swap.
+func (m *Machine) prepare() {
+	requests := m.rollout.requests
 	if !m.cfg.Prepare {
 		m.waitForRoom()
 		return
@@ -112,7 +129,7 @@ func (m *Machine) rise() {
 	g := m.newGeneration(Starting, m.after(r.timeout), r.command)
 	r.successor = g
 	first := Start{Command: g.command, Canary: len(r.stages) > 0}
-	if r.like {
+	if r.like && !m.isForeign() {
 		first.Like = m.active.number
 	}
 	switch {
@@ -122,7 +139,7 @@ func (m *Machine) rise() {
 		first.Sockets = r.strategy.sockets
 	}
 	batch := len(g.workers)
-	if r.strategy.gradual && !alone {
+	if r.strategy.gradual && !alone && !m.isForeign() {
 		batch = m.cfg.Batch
 	}
 	m.startNext(g, batch, first)

@@ -12,6 +12,7 @@ const (
 	noRollout        rolloutState = iota // no swap runs
 	preparing                            // what comes before it is being done; deadline: the answer
 	waitingRoom                          // for room, or for the end of a predecessor that goes first; deadline: given up
+	asking                               // the gate is asked for the traffic, or for a turn; no deadline
 	rising                               // the successor starts and proves itself; it has deadlines of its own
 	inCanary                             // it has a share of the new connections; deadline: the next stage
 	rolling                              // some of its workers have replaced others; deadline: the next ones are ready
@@ -21,27 +22,31 @@ const (
 	numRolloutStates
 )
 
-var rolloutStateNames = [numRolloutStates]string{"idle", "preparing", "waiting for room", "rising", "canary", "rolling", "handing over", "restoring", "restoring workers"}
+var rolloutStateNames = [numRolloutStates]string{"idle", "preparing", "waiting for room", "asking", "rising", "canary", "rolling", "handing over", "restoring", "restoring workers"}
 
 func (s rolloutState) String() string { return rolloutStateNames[s] }
 
 // rollout is one swap, from its request to its result. Its predecessor is the active
 // generation.
 type rollout struct {
-	state     rolloutState
-	by        time.Duration // the state's deadline
-	requests  []Request     // not answered yet
-	command   []string
-	like      bool // the command of the active generation, whatever the default is
-	timeout   time.Duration
-	stages    []Canary // still to come
-	strategy  *strategy
-	force     bool
-	successor *generation // nil while there is no room for it
-	dismissed bool        // the predecessor was told to stop for the successor's sake
-	replaced  int         // so many workers of the predecessor were told to stop
-	share     int         // the successor's part of the new connections, of Full
-	asks      []ask
+	state      rolloutState
+	by         time.Duration // the state's deadline
+	requests   []Request     // not answered yet
+	promotions []Request     // the same
+	command    []string
+	like       bool // the command of the active generation, whatever the default is
+	timeout    time.Duration
+	stages     []Canary // still to come
+	strategy   *strategy
+	force      bool
+	successor  *generation // nil while there is no room for it
+	newcomer   bool        // it is the first start of a container that has joined a gate
+	turn       bool        // the gate was asked for something, and is to hear of its end
+	superseded bool        // a newer container has the traffic
+	dismissed  bool        // the predecessor was told to stop for the successor's sake
+	replaced   int         // so many workers of the predecessor were told to stop
+	share      int         // the successor's part of the new connections, of Full
+	asks       []ask
 }
 
 // rolloutKind says what a rollout hears.
@@ -70,6 +75,11 @@ const (
 	gone                              // g is forgotten
 	wants                             // worker of g is ready for resource
 	released                          // g does not use resource any more
+	granted                           // the gate gives what was asked for
+	denied                            // it does not, or the turn is lost; reason, superseded
+	lost                              // another container has the traffic; reason, back
+	regained                          // this one is to take it back; reason
+	called                            // nobody else serves; reason
 	numRolloutKinds
 )
 
@@ -84,6 +94,8 @@ type raised struct {
 	grace    time.Duration // and what it then gets until KILL
 	request  *Request
 	command  []string
+
+	superseded, back bool
 }
 
 // enter changes the rollout's state; the deadline of the one before is over.
@@ -97,6 +109,7 @@ func (m *Machine) enter(s rolloutState, by time.Duration, cause string) {
 
 // idle ends the rollout. If another swap was asked for meanwhile, it begins.
 func (m *Machine) idle(cause string) {
+	m.endTurn()
 	m.enter(noRollout, never, cause)
 	m.rollout = rollout{by: never}
 	if m.queued && m.phase == Running {
@@ -127,13 +140,15 @@ func (m *Machine) enqueue(e *raised) {
 	if r.Command != nil || r.Again {
 		// The newest command wins. Who asked for another one must not be
 		// told that it runs.
-		m.queue = slices.DeleteFunc(m.queue, func(q Request) bool {
+		var rest []Request
+		for _, q := range m.queue {
 			if q.Command == nil && !q.Again || q.Again == r.Again && slices.Equal(q.Command, r.Command) {
-				return false
+				rest = append(rest, q)
+			} else {
+				m.answer(q, 0, "superseded by a later request for another command")
 			}
-			m.answer(q, 0, "superseded by a later request for another command")
-			return true
-		})
+		}
+		m.queue = rest
 	}
 	m.queue = append(m.queue, r)
 	if r.ID != 0 {
@@ -146,13 +161,15 @@ func (m *Machine) enqueue(e *raised) {
 // cutOver makes the successor the active generation and sends its predecessor on its
 // way out. The swap has succeeded.
 func (m *Machine) cutOver() {
-	old, g := m.active, m.rollout.successor
+	old, g, first := m.active, m.rollout.successor, m.rollout.newcomer
 	m.activate(g, "cut-over")
 	m.progress(g, StageCutOver, "")
 	if m.phase == Running { // whose batch did not come: the predecessor has died
 		m.startNext(g, len(g.workers), Start{})
 	}
-	if old.state == Active {
+	if old == m.foreign {
+		m.endKeeps()
+	} else if old.state == Active {
 		m.endKeeps()
 		if keep := m.cfg.Keep; keep > 0 && m.rollout.strategy.gradual {
 			m.keep(old, m.in(keep), "its successor is active")
@@ -161,12 +178,13 @@ func (m *Machine) cutOver() {
 			m.drain(old, "its successor is active")
 		}
 	}
-	m.emit(&Swapped{Generation: g.number, Command: m.rollout.command})
+	m.emit(&Swapped{Generation: g.number, Command: m.rollout.command, First: first})
 	if old.state == Draining {
 		old.asked, old.successor = m.rollout.requests, g.number
 	} else {
 		m.answerAll(m.rollout.requests, g.number, "")
 	}
+	m.answerAll(m.rollout.promotions, g.number, "")
 	m.idle("done")
 }
 
@@ -218,7 +236,9 @@ func (m *Machine) giveUp(s standing, reason string) {
 
 // aimBack gives the active generation all new connections.
 func (m *Machine) aimBack() {
-	if r := &m.rollout; r.share > 0 && !m.active.dead() {
+	if m.isForeign() {
+		m.endTurn() // that is what it means
+	} else if r := &m.rollout; r.share > 0 && !m.active.dead() {
 		m.emit(&Aim{Generation: m.active.number, Rest: r.successor.number, Share: Full})
 	}
 	m.rollout.share = 0
@@ -248,7 +268,8 @@ func (m *Machine) swapFailed(reason string) {
 	if r.successor != nil {
 		number = r.successor.number
 	}
-	m.emit(&Swapped{Generation: number, Reason: reason, Command: r.command})
+	m.emit(&Swapped{Generation: number, Reason: reason, Command: r.command, First: r.newcomer})
 	m.answerAll(r.requests, number, reason)
-	r.requests = nil
+	m.answerAll(r.promotions, number, reason)
+	r.requests, r.promotions = nil, nil
 }

@@ -2,7 +2,66 @@ package swap
 
 import "fmt"
 
-// What the checker holds each effect to.
+// What the checker holds each effect, and what a machine says of itself, to.
+
+// views: what the machine says of its generations.
+func (c *checker) views(views []View) error {
+	successors, active := 0, 0
+	for _, v := range views {
+		switch v.State {
+		case Starting, Settling:
+			successors++
+		case Active:
+			active++
+		}
+	}
+	if successors > 1 || active > 1 {
+		return fmt.Errorf("OneSwapAtATime: %d successors, %d active in %v", successors, active, views)
+	}
+	for _, v := range views {
+		if !c.stopping && !c.sweeping && !c.exited[v.Number] && (v.Number == c.active || successors == 1 && (v.State == Starting || v.State == Settling)) {
+			// Somebody lives who could have the traffic.
+			if c.exited[c.aim] && c.aim != c.active || !c.alive[c.aim] && c.aim != foreign {
+				return fmt.Errorf("AlwaysAccepting: connections go to generation %d, which is dead, though %v", c.aim, views)
+			}
+		}
+	}
+	return nil
+}
+
+// capacity: never fewer than Workers ready processes, unless a crash took them
+// or the strategy ends the predecessor first.
+func (c *checker) capacity() error {
+	if !c.full || c.crashed || c.stopping || c.sweeping || c.replacing > 0 || len(c.aborted) > 0 {
+		return nil
+	}
+	n := 0
+	for _, p := range c.parts {
+		if p.alive && p.ready && !p.told {
+			n++
+		}
+	}
+	if n < c.cfg.Workers {
+		return fmt.Errorf("step %d: %d of %d workers are ready, and none has crashed", c.step, n, c.cfg.Workers)
+	}
+	return nil
+}
+
+// aimed: generations must not be touched while connections go to them.
+func (c *checker) aimed(g int) bool {
+	return !c.stopping && !c.sweeping && !c.exited[c.active] && !c.early[c.active] && (g == c.aim || g == c.active && c.share < Full)
+}
+
+// replaced: worker k of the active generation has a ready one in its place.
+func (c *checker) replaced(g, k int) bool {
+	ready := 0
+	c.all(c.aim, func(p *part) {
+		if p.ready {
+			ready++
+		}
+	})
+	return g == c.active && c.aim != g && c.share < Full && k < ready && c.cfg.Batch < c.cfg.Workers
+}
 
 // givenUp: a failed successor goes. If the active generation was not whole again
 // in time, it is not waited for any longer.
@@ -21,7 +80,7 @@ func (c *checker) couldServe(g int) bool {
 
 func (c *checker) start(e *Start) error {
 	g := e.Generation
-	if c.stopping || c.sweeping {
+	if (c.stopping || c.sweeping) && c.step > 1 { // the first start comes with the first step
 		return fmt.Errorf("a start while the container stops")
 	}
 	if !c.alive[g] {
@@ -41,6 +100,7 @@ func (c *checker) start(e *Start) error {
 		return fmt.Errorf("a worker is started that lives")
 	}
 	delete(c.pending, name{g, e.Worker})
+	c.member.told = false
 	*p = part{alive: true, born: c.now, loops: p.loops}
 	if g == c.active {
 		c.again = c.now
@@ -70,6 +130,9 @@ func (c *checker) signal(g, worker int, sig Signal) error {
 	if !c.stopping && !c.exited[g] && !c.left[g] && !c.failed[g] && !fair {
 		return fmt.Errorf("ReadyBeforeRetire, FailureIsFree: it was neither replaced nor did it fail")
 	}
+	if err := c.stopsInTime(g, sig, again); err != nil {
+		return err
+	}
 	c.all(g, func(other *part) {
 		if other == p && sig != c.cfg.AbortSignal || worker == EveryWorker {
 			other.told = true
@@ -83,6 +146,10 @@ func (c *checker) aimAt(e *Aim) error {
 	g := e.Generation
 	dead := c.exited[c.active]
 	switch {
+	case c.active == foreign: // nobody else serves, or the connections are not its to move
+		if err := c.called(e); err != nil {
+			return err
+		}
 	case g == c.active && e.Share == Full: // the canary has failed
 	case e.Share == Full:
 		if !dead && !c.survived(c.active) {
@@ -91,6 +158,9 @@ func (c *checker) aimAt(e *Aim) error {
 	case dead || e.Rest != c.active || e.Share <= 0 || e.Share > Full:
 		return fmt.Errorf("no canary of the active generation")
 	default:
+		if err := c.hasTurn(); err != nil {
+			return err
+		}
 		if at, ready := c.readyAt[g]; !ready || c.failed[g] || !c.holds[g] || c.now-at < c.cfg.Settle {
 			return fmt.Errorf("ReadyBeforeRetire: a canary that has not settled")
 		}
@@ -103,11 +173,15 @@ func (c *checker) cutOver(e *CutOver) error {
 	old, g := c.active, e.Generation
 	back := c.was[g]
 	c.aim, c.share, c.was[g] = g, Full, true
+	c.member.moved = true
 	oldDead := c.exited[old]
 	if c.exited[g] {
 		return fmt.Errorf("the traffic goes to a dead generation")
 	}
 	c.active = g
+	if old == foreign {
+		return c.takenOver(e, back)
+	}
 	if back { // to one that was active before and never told to stop
 		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.rolledBack[g] {
 			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
@@ -118,6 +192,9 @@ func (c *checker) cutOver(e *CutOver) error {
 			c.left[old], c.rolledBack[old] = true, true
 		}
 		return nil
+	}
+	if err := c.hasTurn(); err != nil && !oldDead {
+		return err
 	}
 	if oldDead != (e.Predecessor == 0) {
 		return fmt.Errorf("the predecessor %d is dead: %v", old, oldDead)

@@ -52,6 +52,7 @@ func (w *world) run() error {
 // started lives, and KILL ends everybody.
 func (w *world) quiet() error {
 	w.calm = true
+	w.gateCalms()
 	for n := range w.undying {
 		w.undying[n] = false
 	}
@@ -79,7 +80,7 @@ func (w *world) quiet() error {
 // the active one and, once that is dead, the others.
 func (w *world) userKills(limit time.Duration) (any bool) {
 	for n := 1; n <= w.c.last; n++ {
-		if n != w.m.Active() && w.m.Phase() != Finishing || limit > 0 && !w.undying[n] {
+		if n != w.m.Active() && w.m.Active() != foreign && w.m.Phase() != Finishing || limit > 0 && !w.undying[n] {
 			continue
 		}
 		for k := range w.cfg.Workers {
@@ -94,7 +95,10 @@ func (w *world) userKills(limit time.Duration) (any bool) {
 
 // TestSimulation drives random schedules of deaths, readiness, timeouts,
 // requests and stops and checks the invariants after each step.
-func TestSimulation(t *testing.T) {
+func TestSimulation(t *testing.T) { simulate(t, "TestSimulation", newWorld, everyEffect) }
+
+// simulate runs schedules of worlds, each of the effects in want at least once.
+func simulate(t *testing.T, test string, world func(seed uint64) *world, want []Effect) {
 	runs := 40000
 	if testing.Short() {
 		runs = 4000
@@ -110,10 +114,10 @@ func TestSimulation(t *testing.T) {
 	counts := map[string]int{}
 	for i := range runs {
 		seed := first + uint64(i)
-		w := newWorld(seed)
+		w := world(seed)
 		if err := w.run(); err != nil {
 			scenario, short := w.shrink(err)
-			t.Fatalf("seed %d: %v\nreplay: go test ./swap -run TestSimulation -sim.seed %d\nas short as it gets (%v):\n%s", seed, err, seed, short, scenario)
+			t.Fatalf("seed %d: %v\nreplay: go test ./swap -run ^%s$ -sim.seed %d\nas short as it gets (%v):\n%s", seed, err, test, seed, short, scenario)
 		}
 		events += len(w.events)
 		for op, n := range w.c.counts {
@@ -125,7 +129,7 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	// A simulation that never gets anywhere proves nothing.
-	for _, e := range everyEffect {
+	for _, e := range want {
 		if op := kindOf(e); counts[op] == 0 {
 			t.Errorf("no schedule came to %v", op)
 		}
@@ -137,11 +141,15 @@ func TestSimulation(t *testing.T) {
 func FuzzMachine(f *testing.F) {
 	f.Add([]byte{0, 0, 14, 1, 2, 3, 4, 5, 6, 7})
 	f.Add([]byte("a swap, an exit and a stop"))
+	f.Add([]byte("?a member of a gate"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < 2 {
 			return
 		}
 		w := newWorld(uint64(data[0]))
+		if data[0]%2 == 1 {
+			w = newMember(uint64(data[0]))
+		}
 		if err := w.c.out(w.m.Step(0, &ContainerEvent{Kind: Tick}), w.m); err != nil {
 			t.Fatal(err)
 		}
@@ -157,21 +165,27 @@ func FuzzMachine(f *testing.F) {
 					if p := w.c.parts[name{g.Generation, g.Worker}]; p == nil || !p.alive {
 						continue // nobody dies twice
 					}
+				case Expired:
+					continue // Step makes it
 				case Ready, ReadyFor, Ping:
 					g.Worker, g.Resource = int(data[i+1]&3), "a"
 				}
 				e = g
 			} else {
 				c := &ContainerEvent{Kind: ContainerKind(k - int(numGenerationKinds)), Reason: "fuzz", Signal: sigOther}
+				if w.cfg.Membership == Alone && Granted <= c.Kind && c.Kind <= Here {
+					continue // there is no gate
+				}
 				if c.Kind <= Promote && c.Kind != Prepared {
 					w.nextID++
 					c.Request.ID = w.nextID
 				}
 				e = c
 			}
+			w.events = append(w.events, moment{w.now, e})
 			w.c.in(w.now, e)
 			if err := w.c.out(w.m.Step(w.now, e), w.m); err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v\n%s", err, w.scenario(w.events))
 			}
 		}
 	})

@@ -53,13 +53,16 @@ const (
 type generation struct {
 	number   int
 	state    State
-	by       time.Duration // the state's deadline
+	since    time.Duration // that it has that state
+	by       time.Duration // its deadline
 	settleAt time.Duration // Settling: settled
 	command  []string
 	standing standing
 	workers  []worker
 	ran      bool     // a program of it has run
 	joined   bool     // it speaks on its channel
+	watched  bool     // its connections are
+	drained  bool     // the container stops, and they may be cut
 	ready    bool     // all workers that were asked for have said that they are ready
 	status   Status   // of the latest that has ended
 	note     string   // the last thing known about why it is not ready
@@ -89,12 +92,4 @@ func (g *generation) clear() {
 	for k := range g.workers {
 		g.workers[k].by = never
 	}
-}
-
-func (g *generation) nextDeadline() time.Duration {
-	next := min(g.by, g.settleAt)
-	for k := range g.workers {
-		next = min(next, g.workers[k].by)
-	}
-	return next
 }

@@ -13,9 +13,21 @@ func New(cfg Config, command []string) *Machine {
 		cfg.Batch = cfg.Workers
 	}
 	cfg.Strategy = max(cfg.Strategy, Overlap)
-	m := &Machine{cfg: cfg, by: never, rollout: rollout{by: never}}
+	m := &Machine{cfg: cfg, by: never, rollout: rollout{by: never}, foreign: &generation{state: Active, by: never, settleAt: never}}
+	switch cfg.Membership {
+	case JoinsAsNewest:
+		m.active, m.newcomer = m.foreign, true
+		m.begin(nil)
+		return m
+	case JoinsWithout:
+		m.active = m.foreign
+		return m
+	}
 	m.active = m.newGeneration(Active, never, command)
 	m.startNext(m.active, cfg.Workers, Start{Command: command})
+	if cfg.Membership == JoinsAsHolder {
+		m.emit(&Aim{Generation: m.active.number, Share: Full}) // so that the gate knows which one it is
+	}
 	return m
 }
 
@@ -95,6 +107,10 @@ func (m *Machine) hear(e *raised) {
 	if heard {
 		rolloutActions[m.rollout.state][e.kind](m, e)
 	}
+	switch e.kind {
+	case ended, survived, gone:
+		m.withoutServer()
+	}
 	if (e.kind == ended || e.kind == successorEnded) && m.phase < Sweeping {
 		m.emit(&Sweep{Generation: e.g.number})
 	}
@@ -114,16 +130,21 @@ func (m *Machine) expire() {
 		}
 		m.expireWorkers(g, m.happened)
 		m.hearAll()
-		if min(g.by, g.settleAt) <= m.now {
+		if min(g.by, g.settleAt) <= m.now && !m.standsStill(g) {
 			m.happened(g, &GenerationEvent{Kind: Expired, Generation: g.number})
 			m.hearAll()
 		}
 	}
+	m.drainedForStop()
+	m.hearAll()
 	if m.by > m.now {
 		return
 	}
 	switch m.phase {
 	case Delaying:
+		m.stopDrain()
+		m.hearAll()
+	case StopDraining:
 		m.stopAll()
 		m.hearAll()
 	case Sweeping:
@@ -139,7 +160,12 @@ func (m *Machine) expire() {
 func (m *Machine) Deadline() (time.Duration, bool) {
 	next := min(m.by, m.rollout.by)
 	for _, g := range m.gens {
-		next = min(next, g.nextDeadline())
+		if !m.standsStill(g) {
+			next = min(next, g.by, g.settleAt)
+		}
+		for k := range g.workers {
+			next = min(next, g.workers[k].by)
+		}
 	}
 	return next, next != never && m.phase != Over
 }
@@ -151,7 +177,8 @@ func (m *Machine) Phase() Phase { return m.phase }
 // took may still have to be given back.
 func (m *Machine) Swapping() bool { return m.rollout.state != noRollout && m.rollout.state < restoring }
 
-// Active is the number of the generation that serves, or last did.
+// Active is the number of the generation that serves, or last did; 0 while another
+// container has the traffic.
 func (m *Machine) Active() int { return m.active.number }
 
 // View is what can be told about a generation from outside the machine.

@@ -1,5 +1,7 @@
 package swap
 
+import "slices"
+
 // The end of the container.
 
 // stop begins it: the swap that runs is called off, and after the stop delay every
@@ -7,6 +9,9 @@ package swap
 func (m *Machine) stop(*ContainerEvent) {
 	m.phase = Delaying
 	m.by = m.in(m.cfg.StopDelay)
+	if m.isForeign() {
+		m.by = m.now // no load balancer waits for it
+	}
 	m.dropQueue()
 	for _, g := range m.gens {
 		for k := range g.workers { // nobody is started any more
@@ -42,6 +47,46 @@ func (m *Machine) callOff() {
 	}
 }
 
+// stopDrain waits for the connections, if that is wanted. New ones are not for this
+// container any more where a gate has them wait for the next.
+func (m *Machine) stopDrain() {
+	if m.cfg.Membership != Alone {
+		m.emit(&Leaving{})
+	}
+	if m.cfg.StopDrain <= 0 || !m.cfg.Drain {
+		m.stopAll()
+		return
+	}
+	m.phase, m.by = StopDraining, m.in(m.cfg.StopDrain)
+	for _, g := range slices.Clone(m.gens) {
+		switch g.state {
+		case Kept:
+			m.drain(g, stopping)
+		case Active:
+			m.watchConnections(g)
+		}
+	}
+	m.drainedForStop()
+}
+
+// stopDrained: the connections of the active generation may be cut now.
+func (m *Machine) stopDrained(g *generation, _ *GenerationEvent) {
+	g.drained = m.phase == StopDraining
+}
+
+// drainedForStop goes on when nobody has to be waited for any more.
+func (m *Machine) drainedForStop() {
+	if m.phase != StopDraining {
+		return
+	}
+	for _, g := range m.gens {
+		if g.state == Active && !g.drained || g.state == Draining {
+			return
+		}
+	}
+	m.stopAll()
+}
+
 // stopAll tells every generation. One that was told before, as a predecessor or because
 // it has failed, keeps its own signal and its own time: many servers take a second signal
 // for "at once". StopTimeout bounds them all.
@@ -53,6 +98,7 @@ func (m *Machine) stopAll() {
 		}
 	}
 	m.boundStop()
+	m.withoutServer()
 }
 
 // stopAgain passes a repeated stop signal on; no deadline changes.

@@ -1,7 +1,5 @@
 package swap
 
-import "slices"
-
 // Strategy is how a successor takes over: an index into strategies.
 type Strategy uint8
 
@@ -41,8 +39,12 @@ var strategies = [...]strategy{
 
 // ParseStrategy finds a strategy by its name, Default and false if there is none.
 func ParseStrategy(name string) (Strategy, bool) {
-	k := slices.IndexFunc(strategies[Overlap:], func(s strategy) bool { return s.name == name })
-	return Overlap + Strategy(k), k >= 0
+	for k := range strategies[Overlap:] {
+		if s := Overlap + Strategy(k); strategies[s].name == name {
+			return s, true
+		}
+	}
+	return Default, false
 }
 
 // StrategyNames lists them in their order.

@@ -42,7 +42,8 @@ var generationActions = [numStates][numGenerationKinds]generationAction{
 		Started: (*Machine).started, StartFailed: (*Machine).servingExited, Ready: (*Machine).becameReady,
 		Exited: (*Machine).servingExited, Ping: (*Machine).ping, Hung: (*Machine).hung, Joined: (*Machine).join,
 		ReadyFor: (*Machine).readyFor, Released: (*Machine).releasedResource, Note: (*Machine).noted,
-		Never: readinessIsPast, Verified: notAsked, Refused: notAsked, Swept: notLeaving, Drained: notLeaving,
+		Drained: (*Machine).stopDrained,
+		Never:   readinessIsPast, Verified: notAsked, Refused: notAsked, Swept: notLeaving,
 		Busy: notLeaving, Extend: noLimit, CheckFailed: noCanary, Expired: workersOnly,
 	},
 	Kept: {

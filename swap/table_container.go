@@ -8,37 +8,57 @@ func offAlready(*Machine, *ContainerEvent)   {} // the swap has been called off
 func delayRuns(*Machine, *ContainerEvent)    {} // a second one shortens nothing, the stop delay included
 func allTold(*Machine, *ContainerEvent)      {} // everything that is left has got its signal
 func nobodyToTell(*Machine, *ContainerEvent) {} // the generation that it was meant for has ended
+func leavesAnyway(*Machine, *ContainerEvent) {} // it is stopped, whoever has the traffic
 func afterExit(*Machine, *ContainerEvent)    {} // nothing follows the exit
 
 var containerActions = [numPhases][numContainerKinds]containerAction{
 	Running: {
 		Swap: (*Machine).raiseRequest, Prepared: (*Machine).raisePrepared, Rollback: (*Machine).raiseRollback, Cancel: (*Machine).raiseCancel,
 		Promote: (*Machine).raisePromote, Stop: (*Machine).stop, Forward: (*Machine).forward,
+		Granted: (*Machine).raiseGranted, Denied: (*Machine).raiseDenied, Lost: (*Machine).raiseLost,
+		Regained: (*Machine).raiseRegained, Called: (*Machine).raiseCalled, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 		NothingLeft: notSweeping, Tick: tick,
 	},
 	Delaying: {
 		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: delayRuns, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
+	},
+	StopDraining: {
+		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
+		Stop: delayRuns, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 	},
 	StoppingAll: {
 		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: (*Machine).stopAgain, Forward: (*Machine).forward, NothingLeft: notSweeping, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 	},
 	Finishing: {
 		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: (*Machine).stopFinishing, Forward: nobodyToTell, NothingLeft: notSweeping, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 	},
 	Sweeping: {
 		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 	},
 	KillingAll: {
 		Swap: (*Machine).refuse, Prepared: offAlready, Rollback: (*Machine).refuse, Cancel: (*Machine).refuse, Promote: (*Machine).refuse,
 		Stop: allTold, Forward: nobodyToTell, NothingLeft: (*Machine).nothingLeft, Tick: tick,
+		Granted: (*Machine).tooLate, Denied: offAlready, Lost: leavesAnyway, Regained: (*Machine).cannotServe,
+		Called: (*Machine).cannotServe, Away: (*Machine).gateAway, Here: (*Machine).gateHere,
 	},
 	Over: {
 		Swap: afterExit, Prepared: afterExit, Rollback: afterExit, Cancel: afterExit, Promote: afterExit, Stop: afterExit,
-		Forward: afterExit, NothingLeft: afterExit, Tick: afterExit,
+		Forward: afterExit, NothingLeft: afterExit, Tick: afterExit, Granted: afterExit, Denied: afterExit, Lost: afterExit,
+		Regained: afterExit, Called: afterExit, Away: afterExit, Here: afterExit,
 	},
 }
 
@@ -60,5 +80,7 @@ func (m *Machine) raisePrepared(e *ContainerEvent) {
 		m.raise(&raised{kind: hooked, reason: e.Reason, command: e.Command})
 	}
 }
+
+func (m *Machine) cannotServe(*ContainerEvent) { m.emit(&Took{}) }
 
 func (m *Machine) refuse(e *ContainerEvent) { m.answer(e.Request, 0, stopping) }

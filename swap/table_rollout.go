@@ -18,6 +18,7 @@ func notWaitedFor(*Machine, *raised)   {} // nothing waits for its end
 func endedForSwap(*Machine, *raised)   {} // it ended for the swap's sake, and its command is started again when it is gone
 func roomEnough(*Machine, *raised)     {} // nothing waits for room
 func unasked(*Machine, *raised)        {} // nobody has asked it to release anything
+func notAsking(*Machine, *raised)      {} // the gate is not asked for anything
 
 var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 	noRollout: {
@@ -26,6 +27,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: noSwap, due: noDeadline, risen: calledOff, settled: calledOff, proved: calledOff, late: calledOff,
 		failing: calledOff, rejected: calledOff, workerGone: noBatch, restarted: noBatch, whole: noBatch,
 		successorEnded: noSuccessor, survived: notWaitedFor, gone: roomEnough, released: unasked,
+		granted: notAsking, denied: noSwap, lost: (*Machine).yield, regained: (*Machine).regain, called: (*Machine).serve,
 	},
 	preparing: {
 		requested: (*Machine).enqueue, hooked: (*Machine).prepared, back: (*Machine).cancel, cancelled: (*Machine).cancel,
@@ -34,6 +36,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor, late: noSuccessor,
 		failing: noSuccessor, rejected: noSuccessor, successorEnded: noSuccessor, workerGone: noBatch,
 		restarted: noBatch, whole: noBatch, survived: notWaitedFor, gone: roomEnough, released: unasked,
+		denied: (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
 	},
 	waitingRoom: {
 		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
@@ -42,6 +46,17 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, risen: noSuccessor, settled: noSuccessor, proved: noSuccessor,
 		late: noSuccessor, failing: noSuccessor, rejected: noSuccessor, successorEnded: noSuccessor,
 		workerGone: noBatch, restarted: noBatch, whole: noBatch, released: unasked,
+		denied: (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
+	},
+	asking: {
+		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
+		failing: (*Machine).fail, rejected: (*Machine).fail, ended: (*Machine).endedWhileAsking, wants: (*Machine).letGo,
+		granted: (*Machine).goOn, denied: (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap,
+		called: (*Machine).regainInSwap,
+		hooked: notPreparing, begins: swapRuns, due: noDeadline, risen: provenBefore, settled: provenBefore,
+		proved: provenBefore, late: provenBefore, workerGone: noBatch, restarted: noBatch, whole: noBatch,
+		successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough, released: unasked,
 	},
 	rising: {
 		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
@@ -51,6 +66,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, due: noDeadline, rejected: noCheck, workerGone: noBatch,
 		restarted: noBatch, whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
 		released: unasked,
+		denied:   (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
 	},
 	handingOver: {
 		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
@@ -59,6 +76,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		ended: (*Machine).endedWhileRising, wants: (*Machine).ask, released: (*Machine).release,
 		hooked: notPreparing, begins: swapRuns, rejected: noCheck, workerGone: noBatch, restarted: noBatch,
 		whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
+		denied: (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
 	},
 	inCanary: {
 		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promoteSuccessor,
@@ -67,6 +86,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, risen: provenBefore, settled: provenBefore, proved: provenBefore,
 		late: provenBefore, workerGone: noBatch, restarted: noBatch, whole: noBatch, successorEnded: failedFirst,
 		survived: notWaitedFor, gone: roomEnough, released: unasked,
+		denied: (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
 	},
 	rolling: {
 		requested: (*Machine).enqueue, back: (*Machine).cancel, cancelled: (*Machine).cancel, promoted: (*Machine).promote,
@@ -76,6 +97,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, settled: firstBatchOnly, late: firstBatchOnly, rejected: noCheck,
 		restarted: noBatch, whole: noBatch, successorEnded: failedFirst, survived: notWaitedFor, gone: roomEnough,
 		released: unasked,
+		denied:   (*Machine).deny, lost: (*Machine).yieldInSwap, regained: (*Machine).regainInSwap, called: (*Machine).regainInSwap,
+		granted: notAsking,
 	},
 	restoring: {
 		requested: (*Machine).enqueue, back: (*Machine).rollbackInRestore, cancelled: (*Machine).nothingToCancel, promoted: (*Machine).promote,
@@ -83,6 +106,8 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,
 		late: failedBefore, failing: failedBefore, rejected: failedBefore, workerGone: noBatch, restarted: noBatch,
 		whole: noBatch, ended: endedForSwap, due: noDeadline, successorEnded: failedFirst, released: unasked,
+		lost: (*Machine).yieldInSwap, regained: (*Machine).regain, called: (*Machine).regain,
+		granted: notAsking, denied: failedBefore,
 	},
 	restoringWorkers: {
 		requested: (*Machine).enqueue, back: (*Machine).rollback, cancelled: (*Machine).nothingToCancel, promoted: (*Machine).promote,
@@ -91,5 +116,7 @@ var rolloutActions = [numRolloutStates][numRolloutKinds]rolloutAction{
 		hooked: notPreparing, begins: swapRuns, risen: failedBefore, settled: failedBefore, proved: failedBefore,
 		late: failedBefore, failing: failedBefore, rejected: failedBefore, workerGone: noBatch,
 		survived: notWaitedFor, gone: roomEnough, released: unasked,
+		lost: (*Machine).yieldInSwap, regained: (*Machine).regain, called: (*Machine).regain,
+		granted: notAsking, denied: failedBefore,
 	},
 }

@@ -49,6 +49,7 @@ func TestNames(t *testing.T) {
 }
 
 var rolloutKindNames = [numRolloutKinds]string{"requested", "hooked", "back", "cancelled", "promoted", "begins", "due", "risen", "settled", "proved", "late",
-	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released"}
+	"failing", "rejected", "worker-gone", "restarted", "whole", "active-ended", "successor-ended", "survived", "gone", "wants", "released",
+	"granted", "denied", "lost", "regained", "called"}
 
 func (k rolloutKind) String() string { return rolloutKindNames[k] }

@@ -14,6 +14,10 @@ func (m *Machine) agree(r *Request) { m.answer(*r, m.active.number, "") }
 func (m *Machine) rollback(e *raised) {
 	old, to := m.active, m.fallback(false)
 	switch waits := m.fallback(true); {
+	case m.isForeign():
+		m.answer(*e.request, 0, "nothing to go back to: this container does not have the traffic")
+	case to == nil && waits == nil && m.cfg.Membership != Alone:
+		m.emit(&GiveBack{ID: e.request.ID})
 	case to == nil && waits != nil:
 		m.answer(*e.request, 0, fmt.Sprintf("nothing to go back to: generation %d does not serve, it hangs or has ended and is to be started again", waits.number))
 	case to == nil:
@@ -39,15 +43,7 @@ func (m *Machine) rollbackInRestore(e *raised) {
 // cancel ends the swap that runs. A share of the traffic that the successor has goes
 // back first.
 func (m *Machine) cancel(e *raised) {
-	end := &raised{g: m.rollout.successor, reason: byRequest, signal: m.cfg.RetireSignal, grace: m.cfg.LeftoverTimeout}
-	switch {
-	case end.g == nil:
-		m.failEarly(byRequest)
-	case m.rollout.state == rolling:
-		m.unroll(end)
-	default:
-		m.fail(end)
-	}
+	m.callSwapOff(byRequest)
 	m.agree(e.request)
 }
 
@@ -66,6 +62,7 @@ func (m *Machine) promote(e *raised) {
 
 // promoteSuccessor ends a canary as if its time were over.
 func (m *Machine) promoteSuccessor(e *raised) {
-	m.cutOver()
-	m.agree(e.request)
+	m.rollout.stages = nil
+	m.rollout.promotions = append(m.rollout.promotions, *e.request)
+	m.takeAll("promoted by request")
 }

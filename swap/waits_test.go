@@ -33,8 +33,9 @@ func (a about) String() string {
 
 // wait is over at its time at the latest.
 type wait struct {
-	by   time.Duration
-	late int // steps since then
+	by    time.Duration
+	begun time.Duration
+	late  int // steps since its time
 }
 
 const (
@@ -63,7 +64,7 @@ func (c *checker) expect(within time.Duration, a about) {
 	if within < unlimited {
 		by = c.now + within
 	}
-	c.waits[a] = &wait{by: by}
+	c.waits[a] = &wait{by: by, begun: c.now}
 }
 
 // limit is a setting of which 0 means that there is none.
@@ -115,6 +116,9 @@ func (c *checker) heard(e Event) {
 			if a := (about{what: "drained", name: name{g, 0}}); c.waits[a] != nil {
 				c.expect(0, a)
 			}
+			if a := (about{what: "stop drained"}); c.waits[a] != nil && c.idleBut(g) {
+				c.expect(0, a)
+			}
 		case Swept:
 			if gone := (about{what: "gone", name: name{g, 0}}); c.exited[g] && (c.waits[gone] != nil || c.waits[about{what: "leftovers", name: name{g, 0}}] != nil) {
 				c.expect(0, gone)
@@ -143,7 +147,11 @@ func (c *checker) heard(e Event) {
 			c.swap.lent = nil
 			if !c.swap.told && !c.sweeping {
 				c.swap.told = true
-				c.expect(c.cfg.StopDelay, about{what: "told"})
+				if c.active == foreign {
+					c.expect(0, about{what: "told"}) // nobody sends it connections
+				} else {
+					c.expect(c.cfg.StopDelay, about{what: "told"})
+				}
 			}
 		case Swap:
 			c.swap.ready = max(c.swap.ready, e.Request.Timeout, limit(c.cfg.ReadyTimeout))
@@ -201,8 +209,17 @@ func (c *checker) promised(e Effect) {
 		c.done(e.Predecessor, "released")
 	case *Takedown:
 		c.expect(10*time.Second, about{"released", name{e.Generation, 0}, e.Resource})
+	case *Ask:
+		if e.Share == 0 {
+			c.done(0, "room")
+		}
+		c.done(e.Generation, "settled", "canary")
 	case *Drain:
 		c.done(e.Generation, "kept", "going")
+		if e.Generation == c.active {
+			c.expect(c.cfg.StopDrain, about{what: "stop drained"})
+			break
+		}
 		c.expect(limit(c.cfg.DrainTimeout), about{what: "drained", name: name{e.Generation, 0}})
 	case *EndDrain:
 		c.done(e.Generation, "drained")

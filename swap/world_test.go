@@ -63,7 +63,8 @@ type world struct {
 	undying map[int]bool // survives KILL (uninterruptible sleep)
 	crashes bool         // nobody lives long
 	calm    bool         // whoever is started lives on, and nobody asks for anything
-	overdue int          // steps in a row after which a deadline still lay in the past
+	gate    simulatedGate
+	overdue int // steps in a row after which a deadline still lay in the past
 	events  []moment
 
 	fault   func([]Effect, *Machine) []Effect // changes what comes out, nil: nothing
@@ -78,11 +79,19 @@ type moment struct {
 
 func newWorld(seed uint64) *world {
 	r := rand.New(rand.NewPCG(seed, 0x73776170))
+	return worldOf(r, anyConfig(r))
+}
+
+func worldOf(r *rand.Rand, cfg Config) *world {
+	return &world{r: r, cfg: cfg, crashes: r.IntN(20) == 0, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
+}
+
+func anyConfig(r *rand.Rand) Config {
 	pick := func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
 	s := time.Second
 	cfg := Config{
 		ReadyTimeout: pick(s, 10*s, 60*s), Settle: pick(0, s, 5*s), Drain: r.IntN(2) == 0, DrainTimeout: pick(0, s, 30*s),
-		RetireTimeout: pick(0, s, 30*s), StopDelay: pick(0, 0, 3*s), StopTimeout: pick(0, s, 10*s), LeftoverTimeout: pick(0, s, 5*s),
+		RetireTimeout: pick(0, s, 30*s), StopDelay: pick(0, 0, 3*s), StopDrain: pick(0, 0, 4*s), StopTimeout: pick(0, s, 10*s), LeftoverTimeout: pick(0, s, 5*s),
 		Watchdog: pick(0, 0, 2*s), MaxGenerations: 2 + r.IntN(3),
 		StopSignal: sigStop, RetireSignal: sigRetire, AbortSignal: sigAbort,
 	}
@@ -111,7 +120,7 @@ func newWorld(seed uint64) *world {
 			cfg.Canary = append(cfg.Canary, Canary{1 + r.IntN(Full-1), pick(s, 10*s)})
 		}
 	}
-	return &world{r: r, cfg: cfg, crashes: r.IntN(20) == 0, m: New(cfg, nil), c: newChecker(cfg), bodies: map[name]*body{}, strays: map[int]bool{}, undying: map[int]bool{}}
+	return cfg
 }
 
 func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
@@ -210,6 +219,8 @@ func (w *world) advance() (bool, error) {
 	w.now = max(w.now, deadline)
 	if w.chance(10) {
 		w.now += time.Duration(w.r.Int64N(int64(3 * time.Second)))
+	} else if w.chance(2) { // the machine was suspended
+		w.now += time.Duration(w.r.Int64N(int64(30 * time.Second)))
 	}
 	return true, w.step(&ContainerEvent{Kind: Tick})
 }
