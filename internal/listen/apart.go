@@ -1,10 +1,10 @@
 package listen
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

@@ -1,10 +1,10 @@
 package listen
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )

@@ -1,12 +1,12 @@
 package listen
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

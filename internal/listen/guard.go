@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,10 +83,10 @@ func (s *Set) Guard(report func(line string)) error {
 // regardless of the limits: for the moment when a generation has ended.
 func (s *Set) Check() {
 	s.mu.Lock()
-	lines, next := s.sweep(time.Now(), true)
+	lines, next := s.sweep(clock.Now(), true)
 	if g := s.guard.Load(); g != nil {
 		// The guard's own wait now ends when the later sweeps are due.
-		_ = g.file.SetReadDeadline(next)
+		_ = g.file.SetReadDeadline(deadline(next))
 	}
 	report := s.report
 	s.mu.Unlock()
@@ -106,9 +107,9 @@ func (s *Set) run(g *guard, lines []string) {
 		// The first sweep comes before the first wait: it finds what happened
 		// between Open and the watches.
 		s.mu.Lock()
-		var next time.Time
-		lines, next = s.sweep(time.Now(), false)
-		err := g.file.SetReadDeadline(next) // zero: none
+		var next clock.Time
+		lines, next = s.sweep(clock.Now(), false)
+		err := g.file.SetReadDeadline(deadline(next)) // zero: none
 		s.mu.Unlock()
 		if err != nil {
 			return // closed
@@ -220,4 +221,12 @@ func (g *guard) stop() {
 	if g.inotify >= 0 {
 		_ = syscall.Close(g.inotify)
 	}
+}
+
+// deadline is a moment as a file wants to have it; zero: none.
+func deadline(at clock.Time) (t time.Time) {
+	if !at.IsZero() {
+		t = time.Now().Add(at.Sub(clock.Now()))
+	}
+	return t
 }

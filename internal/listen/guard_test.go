@@ -6,7 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
 
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
@@ -184,7 +185,7 @@ func TestGuardSparesFiles(t *testing.T) {
 // lines, which still tell of every incident.
 func TestGuardStorm(t *testing.T) {
 	set := mustOpen(t, "tcp4://127.0.0.1:PORT")
-	begin := time.Now()
+	begin := clock.Now()
 	lines := mustGuard(t, set)
 	fd := int(lent(t, set, 1).Files[0])
 	const storm = 2 * repairBurst
@@ -195,7 +196,7 @@ func TestGuardStorm(t *testing.T) {
 		until(t, "listening again", func() bool { return procnet.Listens(fd) })
 	}
 	until(t, "all incidents told", func() bool { return lines.incidents() == storm })
-	if n, most := len(strings.Split(lines.text(), "\n")), int(time.Since(begin)/reportEvery)+1; n > most {
+	if n, most := len(strings.Split(lines.text(), "\n")), int(clock.Since(begin)/reportEvery)+1; n > most {
 		t.Errorf("%d lines, at most %d are allowed in this time", n, most)
 	}
 }

@@ -2,9 +2,9 @@ package listen
 
 import (
 	"fmt"
-	"net/netip"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
@@ -20,12 +20,15 @@ func openInet(spec *Spec, prepare func(fd int) error) (int, error) {
 		return fd, err
 	}
 	// Two sockets with SO_REUSEADDR clash only here.
-	if err = unix.Listen(fd, spec.Backlog); err != nil {
+	if err = Listen(spec, fd); err != nil {
 		_ = syscall.Close(fd)
-		return -1, inetHint(spec, err)
+		return -1, err
 	}
 	return fd, nil
 }
+
+// Listen makes a socket of BindFirst's listen. The errors are those of Open.
+func Listen(spec *Spec, fd int) error { return inetHint(spec, unix.Listen(fd, spec.Backlog)) }
 
 // bindFirst is openInet without the listen.
 func bindFirst(spec *Spec, prepare func(fd int) error) (int, error) {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
 )
 
 // patience ends a wait that would otherwise never end; nothing is asserted
@@ -130,11 +132,11 @@ func lent(t *testing.T, set *Set, n int) Given {
 // until polls, yielding, for something that must come true.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
+	for deadline := clock.Now().Add(patience); !done(); {
+		if clock.Now().After(deadline) {
 			t.Fatalf("still waiting: %s", what)
 		}
-		<-time.After(time.Millisecond)
+		<-clock.After(time.Millisecond)
 	}
 }
 

@@ -2,12 +2,12 @@ package listen
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 )
@@ -155,10 +155,10 @@ func parseHost(network, host string) (netip.Addr, error) {
 	switch {
 	case !closed:
 		problem = " has no closing bracket"
+	case err == netip.ErrZone:
+		problem = " has a zone, which is not accepted: use [::] and a firewall, or an address without one"
 	case err != nil:
 		problem = " is no IP address and swapinit resolves no names, accepted: an address, localhost, * or nothing"
-	case addr.Zone() != "":
-		problem = " has a zone, which is not accepted: use [::] and a firewall, or an address without one"
 	case addr.Is4In6():
 		problem = " is an IPv4 address in IPv6 form: write " + addr.Unmap().String()
 	case addr.Is6() && !bracketed && bare == host:

@@ -1,9 +1,10 @@
 package listen
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 func TestParse(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
@@ -27,10 +28,10 @@ const (
 
 // repairs is what the limits above have to remember of one listener.
 type repairs struct {
-	debt     time.Time     // leaky bucket: how far ahead of the clock the repairs are
+	debt     clock.Time    // leaky bucket: how far ahead of the clock the repairs are
 	wait     time.Duration // before the next try, after a failure
-	notYet   time.Time     // nothing is repaired before
-	reported time.Time
+	notYet   clock.Time    // nothing is repaired before
+	reported clock.Time
 	muted    int    // since then
 	last     string // the latest muted line
 }
@@ -38,11 +39,11 @@ type repairs struct {
 // sweep looks at all listeners, repairs what it finds and returns the lines
 // to report and when it wants to be called again without an event (zero: never).
 // The caller holds the mutex. force disregards the limits on repairs.
-func (s *Set) sweep(now time.Time, force bool) (lines []string, next time.Time) {
+func (s *Set) sweep(now clock.Time, force bool) (lines []string, next clock.Time) {
 	if s.closed {
 		return nil, next
 	}
-	sooner := func(t time.Time) {
+	sooner := func(t clock.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
@@ -74,7 +75,7 @@ func (l *listener) line(text string) string {
 }
 
 // account does one repair and decides when the next may be.
-func (r *repairs) account(now time.Time, mend func() (string, error)) string {
+func (r *repairs) account(now clock.Time, mend func() (string, error)) string {
 	line, err := mend()
 	if err != nil {
 		r.wait = min(max(2*r.wait, retryFirst), retryMax)
@@ -82,7 +83,7 @@ func (r *repairs) account(now time.Time, mend func() (string, error)) string {
 		return err.Error()
 	}
 	r.wait = 0
-	r.notYet = time.Time{}
+	r.notYet = 0
 	if line != "" {
 		if r.debt.Before(now) {
 			r.debt = now
@@ -95,14 +96,14 @@ func (r *repairs) account(now time.Time, mend func() (string, error)) string {
 
 // limit lets a line through, or counts it; later, with the next line or at
 // the returned time, the latest of the counted is let through.
-func (r *repairs) limit(now time.Time, line string) (string, time.Time) {
+func (r *repairs) limit(now clock.Time, line string) (string, clock.Time) {
 	if due := r.reported.Add(reportEvery); now.Before(due) {
 		if line != "" {
 			r.muted++
 			r.last = line
 		}
 		if r.muted == 0 {
-			due = time.Time{}
+			due = 0
 		}
 		return "", due
 	}
@@ -111,13 +112,13 @@ func (r *repairs) limit(now time.Time, line string) (string, time.Time) {
 		r.muted--
 	}
 	if line == "" {
-		return "", time.Time{}
+		return "", 0
 	}
 	if r.muted > 0 {
 		line += " (and " + strconv.Itoa(r.muted) + " times more)"
 	}
 	r.reported, r.muted, r.last = now, 0, ""
-	return line, time.Time{}
+	return line, 0
 }
 
 // mend checks one listener and repairs it. It returns what it did, or why it

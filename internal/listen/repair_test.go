@@ -5,18 +5,20 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
 )
 
 func TestRepairLimits(t *testing.T) {
 	var r repairs
-	now := time.Unix(1000, 0)
+	now := clock.Time(1e12)
 	did := func() (string, error) { return "did", nil }
 	for i := range repairBurst {
 		if r.account(now, did); r.notYet.After(now) {
 			t.Fatalf("repair %d had to wait", i)
 		}
 	}
-	if r.account(now, did); !r.notYet.Equal(now.Add(repairEvery)) {
+	if r.account(now, did); r.notYet != now.Add(repairEvery) {
 		t.Errorf("after the burst: %v", r.notYet.Sub(now))
 	}
 	now = now.Add(repairBurst * repairEvery * 2)
@@ -44,7 +46,7 @@ func TestSweepKeepsTheLimits(t *testing.T) {
 	s := mustOpen(t, "unix://"+path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := clock.Now()
 	later := now.Add(time.Hour)
 	s.listeners[0].repairs.notYet = later
 	if err := os.Remove(path); err != nil {
@@ -54,7 +56,7 @@ func TestSweepKeepsTheLimits(t *testing.T) {
 		_, err := os.Lstat(path)
 		return err == nil
 	}
-	if lines, next := s.sweep(now, false); there() || len(lines) > 0 || !next.Equal(later) {
+	if lines, next := s.sweep(now, false); there() || len(lines) > 0 || next != later {
 		t.Errorf("repaired %v, lines %q, again at %v", there(), lines, next)
 	}
 	if lines, _ := s.sweep(now, true); !there() || len(lines) != 1 {
@@ -64,12 +66,12 @@ func TestSweepKeepsTheLimits(t *testing.T) {
 
 func TestReportLimits(t *testing.T) {
 	var r repairs
-	now := time.Unix(1000, 0)
+	now := clock.Time(1e12)
 	if line, again := r.limit(now, "a"); line != "a" || !again.IsZero() {
 		t.Errorf("first: %q %v", line, again)
 	}
 	for _, text := range []string{"b", "", "c"} {
-		if line, again := r.limit(now, text); line != "" || !again.Equal(now.Add(reportEvery)) {
+		if line, again := r.limit(now, text); line != "" || again != now.Add(reportEvery) {
 			t.Errorf("%q: %q %v", text, line, again)
 		}
 	}

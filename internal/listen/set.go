@@ -75,6 +75,16 @@ func Open(specs []Spec, inherited []File, prepare func(fd int) error) (*Set, err
 	return s, nil
 }
 
+// Lent is a Set of endpoints whose sockets somebody else has opened: each gets them of a
+// group (Steer), before it is passed on. Nobody watches over them here.
+func Lent(specs []Spec) *Set {
+	s := &Set{}
+	for _, spec := range specs {
+		s.listeners = append(s.listeners, &listener{Endpoint: Endpoint{Spec: spec, Address: spec.address()}, fd: -1})
+	}
+	return s
+}
+
 func (s *Set) open(spec *Spec, prepare func(fd int) error) (err error) {
 	l := &listener{Endpoint: Endpoint{Spec: *spec}, guarded: spec.isStream()}
 	for _, other := range s.listeners {

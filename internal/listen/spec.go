@@ -1,10 +1,11 @@
 package listen
 
 import (
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 // DefaultBacklog is the accept queue's length where nothing else is asked
@@ -27,6 +28,7 @@ type Spec struct {
 	Backlog int            // stream sockets; the kernel caps it at net.core.somaxconn
 	Stdin   bool           // the child gets it as fd 0, outside LISTEN_FDS
 	Text    string         // the item as configured
+	Replace bool           // unix: who listens at the path has it from a former life of ours
 }
 
 // Parse reads SWAPINIT_LISTEN: items separated by commas or white space, each

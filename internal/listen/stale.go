@@ -34,16 +34,16 @@ func removeStale(name string) error {
 }
 
 // clearHidden removes the hidden names beside the path that generations of an
-// earlier life have left: NAME.N of its spare, NAME, and NAME~ of each. One that
+// earlier life have left, by remove: NAME.N of its spare, NAME, and NAME~ of each. One that
 // somebody listens on is an error, as that somebody is about to take the path.
-func clearHidden(spare string) error {
+func clearHidden(spare string, remove func(name string) error) error {
 	base := lastPart(spare)
 	directory := strings.TrimSuffix(spare, base)
 	var live error
 	_ = folder.Each(directory, func(name string) bool { // else bind tells, or generation N's bind that its name is taken
 		tail, ok := strings.CutPrefix(name, base)
 		if ok && strings.Trim(strings.TrimSuffix(tail, "~"), ".0123456789") == "" {
-			if err := removeStale(directory + name); err == unixname.ErrLive {
+			if err := remove(directory + name); err == unixname.ErrLive {
 				live = fmt.Errorf("%s is in use: %w", name, err)
 			}
 		}

@@ -30,6 +30,10 @@ type UnixSocket struct {
 // that is in the way is an error.
 func openUnix(spec *Spec, set *Set) (*UnixSocket, error) {
 	spare := spareName(spec.Path)
+	if spec.Replace {
+		s, err := replaceUnix(spec, set, spare)
+		return s, unixHint(spec, err)
+	}
 	err := removeStale(spec.Path)
 	if err == nil {
 		// The spare is looked at too: it is alive while another swapinit that has
@@ -37,13 +41,40 @@ func openUnix(spec *Spec, set *Set) (*UnixSocket, error) {
 		err = removeStale(spare)
 	}
 	if err == nil {
-		err = clearHidden(spare)
+		err = clearHidden(spare, removeStale)
 	}
 	var s *UnixSocket
 	if err == nil {
 		s, err = newUnix(spec, set, spec.Path, spare, nil)
 	}
 	return s, unixHint(spec, err)
+}
+
+// replaceUnix is openUnix where the path, and the hidden names beside it, may lead to
+// sockets of our own former life in which processes still listen. Whoever connects finds
+// one of these or the new one.
+func replaceUnix(spec *Spec, set *Set, spare string) (*UnixSocket, error) {
+	err := replaceable(spec.Path, "socket")
+	if err == nil {
+		err = clearHidden(spare, func(name string) error {
+			if err := replaceable(name, "socket"); err != nil {
+				return err
+			}
+			return syscall.Unlink(name)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := newUnix(spec, set, spare, spare, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.file.put(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // newUnix makes a socket at the bound name, which is the path or the spare,

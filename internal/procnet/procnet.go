@@ -7,11 +7,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 // Unix is one line of /proc/net/unix, proc_net(5). A socket that was accepted

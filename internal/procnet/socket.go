@@ -1,9 +1,9 @@
 package procnet
 
 import (
-	"net/netip"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

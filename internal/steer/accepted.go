@@ -2,8 +2,8 @@ package steer
 
 import (
 	"errors"
-	"net/netip"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

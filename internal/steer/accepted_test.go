@@ -1,9 +1,9 @@
 package steer
 
 import (
-	"net/netip"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )

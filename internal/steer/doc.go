@@ -61,6 +61,9 @@
 // Without inet_diag, or where it shows no tags, a drain has the length of the queue and
 // the time (SetUnseen), and strangers are found in /proc/net/tcp.
 //
+// A group whose sockets are lent to processes that are not ours is guarded (anchor.go),
+// and what they have kept of one whose owner has ended makes a group again (restore.go).
+//
 // What is idle tells socket.idle; Drain.Gone waits for the end of event streams and
 // WebSockets, which look like that.
 //

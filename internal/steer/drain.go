@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/awake"
+	"github.com/swapinit/swapinit/internal/clock"
 )
 
 // restLeast is the least time between two looks: one of a quiet endpoint
@@ -30,11 +31,11 @@ const errorsMost = 16
 // a tenth of the time at most.
 func (d Drain) Run(stop <-chan struct{}) bool {
 	var told []string
-	timer := time.NewTimer(restLeast)
+	timer := clock.NewTimer(restLeast)
 	defer timer.Stop()
-	rested, rest := time.Now(), restLeast
+	rested, rest := clock.Now(), restLeast
 	restFor := func(d time.Duration) {
-		rested, rest = time.Now(), d
+		rested, rest = clock.Now(), d
 		timer.Reset(d)
 	}
 	for first := true; ; {
@@ -57,7 +58,7 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			restFor(max(restLeast, d.IdleAfter))
 			continue
 		}
-		begun := time.Now()
+		begun := clock.Now()
 		drained, open, idle := true, 0, 0
 		for _, look := range d.Looks {
 			l, err := look(d.IdleAfter)
@@ -78,6 +79,6 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			d.Busy(open, idle)
 		}
 		first = false
-		restFor(max(restLeast, 10*time.Since(begun)))
+		restFor(max(restLeast, 10*clock.Since(begun)))
 	}
 }

@@ -87,6 +87,7 @@ type Look struct {
 var (
 	ErrClosed   = errors.New("the endpoint is closed")
 	ErrNoSocket = errors.New("it has no socket")
+	ErrFull     = errors.New("no place for another socket now") // a guarded group's
 )
 
 // member is one socket of a group, which owns fd.
@@ -106,6 +107,7 @@ type holding struct {
 	shared  string // SetShared
 	trouble string // why all share, for as long as it lasts
 	latest  string // why the latest generation shares a socket
+	alone   bool   // see NeverShare
 }
 
 // target is where connections go.
@@ -163,7 +165,7 @@ func (h *holding) aim(to, rest, share int, move func(target) error) error {
 func (h *holding) Share(n int) (share int, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.alone(n)
+	m := h.own(n)
 	if m == nil || h.reason() != "" {
 		return 0, false
 	}
@@ -206,8 +208,16 @@ func (h *holding) SetShared(reason string) {
 	h.shared = reason
 }
 
-// alone is generation n's socket, nil unless it has that for itself.
-func (h *holding) alone(n int) *member {
+// Unserved reports whether connections wait for whoever comes next: no generation has
+// a socket to which they go.
+func (h *holding) Unserved() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.holders != nil && h.users(h.to) == 0 && h.users(h.rest) == 0
+}
+
+// own is generation n's socket, nil unless it has that for itself.
+func (h *holding) own(n int) *member {
 	if m := h.holders[n]; m != nil && h.users(m) == 1 {
 		return m
 	}

@@ -1,9 +1,9 @@
 package steer
 
 import (
-	"net/netip"
 	"slices"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/shares"
 )
 
@@ -14,6 +14,7 @@ type layout struct {
 	holding
 	order   []*member      // as the kernel has them
 	lost    []*member      // not listening, because a process shut them down
+	anchor  *member        // a guarded group's own; nil in another one, or for a moment
 	probed  *member        // gets those of the probe, if not nil
 	source  netip.AddrPort // of the probe
 	lastTag uint8
@@ -49,7 +50,7 @@ func (l *layout) busiest() *member {
 
 // useless: nobody has it, and nothing goes there.
 func (l *layout) useless(m *member) bool {
-	return l.users(m) == 0 && !l.aimed(m) && l.probed != m
+	return l.users(m) == 0 && !l.aimed(m) && l.probed != m && l.anchor != m
 }
 
 // smooth tells whether m can leave without any connection going to the wrong one
@@ -70,7 +71,7 @@ func (l *layout) smooth(m *member) bool {
 
 // spare is a member that no generation has had yet, nil if there is none.
 func (l *layout) spare() *member {
-	if i := slices.IndexFunc(l.order, func(m *member) bool { return m.tag == 0 }); i >= 0 {
+	if i := slices.IndexFunc(l.order, func(m *member) bool { return m.tag == 0 && m != l.anchor }); i >= 0 {
 		return l.order[i]
 	}
 	return nil

@@ -50,6 +50,7 @@ func (g *TCP) tidy() {
 		g.retire(m)
 		i = 0
 	}
+	g.settle()
 }
 
 // backfill readies the group for the loss of m. If the last one would move and

@@ -2,7 +2,6 @@ package steer
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
@@ -144,12 +144,14 @@ func (l *load) end(t *testing.T) {
 
 // Servers that die at once, whatever they are doing, cost nothing when they are
 // drained first.
-func TestSwapsUnderLoad(t *testing.T) {
+func TestSwapsUnderLoad(t *testing.T) { inBoth(t, swapsUnderLoad) }
+
+func swapsUnderLoad(t *testing.T, kind ...func(*Options)) {
 	swaps := 300
 	if testing.Short() {
 		swaps = 30
 	}
-	g, to := newGroup(t, "127.0.0.1")
+	g, to := newGroup(t, "127.0.0.1", kind...)
 	now := serve(t, socketOf(t, g, 1))
 	l := startLoad(to, 4)
 	served := 0
@@ -181,11 +183,15 @@ func TestSwapsUnderLoad(t *testing.T) {
 // one connection goes wrong: to the leaver, where it would be reset, or to
 // one that nobody accepts from, where it would hang.
 func TestNothingGoesToTheWrongOneWhenOneLeaves(t *testing.T) {
+	inBoth(t, nothingGoesToTheWrongOneWhenOneLeaves)
+}
+
+func nothingGoesToTheWrongOneWhenOneLeaves(t *testing.T, kind ...func(*Options)) {
 	rounds := 12
 	if testing.Short() {
 		rounds = 2
 	}
-	g, to := newGroup(t, "127.0.0.1")
+	g, to := newGroup(t, "127.0.0.1", kind...)
 	now, last := 1, 1
 	s := serve(t, socketOf(t, g, now))
 	l := startLoad(to, 4)
@@ -238,8 +244,10 @@ func TestNothingGoesToTheWrongOneWhenOneLeaves(t *testing.T) {
 }
 
 // A canary and its end, under load: both serve, and nobody else gets anything.
-func TestCanaryUnderLoad(t *testing.T) {
-	g, to := newGroup(t, "::")
+func TestCanaryUnderLoad(t *testing.T) { inBoth(t, canaryUnderLoad) }
+
+func canaryUnderLoad(t *testing.T, kind ...func(*Options)) {
+	g, to := newGroup(t, "::", kind...)
 	old := serve(t, socketOf(t, g, 1))
 	l := startLoad(to, 4)
 	for n := 2; n < 12; n++ {

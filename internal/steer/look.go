@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,7 +56,7 @@ func (g *TCP) Unseen() string {
 
 // observeQueue is Observe where nothing else can be seen.
 func (g *TCP) observeQueue(m *member) func(time.Duration) (Look, error) {
-	var since time.Time // when something was seen in the queue, or the first look
+	var since clock.Time // when something was seen in the queue, or the first look
 	tag := m.tag
 	return func(time.Duration) (look Look, err error) {
 		here, queued, err := g.queue(m, tag)
@@ -63,10 +64,10 @@ func (g *TCP) observeQueue(m *member) func(time.Duration) (Look, error) {
 			return look, err
 		}
 		if queued > 0 || since.IsZero() {
-			since = time.Now()
+			since = clock.Now()
 		}
 		look.Queued, look.Unseen = queued, true
-		if time.Since(since) < unseenRest {
+		if clock.Since(since) < unseenRest {
 			look.Half = 1
 		}
 		return look, nil
@@ -80,7 +81,7 @@ func (g *TCP) observeQueue(m *member) func(time.Duration) (Look, error) {
 func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.alone(n)
+	m := g.own(n)
 	if m == nil {
 		return nil
 	}
@@ -155,7 +156,7 @@ func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {
 	g.mu.Lock()
 	at, unseen := g.at, g.unseen != ""
 	for n := range g.holders {
-		if m := g.alone(n); m != nil {
+		if m := g.own(n); m != nil {
 			generations[m.tag] = n
 			looks[m.tag].Queued, _ = Queue(m.fd)
 			looks[m.tag].Unseen = unseen

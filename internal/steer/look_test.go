@@ -1,10 +1,10 @@
 package steer
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"

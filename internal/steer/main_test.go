@@ -2,7 +2,6 @@ package steer
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
@@ -267,12 +267,14 @@ func sockets(g *TCP) map[int]int {
 	return fds
 }
 
-// fdsOf are those of all members.
+// fdsOf are those of all members but the anchor.
 func fdsOf(g *TCP) (fds []int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.layout.all() {
-		fds = append(fds, m.fd)
+		if m != g.anchor {
+			fds = append(fds, m.fd)
+		}
 	}
 	return fds
 }

@@ -43,8 +43,12 @@ func (g *TCP) mend() (line string, err error) {
 			harmed++
 			continue
 		}
+		g.lengthen(g.order[i])
 		i++
 		stayed++
+	}
+	if g.options.Guarded && g.anchor == nil {
+		_ = g.moveAnchor()
 	}
 	if len(g.lost) == 0 && g.trouble == "" {
 		return "", nil
@@ -63,9 +67,10 @@ func (g *TCP) mend() (line string, err error) {
 	}
 	hit := false
 	var failed error
-	for _, aimed := range [2]bool{true, false} { // what gets connections comes first
+	for turn := range 3 { // the anchor, by which programs come; what gets connections
 		for _, m := range slices.Clone(g.lost) {
-			if g.aimed(m) != aimed || g.useless(m) { // tidy closes these
+			aimed := g.aimed(m)
+			if (m == g.anchor) != (turn == 0) || turn > 0 && aimed != (turn == 1) || g.useless(m) { // tidy closes these
 				continue
 			}
 			if err := g.revive(m, strangers); err != nil {
@@ -93,6 +98,9 @@ func (g *TCP) revive(m *member, strangers int) error {
 	if len(g.order) > 1 {
 		_ = g.attach()
 	}
+	if g.options.Guarded && m.tag != 0 { // not the anchor, nor a spare
+		farOff(m.fd, 0)
+	}
 	if err := unix.Listen(m.fd, g.options.Backlog); err != nil {
 		g.lose(m)
 		_ = g.attach()
@@ -102,17 +110,25 @@ func (g *TCP) revive(m *member, strangers int) error {
 		// Its index is known at least: it is the last of all.
 		var p program
 		p.answer(len(g.order) + strangers - 1)
-		_ = p.attach(m.fd)
+		_ = g.put(&p)
 	}
 	return nil
 }
 
-// sortOut makes the order known again: all but one leave, and come back one
-// by one. What waits in their queues is reset; the one that stays is that with
-// the traffic, if it listens.
+// sortOut makes the order known again. Where that cannot be found out otherwise (a guarded
+// group can) all but one leave, and come back one by one. What waits in their queues is
+// reset; the one that stays is that with the traffic, if it listens.
 func (g *TCP) sortOut() {
 	g.trouble = ""
 	if len(g.order) < 2 {
+		return
+	}
+	if g.options.Guarded {
+		if g.findOrder() {
+			_ = g.attach()
+		} else {
+			g.sortOutGuarded()
+		}
 		return
 	}
 	keep := g.order[0]

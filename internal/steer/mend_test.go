@@ -1,9 +1,9 @@
 package steer
 
 import (
-	"net/netip"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
@@ -17,14 +17,16 @@ func harm(t *testing.T, g *TCP, n int) {
 
 const again = "a process shut it down, it listens again"
 
-func TestMendAfterAnyShutdowns(t *testing.T) {
+func TestMendAfterAnyShutdowns(t *testing.T) { inBoth(t, mendAfterAnyShutdowns) }
+
+func mendAfterAnyShutdowns(t *testing.T, kind ...func(*Options)) {
 	for _, host := range []string{"127.0.0.1", "::"} {
 		for generations := 1; generations <= 4; generations++ {
 			for aimed := 1; aimed <= generations; aimed++ {
 				for which := 2; which < 2<<generations; which++ {
 					upwards := which&1 == 0 // both orders: they leave different ones behind
 					which := which >> 1
-					g, to := newGroup(t, host)
+					g, to := newGroup(t, host, kind...)
 					for n := 2; n <= generations; n++ {
 						add(t, g, n)
 					}
@@ -61,8 +63,10 @@ func TestMendAfterAnyShutdowns(t *testing.T) {
 }
 
 // What is not mended yet does not mislead Add, Aim or Leave.
-func TestOthersNoticeTheHarm(t *testing.T) {
-	g, to := newGroup(t, "127.0.0.1")
+func TestOthersNoticeTheHarm(t *testing.T) { inBoth(t, othersNoticeTheHarm) }
+
+func othersNoticeTheHarm(t *testing.T, kind ...func(*Options)) {
+	g, to := newGroup(t, "127.0.0.1", kind...)
 	add(t, g, 2)
 	harm(t, g, 1)
 	add(t, g, 3)
@@ -183,8 +187,10 @@ func TestStrangers(t *testing.T) {
 
 // Strangers that come between Add and Leave: nothing of ours moves while they
 // are there.
-func TestStrangersInMidSwap(t *testing.T) {
-	g, to := newGroup(t, "127.0.0.1")
+func TestStrangersInMidSwap(t *testing.T) { inBoth(t, strangersInMidSwap) }
+
+func strangersInMidSwap(t *testing.T, kind ...func(*Options)) {
+	g, to := newGroup(t, "127.0.0.1", kind...)
 	add(t, g, 2)
 	must(t, g.Aim(2, 1, shares.Full))
 	one, two := stranger(t, to), stranger(t, to)

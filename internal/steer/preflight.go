@@ -3,7 +3,8 @@ package steer
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 // Preflight sends connections from source, the address and port of a socket

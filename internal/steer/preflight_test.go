@@ -1,9 +1,9 @@
 package steer
 
 import (
-	"net/netip"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/shares"
 )
 
@@ -36,9 +36,11 @@ func visit(t *testing.T, g *TCP, to netip.AddrPort, n, others int) {
 	}
 }
 
-func TestPreflight(t *testing.T) {
+func TestPreflight(t *testing.T) { inBoth(t, preflight) }
+
+func preflight(t *testing.T, kind ...func(*Options)) {
 	for _, host := range hosts {
-		g, to := newGroup(t, host)
+		g, to := newGroup(t, host, kind...)
 		add(t, g, 2, 3)
 		targets := []netip.AddrPort{to}
 		if host == "::" {

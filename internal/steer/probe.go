@@ -3,9 +3,9 @@ package steer
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )

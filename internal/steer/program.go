@@ -2,8 +2,8 @@ package steer
 
 import (
 	"encoding/binary"
-	"net/netip"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )

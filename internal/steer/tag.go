@@ -35,3 +35,15 @@ func Prepare(fd int) error { return setTag(fd, tagFirst) }
 func tagIn(flags [2]byte) uint8 {
 	return flags[0]>>2&1 | flags[1]&1<<1 | flags[0]>>4&1<<2 | flags[0]>>6&1<<3
 }
+
+// tagOf is the tag that a socket has.
+func tagOf(fd int) (tag uint8, err error) {
+	for i, option := range tagOptions {
+		bit, err := unix.GetsockoptInt(fd, unix.SOL_IP, option)
+		if err != nil {
+			return 0, err
+		}
+		tag |= uint8(bit) << i
+	}
+	return tag, nil
+}

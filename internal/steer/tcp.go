@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
@@ -20,6 +20,9 @@ type Options struct {
 	Open func() (fd int, err error)
 
 	Backlog int // of every socket
+
+	// Guarded: the sockets are lent to processes that are not ours. See anchor.go.
+	Guarded bool
 
 	// Watch is told of each new member before it can be harmed, Unwatch of
 	// one that is about to be closed. They are called with the group's mutex
@@ -37,6 +40,7 @@ type TCP struct {
 	at      netip.AddrPort
 	unseen  string // see SetUnseen
 	asleep  bool   // see Sleep
+	backlog int    // what the kernel made of Options.Backlog; 0 unless guarded
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -68,11 +72,20 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 	if err = p.attach(first); err != nil {
 		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
 	}
+	if o.Guarded {
+		if err = g.guard(); err != nil {
+			if g.anchor != nil {
+				g.close(g.anchor)
+			}
+			return nil, fmt.Errorf("cannot steer: %w", err)
+		}
+	}
 	return g, nil
 }
 
 // Add also makes a generation share where the group has no place for one more
-// (see tag.go), until another one has left.
+// (see tag.go), until another one has left. In a guarded group it fails there, with
+// ErrFull where that is the reason: who was not asked to share does not.
 func (g *TCP) Add(n int, share bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,8 +98,9 @@ func (g *TCP) Add(n int, share bool) error {
 	_, _ = g.mend() // what it cannot do now, a later Mend will; Aim tells
 	tag, m := g.nextTag(), g.busiest()
 	if share || g.users(m) == 0 {
-		// Connections of a former generation are to be told apart.
-		if tag != 0 && g.users(m) == 0 && setTag(m.fd, tag) == nil {
+		// Connections of a former generation are to be told apart. Of a guarded one
+		// no process is left: what the tag shows waits for n.
+		if tag != 0 && g.users(m) == 0 && !g.options.Guarded && setTag(m.fd, tag) == nil {
 			g.useTag(m, tag)
 		}
 		g.holders[n] = m
@@ -95,7 +109,10 @@ func (g *TCP) Add(n int, share bool) error {
 	if g.examine(); tag == 0 {
 		g.latest = "live generations have all " + strconv.Itoa(maxSockets) + " sockets that it can have"
 	}
-	if g.reason() != "" {
+	if why := g.reason(); why != "" && g.options.Guarded {
+		g.latest = ""
+		return refusal(n, why, tag == 0)
+	} else if why != "" {
 		g.holders[n] = m
 		return nil
 	}
@@ -106,17 +123,46 @@ func (g *TCP) Add(n int, share bool) error {
 	if err == nil {
 		err = setTag(m.fd, tag) // before the first connection, so before n can be aimed at
 	}
+	if err == nil && g.options.Guarded {
+		err = lock(m.fd)
+	}
 	if err != nil {
 		g.tidy()
 		return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
 	}
 	g.useTag(m, tag)
 	g.holders[n] = m
+	g.settle()
 	return nil
 }
 
 // open adds a member that nobody has yet.
 func (g *TCP) open() (*member, error) {
+	m, err := g.socket()
+	if err != nil {
+		return nil, err
+	}
+	if g.asleep {
+		g.lost = append(g.lost, m)
+		return m, nil
+	}
+	return m, g.enter(m)
+}
+
+// enter makes a new member listen. The program in force names another index: nothing
+// comes. It closes m if that fails.
+func (g *TCP) enter(m *member) error {
+	if err := unix.Listen(m.fd, g.options.Backlog); err != nil {
+		_ = syscall.Close(m.fd)
+		return err
+	}
+	g.append(m)
+	_ = g.options.Watch(m.fd) // else it is looked at when a generation ends
+	return nil
+}
+
+// socket is a new one that does not listen yet.
+func (g *TCP) socket() (*member, error) {
 	fd, err := g.options.Open()
 	if err != nil {
 		return nil, err
@@ -129,20 +175,13 @@ func (g *TCP) open() (*member, error) {
 	if err == nil {
 		m.inode, err = procnet.Inode(fd)
 	}
-	if err == nil && !g.asleep {
-		// The program in force names another index: nothing comes.
-		err = unix.Listen(fd, g.options.Backlog)
+	if err == nil && g.options.Guarded {
+		deafen(fd)
 	}
 	if err != nil {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	if g.asleep {
-		g.lost = append(g.lost, m)
-		return m, nil
-	}
-	g.append(m)
-	_ = g.options.Watch(fd) // else it is looked at when a generation ends
 	return m, nil
 }
 
@@ -173,13 +212,23 @@ func (g *TCP) attach() error {
 		return nil // see Mend, Sleep
 	}
 	p := g.program()
+	return g.put(&p)
+}
+
+// put puts a program into force, through any socket that listens; in a guarded group
+// through the anchor.
+func (g *TCP) put(p *program) error {
 	for _, m := range g.order {
-		if procnet.Listens(m.fd) {
-			if err := p.attach(m.fd); err != nil {
-				return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
-			}
-			return nil
+		if g.options.Guarded && m != g.anchor || !procnet.Listens(m.fd) {
+			continue
 		}
+		if err := p.attach(m.fd); err != nil {
+			return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+		}
+		return nil
+	}
+	if g.options.Guarded {
+		return errors.New("it has no anchor now")
 	}
 	return errors.New("a process shut all its sockets down")
 }
@@ -210,5 +259,5 @@ func (g *TCP) Close() {
 	for _, m := range g.all() {
 		g.close(m)
 	}
-	g.holders, g.order, g.lost, g.target = nil, nil, nil, target{}
+	g.holders, g.order, g.lost, g.anchor, g.target = nil, nil, nil, nil, target{}
 }

@@ -3,10 +3,10 @@ package steer
 import (
 	"errors"
 	"math/rand/v2"
-	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
@@ -24,9 +24,12 @@ func orderIsTrue(t *testing.T, g *TCP, to netip.AddrPort) {
 		fds[i] = m.fd
 	}
 	for i := range g.layout.order {
+		if m := g.order[i]; m == g.anchor || g.options.Guarded && m.tag == 0 { // they drop all
+			continue
+		}
 		var p program
 		p.answer(i)
-		must(t, p.attach(fds[0]))
+		must(t, g.put(&p))
 		c := dial(t, to)
 		got, conn, err := acceptAny(fds)
 		must(t, err)
@@ -70,10 +73,12 @@ func TestIPv4ToADualStackSocket(t *testing.T) {
 
 // Whatever comes and goes, connections go where the last Aim said, and the
 // layout has the kernel's order.
-func TestRandomSequences(t *testing.T) {
+func TestRandomSequences(t *testing.T) { inBoth(t, randomSequences) }
+
+func randomSequences(t *testing.T, kind ...func(*Options)) {
 	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 7))
-		g, to := newGroup(t, hosts[seed%uint64(len(hosts))])
+		g, to := newGroup(t, hosts[seed%uint64(len(hosts))], kind...)
 		live, active, last, most := []int{1}, 1, 1, 1
 		for range 60 {
 			switch i := random.IntN(len(live)); random.IntN(3) {
@@ -128,7 +133,9 @@ func TestRandomSequences(t *testing.T) {
 
 // The moment between the loss of a member and the new program, stretched: all
 // goes where it should even then.
-func TestTheMomentInWhichOneLeaves(t *testing.T) {
+func TestTheMomentInWhichOneLeaves(t *testing.T) { inBoth(t, theMomentInWhichOneLeaves) }
+
+func theMomentInWhichOneLeaves(t *testing.T, kind ...func(*Options)) {
 	for _, host := range hosts {
 		for size := 2; size <= 4; size++ {
 			for aimed := 1; aimed <= size; aimed++ {
@@ -136,7 +143,7 @@ func TestTheMomentInWhichOneLeaves(t *testing.T) {
 					if leaver == aimed {
 						continue
 					}
-					g, to := newGroup(t, host)
+					g, to := newGroup(t, host, kind...)
 					for n := 2; n <= size; n++ {
 						add(t, g, n)
 					}

@@ -77,10 +77,37 @@ func (g *Unix) Add(n int, share bool) error {
 			_ = p.Watch() // else it is looked at when a generation ends
 			return nil
 		}
-		g.latest = err.Error()
+		if g.latest = err.Error(); g.alone {
+			g.latest = ""
+			return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+		}
+	case !share && g.shared != "" && g.alone:
+		return refusal(n, g.shared, false)
 	}
 	g.holders[n] = g.to
 	return nil
+}
+
+// NeverShare has Add fail where it would make a generation share that was not asked to.
+func (g *Unix) NeverShare() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.alone, g.latest = true, ""
+}
+
+// Queued counts the connections that wait in any of its sockets.
+func (g *Unix) Queued() (n int, err error) {
+	var queues []*queue
+	g.mu.Lock()
+	for _, m := range g.all {
+		queues = append(queues, &queue{inode: m.inode, bound: m.bound})
+	}
+	g.mu.Unlock()
+	err = count(queues...)
+	for _, q := range queues {
+		n += q.Queued
+	}
+	return n, err
 }
 
 func (g *Unix) Aim(to, rest, share int) error {
@@ -197,7 +224,7 @@ func count(queues ...*queue) error {
 
 func (g *Unix) Observe(n int) func(time.Duration) (Look, error) {
 	g.mu.Lock()
-	m := g.alone(n)
+	m := g.own(n)
 	if m == nil {
 		g.mu.Unlock()
 		return nil
@@ -226,7 +253,7 @@ func (g *Unix) Counts(_ time.Duration, each func(n int, l Look)) error {
 	var queues []*queue
 	g.mu.Lock()
 	for n := range g.holders {
-		if m := g.alone(n); m != nil {
+		if m := g.own(n); m != nil {
 			queues = append(queues, &queue{n: n, inode: m.inode, bound: m.bound})
 		}
 	}
