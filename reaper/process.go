@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -108,7 +109,7 @@ func (p *Process) await() Exit {
 		select {
 		case ws := <-p.status:
 			return p.verified(ws)
-		case <-time.After(d):
+		case <-clock.After(d):
 			kick()
 		}
 	}
@@ -126,7 +127,7 @@ func (p *Process) awaitStatus() Exit {
 		select {
 		case ws := <-p.status:
 			return Exit{ws, true}
-		case <-time.After(lookEvery):
+		case <-clock.After(lookEvery):
 		}
 		if lost && p.reaper.forget(p, &p.reaper.stats.Unknown) {
 			return Exit{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	goreaper "github.com/ramr/go-reaper"
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -157,7 +158,7 @@ func kick() {
 // status to arrive ends this, or two seconds.
 func (r *Reaper) arm() {
 	for d := time.Millisecond; d <= 1024*time.Millisecond; d *= 2 {
-		<-time.After(d)
+		<-clock.After(d)
 		if r.Stats().Received > 0 {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // The real-time range as C libraries number it. The kernel's range begins at
@@ -28,18 +30,10 @@ var names = [...]string{
 // "RTMIN", "RTMIN+3", "RTMAX-1". Numbers are 1 to 64. 0 is no signal: a
 // setting in which 0 means "drop" looks for that before it calls Parse.
 func Parse(s string) (syscall.Signal, error) {
-	if sig, ok := parse(strings.Map(upper, s)); ok {
+	if sig, ok := parse(text.Upper(s)); ok {
 		return sig, nil
 	}
 	return 0, fmt.Errorf("unknown signal %q: accepted are names (TERM, SIGTERM), numbers 1 to 64, RTMIN to RTMIN+30 and RTMAX-30 to RTMAX", s)
-}
-
-// upper knows ASCII only: Unicode has other letters whose capital is an S.
-func upper(r rune) rune {
-	if 'a' <= r && r <= 'z' {
-		return r - 'a' + 'A'
-	}
-	return r
 }
 
 func parse(s string) (syscall.Signal, bool) {

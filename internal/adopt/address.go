@@ -2,8 +2,8 @@ package adopt
 
 import (
 	"encoding/binary"
-	"net/netip"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

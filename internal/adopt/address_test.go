@@ -2,10 +2,10 @@ package adopt
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"testing"
 	"unsafe"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 

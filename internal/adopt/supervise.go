@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )

@@ -4,13 +4,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"golang.org/x/sys/unix"
 )
 
@@ -204,7 +204,7 @@ func TestAdopted(t *testing.T) {
 	b := newBroker(t, port)
 	s := start(t, 0).supervise(b)
 	for _, flags := range []int{0, unix.SOCK_NONBLOCK, unix.SOCK_CLOEXEC, unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC} {
-		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, byte(flags >> 10), byte(flags >> 16)}).Next(), port)
+		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, byte(flags >> 10), 1 + byte(flags>>16)}), port)
 		fd := s.socket(unix.AF_INET, unix.SOCK_STREAM|flags, 0)
 		s.expect(0, "bind", fd, raw(at))
 		s.expect(b.inode(at), "inode", fd)

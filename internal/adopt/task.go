@@ -1,7 +1,6 @@
 package adopt
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,7 +11,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/folder"
+	"github.com/swapinit/swapinit/internal/lines"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,7 @@ func (t *task) user() (uid, gid int, known bool) {
 // status are the numbers behind a name in proc_pid_status(5), which everybody may
 // read; none if it is not there.
 func (t *task) status(name string) (numbers []int) {
-	data, _ := os.ReadFile(t.path("status"))
+	data, _ := file.Read(t.path("status"))
 	for _, word := range strings.Fields(procnet.Field(string(data), name)) {
 		n, err := strconv.Atoi(word)
 		if err != nil {
@@ -132,7 +133,7 @@ func (t *task) socket() (s socket, err error) {
 			return err
 		}
 		s.proto = strings.TrimRight(string(name[:n]), "\x00")
-		info, err := os.ReadFile(t.path("fdinfo/") + strconv.Itoa(t.fd))
+		info, err := file.Read(t.path("fdinfo/") + strconv.Itoa(t.fd))
 		flags, _ := strconv.ParseInt(procnet.Field(string(info), "flags"), 8, 64)
 		s.flags = int(flags)
 		return err
@@ -193,13 +194,16 @@ func watches(info string, inode uint64) bool {
 		return false
 	}
 	defer file.Close()
-	lines, mark := bufio.NewScanner(file), "ino:"+strconv.FormatUint(inode, 16)
-	for lines.Scan() {
-		if f := strings.Fields(lines.Text()); len(f) > 0 && f[0] == "tfd:" && slices.Contains(f, mark) {
+	in, mark := lines.Reader{From: file, Max: 4096}, "ino:"+strconv.FormatUint(inode, 16)
+	for {
+		line, err := in.Next()
+		if err != nil {
+			return false
+		}
+		if f := strings.Fields(string(line)); len(f) > 0 && f[0] == "tfd:" && slices.Contains(f, mark) {
 			return true
 		}
 	}
-	return false
 }
 
 // inode is that of the socket that the descriptor is.

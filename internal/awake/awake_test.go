@@ -3,13 +3,15 @@ package awake
 import (
 	"testing"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
 )
 
 func TestOverslept(t *testing.T) {
-	if began := time.Now(); Overslept(began, time.Hour) || Overslept(began.Add(-time.Hour), time.Hour) {
+	if began := clock.Now(); Overslept(began, time.Hour) || Overslept(began.Add(-time.Hour), time.Hour) {
 		t.Error("in time is too late")
 	}
-	if !Overslept(time.Now().Add(-time.Hour-2*Slack), time.Hour) {
+	if !Overslept(clock.Now().Add(-time.Hour-2*Slack), time.Hour) {
 		t.Error("too late is in time")
 	}
 }

@@ -2,10 +2,11 @@
 package cgroup
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/file"
 )
 
 // Folders lists the folders of the cgroups, both versions', that the file membership
@@ -13,7 +14,7 @@ import (
 // each group and those above it, up to the root. In a container the path can be one of
 // the host's, which is not there: then the root is ours.
 func Folders(membership, mount, controller string) (dirs []string) {
-	text, _ := os.ReadFile(membership)
+	text, _ := file.Read(membership)
 	for line := range strings.SplitSeq(string(text), "\n") {
 		// "0::/path" in version 2, "4:cpu,cpuacct:/path" in version 1.
 		_, line, _ = strings.Cut(line, ":")
@@ -49,7 +50,7 @@ func MemoryKills() int {
 func memoryKills(dirs []string) int {
 	for _, dir := range dirs {
 		for _, name := range [...]string{"/memory.events", "/memory.oom_control"} { // version 2, version 1
-			text, _ := os.ReadFile(dir + name)
+			text, _ := file.Read(dir + name)
 			for line := range strings.Lines(string(text)) {
 				if value, ok := strings.CutPrefix(line, "oom_kill "); ok {
 					n, _ := strconv.Atoi(strings.TrimSpace(value))

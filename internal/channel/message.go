@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/swapinit/swapinit/internal/json"
-	"github.com/valyala/fastjson"
 )
 
 // Kind is what a message says.
@@ -44,18 +43,11 @@ const (
 	lineMax     = 64 << 10 // bytes of a line of the child's, without its newline
 	depthMax    = 64       // levels of a line, which bounds the stack that checking it takes
 	resourceMax = 256      // bytes
-	valuesMax   = 1024     // in a line for us; each takes some 100 bytes to parse
+	valuesMax   = 1024     // in a line for us
 )
 
-// parser is for the lines of one child. What short ones take is used again, or a
-// child that writes millions of them would make garbage faster than a collector
-// that hardly gets a CPU takes it away.
-type parser struct {
-	node bool
-	json fastjson.Parser
-}
-
-const shortMax = 1 << 10 // bytes; what a longer line takes is not held while the next is waited for
+// parser is for the lines of one child.
+type parser struct{ node bool }
 
 // parse reads a line of the child's. Its Kind is 0 when it is none of our
 // business: programs newer than us, and Node's, say more than we know.
@@ -70,25 +62,19 @@ func (p *parser) parse(line []byte) Message {
 		}
 		return Message{}
 	}
-	from := &p.json
-	if len(line) > shortMax {
-		from = new(fastjson.Parser)
-	}
-	v, err := from.ParseBytes(line)
-	if err != nil {
-		return garbage("a line is not JSON") // not after check
-	}
-	if v.Type() != fastjson.TypeObject {
+	v := json.Line(line)
+	if !v.IsObject() {
+		word, _ := v.Text()
 		switch {
 		case !p.node:
 			return garbage("a line is not a JSON object")
-		case string(v.GetStringBytes()) == "ready":
+		case word == "ready":
 			return Message{Kind: Ready}
 		}
 		return Message{}
 	}
 	var kind Kind
-	name := string(v.GetStringBytes("swapinit"))
+	name, _ := v.Get("swapinit").Text()
 	switch name {
 	case "ready":
 		return Message{Kind: Ready}
@@ -99,8 +85,7 @@ func (p *parser) parse(line []byte) Message {
 	default:
 		return Message{}
 	}
-	// A copy: the parser's strings are in its own memory.
-	resource := string(v.GetStringBytes("resource"))
+	resource, _ := v.Get("resource").Text()
 	if !isResource(resource) {
 		return garbage("the resource of " + name + " is not 1 to 256 bytes of printable text")
 	}

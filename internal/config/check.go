@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/swapinit/swapinit/internal/unixname"
@@ -50,7 +51,43 @@ func (l *loader) check(s *Settings) error {
 		}
 		return l.bad(set, l.parsers.SignalName(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
 	}
+	if err := l.gate(s); err != nil {
+		return err
+	}
 	return l.together(s)
+}
+
+// The defaults of a member of a gate, see gate.
+const (
+	defaultGate     = "/gate/gate.sock"
+	joinedKeep      = time.Minute
+	joinedStopDrain = 8 * time.Second
+)
+
+// gate checks what has to do with a gate, and fills in what it changes.
+func (l *loader) gate(s *Settings) error {
+	if s.AsGate {
+		if s.Gate == "" {
+			s.Gate = defaultGate
+		}
+		if s.Listen == "" {
+			return &ValueError{Variable: "SWAPINIT_LISTEN", Problem: "a gate needs an endpoint", Accepts: l.row("SWAPINIT_LISTEN").Accepts}
+		}
+		return nil
+	}
+	if s.Gate == "" {
+		return nil
+	}
+	if s.Listen != "" {
+		return &ValueError{Variable: "SWAPINIT_LISTEN", Value: s.Listen, Problem: "the gate at SWAPINIT_GATE=" + quote(s.Gate) + " has the endpoints, unset one of the two"}
+	}
+	if l.values["SWAPINIT_KEEP"] == "" && l.parsers.Beside(s.Strategy) && s.Batch == "all" && s.Steer != "off" {
+		s.Keep = joinedKeep
+	}
+	if l.values["SWAPINIT_STOP_DRAIN"] == "" {
+		s.StopDrain = joinedStopDrain
+	}
+	return nil
 }
 
 // together refuses settings that cannot be had together.
@@ -102,7 +139,13 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 		n, _ := Batch(value).read()
 		return "", n >= 0
 	case r.Name == "SWAPINIT_CONTROL":
-		return "", controlAddress(value)
+		return "", value == "auto" || value == "off" || socketName(value)
+	case r.Name == "SWAPINIT_GATE":
+		return "", value == "" || socketName(value)
+	case r.Name == "SWAPINIT_RELEASE":
+		return "", len(value) <= 64 && !strings.ContainsFunc(value, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-+:/@", c)
+		})
 	}
 	if err != nil {
 		return err.Error(), false
@@ -110,9 +153,7 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 	return "", true
 }
 
-func controlAddress(s string) bool {
-	if s == "auto" || s == "off" {
-		return true
-	}
+// socketName: an absolute path, or @name for an abstract one.
+func socketName(s string) bool {
 	return len(s) > 1 && len(s) <= unixname.MaxPath && (s[0] == '@' || s[0] == '/' && s[len(s)-1] != '/')
 }

@@ -1,11 +1,11 @@
 package config
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/caarlos0/env/v11"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -13,7 +13,9 @@ import (
 type Parsers struct {
 	// Program is the path by which swapinit was started. Errors name it, and under an
 	// engine's name it can be a plain init, see plain.
-	Program    string
+	Program string
+	// Gate: the settings are for `swapinit gate`, which runs no command.
+	Gate       bool
 	Signal     func(string) (syscall.Signal, error)
 	SignalName func(syscall.Signal) string
 	// Uncatchable is why a signal that swapinit gets can mean nothing to it, as in
@@ -52,9 +54,16 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.AsGate = p.Gate
 	f.apply(s, l.row("SWAPINIT_LOG").oneOf)
 	if err := l.check(s); err != nil {
 		return nil, err
+	}
+	if p.Gate {
+		if len(s.Command) > 0 {
+			return nil, usage("gate takes no arguments: it starts nothing")
+		}
+		return s, nil
 	}
 	if len(s.Command) == 0 && s.TargetFile == "" {
 		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; see ` + p.help())
@@ -90,7 +99,7 @@ func (l *loader) collect(environ []string) error {
 			return &ValueError{Variable: name, Value: value, Problem: l.unknown(name)}
 		}
 		if value == "" && r.emptyMeans {
-			value = " " // env takes the default for an empty value; white space is an empty list
+			value = " " // an empty value is the default; white space is an empty list
 		}
 		l.values[name] = value
 	}
@@ -107,7 +116,7 @@ func nearest(name string, known []setting) (best string, near bool) {
 	for i := range known {
 		names = append(names, strings.TrimPrefix(known[i].Name, Prefix))
 	}
-	best, near = text.Nearest(strings.ToUpper(strings.TrimPrefix(name, Prefix)), names)
+	best, near = text.Nearest(text.Upper(strings.TrimPrefix(name, Prefix)), names)
 	return Prefix + best, near
 }
 
@@ -119,31 +128,28 @@ func (l *loader) unknown(name string) string {
 	return "no such setting, the nearest is " + best + "; " + l.parsers.help() + " lists all"
 }
 
-// parse fills the table.
+// parse fills the table. One line at a time: the first error in its order.
 func (l *loader) parse() (*Settings, error) {
 	s := new(Settings)
-	err := env.ParseWithOptions(s, env.Options{
-		Environment: l.values,
-		Prefix:      Prefix,
-		FuncMap:     l.parsers.funcMap(),
-	})
-	if err == nil {
-		return s, nil
+	v := reflect.ValueOf(s).Elem()
+	for i := range l.rows {
+		r := &l.rows[i]
+		field, value := v.Field(r.index), l.value(r.Name)
+		if field.Kind() == reflect.String {
+			field.SetString(value)
+		} else if value != "" {
+			if err := l.parsers.read(field.Addr().Interface(), value); err != nil {
+				return nil, l.bad(r.Name, err.Error())
+			}
+		}
 	}
-	// One line at a time: the first error in the order of the table.
-	if all, ok := err.(env.AggregateError); ok && len(all.Errors) > 0 {
-		err = all.Errors[0]
-	}
-	if one, ok := err.(env.ParseError); ok {
-		return nil, l.bad(l.row(one.Name).Name, one.Err.Error())
-	}
-	return nil, usage("cannot read settings: " + oneLine(err.Error()))
+	return s, nil
 }
 
-// row finds a setting by its whole name or by its field; nil: there is none.
+// row finds a setting by its whole name; nil: there is none.
 func (l *loader) row(name string) *setting {
 	for i := range l.rows {
-		if l.rows[i].Name == name || l.rows[i].field == name {
+		if l.rows[i].Name == name {
 			return &l.rows[i]
 		}
 	}

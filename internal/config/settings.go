@@ -2,10 +2,11 @@ package config
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Prefix is what the name of every setting begins with. Only upper case is
@@ -18,6 +19,12 @@ type Names []string
 
 // Paths is a list of paths, as Names is one of names.
 type Paths []string
+
+// UIDs is a list of user ids, or all of them.
+type UIDs struct {
+	List []uint32
+	Any  bool
+}
 
 // Settings is the table of all settings. Tags:
 //
@@ -60,7 +67,7 @@ type Settings struct {
 	IdleAfter       time.Duration                     `env:"IDLE_AFTER" envDefault:"1s" help:"a connection that was quiet for so long, with nothing queued and no request without an answer, is idle"`
 	Canary          []Stage                           `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`
 	CanaryCheck     []string                          `env:"CANARY_CHECK" accepts:"a command as shell-like words" help:"run every 2 s during the stages; when it fails the swap is rolled back. No shell is involved"`
-	Keep            time.Duration                     `env:"KEEP" envDefault:"0" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
+	Keep            time.Duration                     `env:"KEEP" shown:"0, joined 1m" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
 	Workers         int                               `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`
 	Batch           Batch                             `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`
 	Strategy        string                            `env:"STRATEGY" envDefault:"overlap" accepts:"the name of a strategy" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`
@@ -70,11 +77,18 @@ type Settings struct {
 	HookTimeout     time.Duration                     `env:"HOOK_TIMEOUT" envDefault:"60s" help:"the time that each of the two has, then KILL; 0 = no limit"`
 	NodeIPC         bool                              `env:"NODE_IPC" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"the server gets a Node IPC channel: ^process.send('ready')^ says that it is ready"`
 	Watch           Paths                             `env:"WATCH" accepts:"a list of paths, separated by commas or white space" help:"looked at every 2 s; another content or inode asks for a swap, a mere touch does not"`
+	Gate            string                            `env:"GATE" shown:"the gate: /gate/gate.sock" accepts:"an absolute path or @name, at most 107 bytes" help:"the socket of a gate. ^swapinit gate^ listens there; with it set any other swapinit opens no endpoints but joins the gate, which gives it its listening sockets"`
+	GateAllow       UIDs                              `env:"GATE_ALLOW" accepts:"a list of uids such as 1000,1001, or any" help:"for ^swapinit gate^: who may join besides uid 0 and the gate's own; ^any^ is whoever can open the socket"`
+	Release         string                            `env:"RELEASE" shown:"the container's id" accepts:"a name of at most 64 letters, digits and ._-+:/@" help:"joined to a gate: the name by which the gate shows this container, and by which ^wait^ knows it"`
+	StopDrain       time.Duration                     `env:"STOP_DRAIN" shown:"0, joined 8s" help:"between being told to stop and the stop signal, the time that the server's connections have at most to be what SWAPINIT_DRAIN says: idle or gone"`
 	User            string                            `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`
 	Control         string                            `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`
 	Log             string                            `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`
 	LogFormat       string                            `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`
 	Color           string                            `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`
+
+	// AsGate: the settings are those of `swapinit gate`.
+	AsGate bool `env:"-"`
 
 	// Plain: nothing but an init, see plain.
 	Plain bool `env:"-"`
@@ -128,7 +142,6 @@ type Variable struct {
 type setting struct {
 	Variable
 	index      int      // of the field in Settings
-	field      string   // its name
 	emptyMeans bool     // an empty value is a value
 	oneOf      []string // all accepted values, nil where there are others
 	preset     string   // the default as a value
@@ -141,16 +154,17 @@ func table() []setting {
 	n := 0
 	for i := range rows {
 		f := t.Field(i)
-		name := f.Tag.Get("env")
+		tag := func(key string) string { return text.Tag(f.Tag, key) }
+		name := tag("env")
 		if name == "-" {
 			continue
 		}
 		r := &rows[n]
 		n++
-		r.index, r.field, r.preset = i, f.Name, f.Tag.Get("envDefault")
-		r.emptyMeans = f.Tag.Get("empty") == "none"
-		r.Variable = Variable{Prefix + name, f.Tag.Get("shown") + r.preset, f.Tag.Get("accepts"), f.Tag.Get("help")} // never both
-		if oneOf := f.Tag.Get("oneof"); oneOf != "" {
+		r.index, r.preset = i, tag("envDefault")
+		r.emptyMeans = tag("empty") == "none"
+		r.Variable = Variable{Prefix + name, tag("shown") + r.preset, tag("accepts"), tag("help")} // never both
+		if oneOf := tag("oneof"); oneOf != "" {
 			r.choose(strings.Split(oneOf, ", "))
 		} else if r.Accepts == "" {
 			r.Accepts = acceptsDuration
@@ -167,8 +181,11 @@ func (r *setting) choose(values []string) {
 // rows is the table with what other packages accept.
 func (p *Parsers) rows() []setting {
 	rows := table()
-	i := slices.IndexFunc(rows, func(r setting) bool { return r.field == "Strategy" })
-	rows[i].choose(p.Strategies)
+	for i := range rows {
+		if rows[i].Name == Prefix+"STRATEGY" {
+			rows[i].choose(p.Strategies)
+		}
+	}
 	return rows
 }
 

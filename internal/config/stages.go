@@ -11,10 +11,10 @@ import (
 const maxStages = 100
 
 // Stage is one step of a canary: for so long the successor gets this share of
-// the new connections. The tags keep env from looking for variables of its fields.
+// the new connections.
 type Stage struct {
-	Share int           `env:"-"` // 1/10000, from 1 to 9999
-	For   time.Duration `env:"-"` // at least 1ms, at most MaxDuration
+	Share int           // 1/10000, from 1 to 9999
+	For   time.Duration // at least 1ms, at most MaxDuration
 }
 
 // ParseStages reads the value of SWAPINIT_CANARY, such as "1%/10s,25%/30s". The
@@ -39,8 +39,6 @@ func ParseStages(s string) ([]Stage, error) {
 	return out, nil
 }
 
-func stages(s string) (any, error) { return ParseStages(s) }
-
 // parseStage reads SHARE/DURATION; problem is "" when there is none.
 func parseStage(word string) (stage Stage, problem string) {
 	share, length, ok := strings.Cut(word, "/")
@@ -58,7 +56,7 @@ func parseStage(word string) (stage Stage, problem string) {
 	if err != nil {
 		return stage, "a duration that cannot be used (" + err.Error() + ")"
 	}
-	if stage.For = d.(time.Duration); stage.For == 0 {
+	if stage.For = d; d == 0 {
 		return stage, "a duration of 0"
 	}
 	return stage, ""

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +9,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/caarlos0/env/v11"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // MaxDuration bounds every duration: a year is a typing error already.
@@ -20,31 +19,39 @@ const MaxDuration = 365 * 24 * time.Hour
 // and would be 0 in the microseconds of WATCHDOG_USEC.
 const minDuration = time.Millisecond
 
-// funcMap says how a value of each type in the table is parsed.
-func (p *Parsers) funcMap() map[reflect.Type]env.ParserFunc {
-	funcs := make(map[reflect.Type]env.ParserFunc)
-	for _, f := range [...]struct {
-		like  any
-		parse env.ParserFunc
-	}{
-		{time.Duration(0), duration},
-		{false, boolean},
-		{0, number},
-		{Names{}, dialects},
-		{Paths{}, paths},
-		{[]string{}, command},
-		{syscall.Signal(0), p.stopSignal},
-		{[]syscall.Signal{}, p.signalList},
-		{map[syscall.Signal]syscall.Signal{}, p.signalMap},
-		{map[int]int{}, exitMap},
-		{[]Stage{}, stages},
-	} {
-		funcs[reflect.TypeOf(f.like)] = f.parse
+// read parses value into a field of Settings, to which it points. There is a case for each
+// type in the table that is not a string.
+func (p *Parsers) read(field any, value string) (err error) {
+	switch f := field.(type) {
+	case *time.Duration:
+		*f, err = duration(value)
+	case *bool:
+		*f, err = boolean(value)
+	case *int:
+		*f, err = number(value)
+	case *Names:
+		*f, err = dialects(value)
+	case *Paths:
+		*f, err = paths(value)
+	case *[]string:
+		*f, err = command(value)
+	case *syscall.Signal:
+		*f, err = p.stopSignal(value)
+	case *[]syscall.Signal:
+		*f, err = p.signalList(value)
+	case *map[syscall.Signal]syscall.Signal:
+		*f, err = p.signalMap(value)
+	case *map[int]int:
+		*f, err = exitMap(value)
+	case *[]Stage:
+		*f, err = ParseStages(value)
+	case *UIDs:
+		*f, err = uids(value)
 	}
-	return funcs
+	return err
 }
 
-func duration(s string) (any, error) {
+func duration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	problem := ""
 	switch {
@@ -61,20 +68,20 @@ func duration(s string) (any, error) {
 	default:
 		return d, nil
 	}
-	return nil, errors.New(problem)
+	return 0, errors.New(problem)
 }
 
-func boolean(s string) (any, error) {
-	switch strings.ToLower(s) {
-	case "true", "1", "yes", "on":
+func boolean(s string) (bool, error) {
+	switch text.Upper(s) {
+	case "TRUE", "1", "YES", "ON":
 		return true, nil
-	case "false", "0", "no", "off":
+	case "FALSE", "0", "NO", "OFF":
 		return false, nil
 	}
 	return false, errors.New("neither true nor false")
 }
 
-func number(s string) (any, error) {
+func number(s string) (int, error) {
 	if s == "auto" {
 		return 0, nil // check refuses it where it has no meaning
 	}
@@ -101,7 +108,7 @@ func unique(s string) []string {
 	return out
 }
 
-func dialects(s string) (any, error) {
+func dialects(s string) (Names, error) {
 	names := Names(unique(s))
 	for _, name := range names {
 		if name != "systemd" && name != "server-starter" && name != "einhorn" {
@@ -111,7 +118,7 @@ func dialects(s string) (any, error) {
 	return names, nil
 }
 
-func paths(s string) (any, error) {
+func paths(s string) (Paths, error) {
 	out := Paths(unique(s))
 	if len(out) == 0 {
 		return nil, errors.New("no path in it")
@@ -124,7 +131,21 @@ func paths(s string) (any, error) {
 	return out, nil
 }
 
-func command(s string) (any, error) {
+func uids(s string) (u UIDs, err error) {
+	if s == "any" {
+		return UIDs{Any: true}, nil
+	}
+	for _, word := range list(s) {
+		uid, err := strconv.ParseUint(word, 10, 32)
+		if err != nil || uid == 1<<32-1 { // (uid_t)-1 is nobody's
+			return u, errors.New(quote(word) + " is not a uid")
+		}
+		u.List = append(u.List, uint32(uid))
+	}
+	return u, nil
+}
+
+func command(s string) ([]string, error) {
 	words, err := Words(s)
 	if err == nil && (len(words) == 0 || words[0] == "") {
 		err = errors.New("no command in it")
@@ -142,7 +163,7 @@ func (p *Parsers) signal(s string) (syscall.Signal, error) {
 
 // stopSignal is a signal that swapinit sends. STOP would freeze a server for
 // ever. KILL is allowed, as in systemd: some servers are meant to crash.
-func (p *Parsers) stopSignal(s string) (any, error) {
+func (p *Parsers) stopSignal(s string) (syscall.Signal, error) {
 	sig, err := p.signal(s)
 	if err == nil && sig == syscall.SIGSTOP {
 		return 0, errors.New("STOP freezes a process and does not end it")
@@ -162,7 +183,7 @@ func (p *Parsers) caught(s string) (syscall.Signal, error) {
 	return sig, nil
 }
 
-func (p *Parsers) signalList(s string) (any, error) {
+func (p *Parsers) signalList(s string) ([]syscall.Signal, error) {
 	sigs := []syscall.Signal{}
 	for _, name := range list(s) {
 		sig, err := p.caught(name)
@@ -176,7 +197,7 @@ func (p *Parsers) signalList(s string) (any, error) {
 	return sigs, nil
 }
 
-func (p *Parsers) signalMap(s string) (any, error) {
+func (p *Parsers) signalMap(s string) (map[syscall.Signal]syscall.Signal, error) {
 	return pairs(s, p.caught, p.rewritten, p.SignalName)
 }
 
@@ -188,7 +209,7 @@ func (p *Parsers) rewritten(s string) (syscall.Signal, error) {
 	return p.signal(s)
 }
 
-func exitMap(s string) (any, error) { return pairs(s, exitStatus, exitStatus, strconv.Itoa) }
+func exitMap(s string) (map[int]int, error) { return pairs(s, exitStatus, exitStatus, strconv.Itoa) }
 
 func exitStatus(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 8)
@@ -199,7 +220,7 @@ func exitStatus(s string) (int, error) {
 }
 
 // pairs reads a list of from=to; name is for messages.
-func pairs[N ~int](s string, from, to func(string) (N, error), name func(N) string) (any, error) {
+func pairs[N ~int](s string, from, to func(string) (N, error), name func(N) string) (map[N]N, error) {
 	m := make(map[N]N)
 	for _, pair := range list(s) {
 		before, after, ok := strings.Cut(pair, "=")

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // good and bad values of every setting; TestEverySettingIsTested watches that
@@ -105,6 +107,12 @@ var goodValues = []struct {
 	{"NODE_IPC", "off", false},
 	{"WATCH", "/srv/app", Paths{"/srv/app"}},
 	{"WATCH", " /srv/a,b\n/srv/a , ../ä ", Paths{"/srv/a", "b", "../ä"}},
+	{"GATE", "/run/g/gate.sock", "/run/g/gate.sock"},
+	{"GATE", "@gate", "@gate"},
+	{"GATE_ALLOW", "1000, 33", UIDs{List: []uint32{1000, 33}}},
+	{"GATE_ALLOW", "any", UIDs{Any: true}},
+	{"RELEASE", "registry/app:v1.2@sha", "registry/app:v1.2@sha"},
+	{"STOP_DRAIN", "1m30s", 90 * time.Second},
 	{"USER", "1000:1000", "1000:1000"},
 	{"CONTROL", "off", "off"},
 	{"CONTROL", "auto", "auto"},
@@ -258,6 +266,14 @@ var badValues = []struct {
 	{"NODE_IPC", "json", "neither true nor false"},
 	{"WATCH", " , ", "no path in it"},
 	{"WATCH", "/srv/a,/srv/\x1bb", `control character in "/srv/\x1bb"`},
+	{"GATE", "gate.sock", ""},
+	{"GATE", "/gate/", ""},
+	{"GATE_ALLOW", "1000,www", `"www" is not a uid`},
+	{"GATE_ALLOW", "4294967295", `"4294967295" is not a uid`},
+	{"GATE_ALLOW", "1000,any", `"any" is not a uid`},
+	{"RELEASE", "v1 beta", ""},
+	{"RELEASE", strings.Repeat("v", 65), ""},
+	{"STOP_DRAIN", "8", "no unit, write 8s"},
 	{"USER", "root\n", "control character"},
 	{"CONTROL", "on", ""},
 	{"CONTROL", "run/a.sock", ""},
@@ -315,6 +331,17 @@ func TestEverySettingIsTested(t *testing.T) {
 		}
 		if strings.Contains(r.Accepts, "^") {
 			t.Errorf("%s: accepts is printed as it is, no ^ in it", r.Name)
+		}
+	}
+}
+
+// A tag is read as package reflect reads it: none has an escape, or looks like another tag.
+func TestTags(t *testing.T) {
+	for f := range reflect.TypeFor[Settings]().Fields() {
+		for _, key := range []string{"env", "envDefault", "shown", "empty", "oneof", "accepts", "help"} {
+			if got, want := text.Tag(f.Tag, key), f.Tag.Get(key); got != want {
+				t.Errorf("%s: %s is %q, want %q", f.Name, key, got, want)
+			}
 		}
 	}
 }

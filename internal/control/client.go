@@ -71,7 +71,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 
 // waits says whether the answer takes as long as a swap.
 func waits(r Request) bool {
-	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.NoWait
+	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.NoWait || r.Verb == VerbWait
 }
 
 // dial connects; the caller owns the file. Its errors are *NoInit.

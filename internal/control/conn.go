@@ -36,14 +36,14 @@ type answer struct {
 	file   *os.File
 	limit  time.Duration // for the reply
 	events chan Event
-	reply  chan Reply
+	reply  chan *Reply
 	done   atomic.Bool
 	gone   chan struct{}
 }
 
 // Event sends a stage. With a client that reads too slowly it is dropped, as is
 // one that comes after Done.
-func (c Call) Event(e Event) {
+func (c *Call) Event(e Event) {
 	if c.a.done.Load() {
 		return
 	}
@@ -54,7 +54,7 @@ func (c Call) Event(e Event) {
 }
 
 // Done sends the reply, after the events. Only the first counts.
-func (c Call) Done(r Reply) {
+func (c *Call) Done(r *Reply) {
 	if c.a.done.Swap(true) {
 		return
 	}
@@ -66,7 +66,7 @@ func (c Call) Done(r Reply) {
 
 // Gone is closed when the client left, or the server closed, before the client
 // had its reply.
-func (c Call) Gone() <-chan struct{} { return c.a.gone }
+func (c *Call) Gone() <-chan struct{} { return c.a.gone }
 
 // run reads requests one after the other.
 func (c *conn) run() {
@@ -113,7 +113,7 @@ func (c *conn) serve(req Request) bool {
 		file:   c.file,
 		limit:  c.s.limits.reply,
 		events: make(chan Event, eventBuffer),
-		reply:  make(chan Reply, 1),
+		reply:  make(chan *Reply, 1),
 		gone:   make(chan struct{}),
 	}
 	// As long as the init works on it there is no hurry: a stopped terminal gets
@@ -130,7 +130,7 @@ func (c *conn) serve(req Request) bool {
 			close(hup)
 		}
 	}()
-	c.s.handle(Call{Request: req, Peer: c.peer, a: a})
+	c.s.handle(&Call{Request: req, Peer: c.peer, a: a})
 	ok := c.answer(a, hup)
 	if !ok {
 		close(a.gone)
@@ -163,7 +163,7 @@ func (c *conn) answer(a *answer, hup <-chan struct{}) bool {
 }
 
 // finish writes the events that came before the reply, then the reply.
-func (c *conn) finish(a *answer, r Reply) bool {
+func (c *conn) finish(a *answer, r *Reply) bool {
 	for {
 		select {
 		case e := <-a.events:
@@ -171,7 +171,7 @@ func (c *conn) finish(a *answer, r Reply) bool {
 				return false
 			}
 		default:
-			return c.write(encode(&r))
+			return c.write(encode(r))
 		}
 	}
 }

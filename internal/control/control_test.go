@@ -22,7 +22,7 @@ const patience = 60 * time.Second
 
 // newServer serves on a path of its own until the test ends. A nil handle says
 // ok to everything.
-func newServer(t testing.TB, handle func(Call)) *Server {
+func newServer(t testing.TB, handle func(*Call)) *Server {
 	t.Helper()
 	s := listenAt(t, filepath.Join(t.TempDir(), "s"))
 	serve(t, s, handle)
@@ -39,9 +39,9 @@ func listenAt(t testing.TB, setting string) *Server {
 	return s
 }
 
-func serve(t testing.TB, s *Server, handle func(Call)) {
+func serve(t testing.TB, s *Server, handle func(*Call)) {
 	if handle == nil {
-		handle = func(c Call) { c.Done(Reply{OK: true}) }
+		handle = func(c *Call) { c.Done(&Reply{OK: true}) }
 	}
 	s.Serve(handle, func(line string) { t.Log(line) })
 }
@@ -103,17 +103,17 @@ func receive[T any](t testing.TB, what string, c <-chan T) T {
 }
 
 func TestSwapOverTheWire(t *testing.T) {
-	calls := make(chan Call, 1)
+	calls := make(chan *Call, 1)
 	for _, setting := range []string{filepath.Join(t.TempDir(), "c.sock"), fmt.Sprintf("@swapinit-test-%d", os.Getpid()), "auto"} {
 		s := listenAt(t, setting)
-		serve(t, s, func(c Call) { calls <- c })
+		serve(t, s, func(c *Call) { calls <- c })
 		go func() { // the loop
 			c := <-calls
 			c.Event(Event{Event: "started", Generation: 2, Pid: 7})
 			c.Event(Event{Event: "ready", Generation: 2, MS: 1200, Message: "<ready>"})
 			c.Event(Event{Event: "canary", Generation: 2, Share: 50})
-			c.Done(Reply{OK: true, Generation: 2})
-			c.Done(Reply{Error: "a second reply"})
+			c.Done(&Reply{OK: true, Generation: 2})
+			c.Done(&Reply{Error: "a second reply"})
 			c.Event(Event{Event: "too late"})
 			calls <- c
 		}()
@@ -148,7 +148,7 @@ func TestSwapOverTheWire(t *testing.T) {
 func TestMessageOverTheWire(t *testing.T) {
 	var got Request
 	three := 3
-	s := newServer(t, func(c Call) { got = c.Request; c.Done(Reply{OK: true, Delivered: &three}) })
+	s := newServer(t, func(c *Call) { got = c.Request; c.Done(&Reply{OK: true, Delivered: &three}) })
 	for _, data := range []string{
 		"null", "true", "false", "0", "-0.50e+03", "12345678901234567890123", `""`, `"a\u0041\/\"\\ \ud83d\ude00 ä\n"`, "[]", "{}",
 		`{"b":1,"a":[null,"\u00e4",{"\u0063":-0,"c":2}],"b":""}`, `{"data":{"swapinit":"ready"}}`, `"` + strings.Repeat("x", 60000) + `"`,
@@ -174,12 +174,13 @@ func TestMessageOverTheWire(t *testing.T) {
 func TestFollowOverTheWire(t *testing.T) {
 	none, three := 0, 3
 	for _, reply := range []Reply{{OK: true, Generation: 2, Exit: &none}, {Error: "it exited 3", Generation: 2, Exit: &three}, {Error: "it failed"}} {
-		s := newServer(t, func(c Call) {
+		s := newServer(t, func(c *Call) {
 			if !c.Swap.Follow || c.Swap.Strategy != "replace" {
 				t.Errorf("args %+v", c.Swap)
 			}
 			c.Event(Event{Event: "done", Generation: 2})
-			c.Done(reply)
+			own := reply
+			c.Done(&own)
 		})
 		var events []string
 		r, err := Do(s.Address(), Request{Verb: VerbSwap, Swap: SwapArgs{Follow: true, Strategy: "replace"}}, func(e Event) { events = append(events, e.Event) })
@@ -225,7 +226,7 @@ func TestWireFormat(t *testing.T) {
 			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],"endpoints":[],"last_swap":null}`},
 		{string(encode(&Request{Verb: "status"})), `{"v":1,"verb":"status"}`},
 		{string(encode(&Request{Verb: "swap"})), `{"v":1,"verb":"swap","args":{}}`},
-		{string(encode(&Request{"swap", SwapArgs{[]string{"a", ""}, 5, true, "1%/10s", "overlap", true, false, false}, ""})),
+		{string(encode(&Request{"swap", SwapArgs{[]string{"a", ""}, 5, true, "1%/10s", "overlap", true, false, false}, "", WaitArgs{}})),
 			`{"v":1,"verb":"swap","args":{"command":["a",""],"timeout_ms":5,"no_wait":true,"canary":"1%/10s","strategy":"overlap","follow":true}}`},
 		{string(encode(&Request{Verb: "swap", Swap: SwapArgs{Cancel: true}})), `{"v":1,"verb":"swap","args":{"cancel":true}}`},
 		{string(encode(&Request{Verb: "restart"})), `{"v":1,"verb":"restart","args":{}}`},
@@ -250,11 +251,11 @@ func TestWireFormat(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	var handled []string
 	var mu sync.Mutex
-	s := newServer(t, func(c Call) {
+	s := newServer(t, func(c *Call) {
 		mu.Lock()
 		handled = append(handled, c.Verb)
 		mu.Unlock()
-		c.Done(Reply{OK: true})
+		c.Done(&Reply{OK: true})
 	})
 	c := connectTo(t, s)
 	r := bufio.NewReader(c)
@@ -268,7 +269,8 @@ func TestBadRequests(t *testing.T) {
 		`{"v":"1","verb":"status"}`:            {CodeRequest, "v must be an integer"},
 		`{"v":1}`:                              {CodeVerb, `unknown verb ""`},
 		`{"v":1,"verb":"reboot"}`:              {CodeVerb, `unknown verb "reboot", accepted: swap, status`},
-		`{"v":1,"verb":"check"}`:               {CodeVerb, "rollback, promote, version, restart, message"},
+		`{"v":1,"verb":"chek"}`:                {CodeVerb, "rollback, promote, version, restart, message, wait, check"},
+		`{"v":1,"verb":"wait"}`:                {CodeRequest, "name is missing"},
 		`{"v":1,"verb":"status"}{}`:            {CodeRequest, "JSON"},
 		"{\"v\":1,\"verb\":\"st\xff":           {CodeRequest, "UTF-8"},
 		`{"v":1,"verb":"swap","args`:           {CodeRequest, "JSON"},
@@ -377,8 +379,8 @@ func TestLineLimit(t *testing.T) {
 
 // Half a line is no request, whatever it says.
 func TestHalfLine(t *testing.T) {
-	handled := make(chan Call, 8)
-	s := newServer(t, func(c Call) { handled <- c; c.Done(Reply{OK: true}) })
+	handled := make(chan *Call, 8)
+	s := newServer(t, func(c *Call) { handled <- c; c.Done(&Reply{OK: true}) })
 	c := connectTo(t, s)
 	fmt.Fprint(c, `{"v":1,"verb":"stop"}`)
 	c.CloseWrite()
@@ -404,8 +406,8 @@ func TestHalfLine(t *testing.T) {
 
 // A client may say that it has nothing more to say and still wants its answer.
 func TestHalfClose(t *testing.T) {
-	calls := make(chan Call, 1)
-	s := newServer(t, func(c Call) { calls <- c })
+	calls := make(chan *Call, 1)
+	s := newServer(t, func(c *Call) { calls <- c })
 	c := connectTo(t, s)
 	fmt.Fprintln(c, `{"v":1,"verb":"swap"}`)
 	c.CloseWrite()
@@ -420,15 +422,15 @@ func TestHalfClose(t *testing.T) {
 		t.Error("a half-closed client counts as gone")
 	default:
 	}
-	call.Done(Reply{OK: true})
+	call.Done(&Reply{OK: true})
 	if got := readReply(t, r); !got.OK {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestGone(t *testing.T) {
-	calls := make(chan Call, 1)
-	s := newServer(t, func(c Call) { calls <- c })
+	calls := make(chan *Call, 1)
+	s := newServer(t, func(c *Call) { calls <- c })
 	for _, more := range []string{"", "{\"v\":1,\"verb\":\"status\"}\n"} {
 		c := connectTo(t, s)
 		fmt.Fprint(c, "{\"v\":1,\"verb\":\"swap\"}\n"+more)
@@ -436,7 +438,7 @@ func TestGone(t *testing.T) {
 		c.Close()
 		receive(t, "Gone", call.Gone())
 		call.Event(Event{Event: "ready"})
-		call.Done(Reply{OK: true})
+		call.Done(&Reply{OK: true})
 		until(t, "its place is free", func() bool { return s.count() == 0 })
 	}
 }
@@ -450,8 +452,8 @@ func (s *Server) count() int {
 // A client that does not read makes nobody wait, loses events, and still gets
 // the reply when it reads at last.
 func TestSlowReader(t *testing.T) {
-	calls := make(chan Call, 1)
-	s := newServer(t, func(c Call) { calls <- c })
+	calls := make(chan *Call, 1)
+	s := newServer(t, func(c *Call) { calls <- c })
 	c := connectTo(t, s)
 	fmt.Fprintln(c, `{"v":1,"verb":"swap"}`)
 	call := receive(t, "the call", calls)
@@ -459,9 +461,9 @@ func TestSlowReader(t *testing.T) {
 	for i := range n {
 		call.Event(Event{Event: "started", Generation: i, Message: strings.Repeat("x", 1000)})
 	}
-	call.Done(Reply{OK: true, Generation: 9})
+	call.Done(&Reply{OK: true, Generation: 9})
 	// Meanwhile others are served.
-	go func() { receive(t, "the other call", calls).Done(Reply{OK: true}) }()
+	go func() { receive(t, "the other call", calls).Done(&Reply{OK: true}) }()
 	if r, err := Do(s.Address(), Request{Verb: VerbHealth}, nil); err != nil || !r.OK {
 		t.Errorf("another client: %+v, %v", r, err)
 	}
@@ -497,7 +499,7 @@ func TestReplyNobodyReads(t *testing.T) {
 	s := listenAt(t, filepath.Join(t.TempDir(), "s"))
 	s.limits.reply = time.Millisecond
 	called := make(chan bool, 1)
-	serve(t, s, func(c Call) { c.Done(Reply{OK: true, Version: strings.Repeat("x", 4<<20)}); called <- true })
+	serve(t, s, func(c *Call) { c.Done(&Reply{OK: true, Version: strings.Repeat("x", 4<<20)}); called <- true })
 	c := connectTo(t, s)
 	fmt.Fprintln(c, `{"v":1,"verb":"version"}`)
 	receive(t, "the call", called)
@@ -557,10 +559,10 @@ func TestTooManyClients(t *testing.T) {
 }
 
 func TestManyClientsAtOnce(t *testing.T) {
-	s := newServer(t, func(c Call) {
+	s := newServer(t, func(c *Call) {
 		go func() { // as a loop would, later and from elsewhere
 			c.Event(Event{Event: "queued"})
-			c.Done(Reply{OK: true, Generation: len(c.Swap.Command)})
+			c.Done(&Reply{OK: true, Generation: len(c.Swap.Command)})
 		}()
 	})
 	var wg sync.WaitGroup
@@ -579,10 +581,10 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	calls := make(chan Call, 3)
+	calls := make(chan *Call, 3)
 	s := listenAt(t, filepath.Join(t.TempDir(), "s"))
 	s.limits.close = patience
-	serve(t, s, func(c Call) { calls <- c })
+	serve(t, s, func(c *Call) { calls <- c })
 	idle := connectTo(t, s)
 	errs := make(chan error, 2)
 	go func() {
@@ -592,7 +594,7 @@ func TestClose(t *testing.T) {
 	unanswered := receive(t, "the call", calls)
 	answered := connectTo(t, s)
 	fmt.Fprintln(answered, `{"v":1,"verb":"stop"}`)
-	receive(t, "the call", calls).Done(Reply{OK: true})
+	receive(t, "the call", calls).Done(&Reply{OK: true})
 	s.Close()
 	s.Close()
 	receive(t, "Gone", unanswered.Gone())
@@ -619,7 +621,7 @@ func TestCloseUnread(t *testing.T) {
 	s := listenAt(t, filepath.Join(t.TempDir(), "s"))
 	s.limits.close, s.limits.reply = time.Millisecond, 100*patience
 	writing := make(chan bool)
-	serve(t, s, func(c Call) { c.Done(Reply{OK: true, Version: strings.Repeat("x", 4<<20)}); close(writing) })
+	serve(t, s, func(c *Call) { c.Done(&Reply{OK: true, Version: strings.Repeat("x", 4<<20)}); close(writing) })
 	c := connectTo(t, s)
 	fmt.Fprintln(c, `{"v":1,"verb":"version"}`)
 	receive(t, "the call", writing)
@@ -634,8 +636,8 @@ func TestReplyThenClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := &conn{s: &Server{quit: make(chan struct{})}, file: w}
-		a := &answer{file: w, limit: patience, reply: make(chan Reply, 1)}
-		Call{a: a}.Done(Reply{OK: true})
+		a := &answer{file: w, limit: patience, reply: make(chan *Reply, 1)}
+		(&Call{a: a}).Done(&Reply{OK: true})
 		close(c.s.quit)
 		if !c.answer(a, nil) {
 			t.Fatal("the reply got lost")
@@ -650,12 +652,12 @@ func TestReplyThenClose(t *testing.T) {
 
 // Nothing that the loop calls waits, not even in the client's own goroutine.
 func TestNothingBlocks(t *testing.T) {
-	s := newServer(t, func(c Call) {
+	s := newServer(t, func(c *Call) {
 		for range 10 * eventBuffer {
 			c.Event(Event{Event: "queued"})
 		}
-		c.Done(Reply{OK: true, Generation: 1})
-		c.Done(Reply{OK: true, Generation: 2})
+		c.Done(&Reply{OK: true, Generation: 1})
+		c.Done(&Reply{OK: true, Generation: 2})
 		c.Event(Event{Event: "after the end"})
 	})
 	for range 3 {
@@ -676,10 +678,10 @@ func TestNothingBlocks(t *testing.T) {
 // however long the swap takes.
 func TestGoneLater(t *testing.T) {
 	const first = 300 * time.Millisecond
-	calls := make(chan Call, 1)
+	calls := make(chan *Call, 1)
 	s := listenAt(t, filepath.Join(t.TempDir(), "s"))
 	s.limits.first = first
-	serve(t, s, func(c Call) { calls <- c })
+	serve(t, s, func(c *Call) { calls <- c })
 	for end := time.Now().Add(patience); ; {
 		c := connectTo(t, s)
 		fmt.Fprintln(c, `{"v":1,"verb":"swap"}`)
@@ -739,8 +741,8 @@ func openFDs(t testing.TB) int {
 }
 
 func TestCloseOnExec(t *testing.T) {
-	calls := make(chan Call, 1)
-	s := newServer(t, func(c Call) { calls <- c })
+	calls := make(chan *Call, 1)
+	s := newServer(t, func(c *Call) { calls <- c })
 	c := connectTo(t, s)
 	fmt.Fprintln(c, `{"v":1,"verb":"status"}`)
 	call := receive(t, "the call", calls)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/wire"
 )
 
 // oracle reads a line with encoding/json. It knows no more than we do about
@@ -277,7 +278,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		data := JSON(text)
-		if !json.Valid([]byte(data)) || data != text && json.Valid([]byte(text)) && wrong([]byte(text)) == "" {
+		if !json.Valid([]byte(data)) || data != text && json.Valid([]byte(text)) && wire.Wrong([]byte(text)) == "" {
 			t.Fatalf("%q became %s", text, data)
 		}
 		var said string

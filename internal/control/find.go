@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,7 +83,7 @@ const (
 // init's, which does not say that an init is there; nobody can have another's pid. It
 // never waits: a connection tells without being accepted.
 func rank(name string, inode uint64) int {
-	cred, err := listener(name)
+	cred, err := unixname.Listener(name)
 	pid, _ := autoPid(name, inode)
 	var init unix.Stat_t
 	switch {
@@ -94,19 +95,6 @@ func rank(name string, inode uint64) int {
 		return ours
 	}
 	return others
-}
-
-// listener tells who listens at addr.
-func listener(addr string) (*unix.Ucred, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	if err = unix.Connect(fd, &unix.SockaddrUnix{Name: addr}); err != nil {
-		return nil, err
-	}
-	return unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 }
 
 // isAuto: somebody listens there by an automatic name of one pid namespace.

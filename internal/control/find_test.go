@@ -294,7 +294,7 @@ func TestPeers(t *testing.T) {
 	t.Cleanup(s.Close)
 	lines := make(chan string, 100)
 	peers := make(chan Peer, 16)
-	s.Serve(func(c Call) { peers <- c.Peer; c.Done(Reply{OK: true}) }, func(l string) { lines <- l })
+	s.Serve(func(c *Call) { peers <- c.Peer; c.Done(&Reply{OK: true}) }, func(l string) { lines <- l })
 	// The test binary is the client; another uid must be able to run it.
 	exe := filepath.Join(t.TempDir(), "peer")
 	for dir := filepath.Dir(exe); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {

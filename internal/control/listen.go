@@ -29,10 +29,10 @@ type Server struct {
 	uid     uint32
 	file    *os.File
 	raw     syscall.RawConn
-	made    os.FileInfo // the socket at a path, to unlink only what is our own; nil: abstract
+	made    unixname.Made // the socket at a path
 
 	limits limits
-	handle func(Call)
+	handle func(*Call)
 	logf   func(string)
 
 	quit    chan struct{} // closed by Close
@@ -82,67 +82,26 @@ func address(setting string) (string, error) {
 
 // open makes the listening socket; after an error nothing is left of it.
 func (s *Server) open() error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	// The peer check is what guards it, beside the mode.
+	fd, made, err := unixname.Listen(s.address, 0o600, backlog)
+	if errors.Is(err, unix.EADDRINUSE) {
+		by := ""
+		if cred, err := unixname.Listener(s.address); err == nil {
+			by = " (" + who(cred) + ")"
+		}
+		return fmt.Errorf("%w, is another swapinit running%s?", err, by)
+	}
 	if err != nil {
 		return err
 	}
-	if err = s.bind(fd); err == nil {
-		err = unix.Listen(fd, backlog)
-	}
-	if err != nil {
-		unix.Close(fd)
-		s.unlink()
-		return err
-	}
+	s.made = made
 	s.file = os.NewFile(uintptr(fd), s.address)
 	s.raw, _ = s.file.SyscallConn() // no error: the file is open
 	return nil
 }
 
-func (s *Server) bind(fd int) error {
-	path := !strings.HasPrefix(s.address, "@")
-	sa := &unix.SockaddrUnix{Name: s.address}
-	err := unix.Bind(fd, sa)
-	if path && err == unix.EADDRINUSE {
-		switch err = unixname.RemoveStale(s.address, unix.SOCK_STREAM); err {
-		case nil:
-			err = unix.Bind(fd, sa)
-		case unixname.ErrLive:
-			err = unix.EADDRINUSE
-		}
-	}
-	switch {
-	case err == unix.EINVAL && len(s.address) > unixname.MaxPath:
-		return fmt.Errorf("%d bytes are too many, accepted are up to %d", len(s.address), unixname.MaxPath)
-	case err == unix.EADDRINUSE:
-		by := ""
-		if cred, err := listener(s.address); err == nil {
-			by = " (" + who(cred) + ")"
-		}
-		return fmt.Errorf("%w, is another swapinit running%s?", err, by)
-	case err != nil:
-		return err
-	}
-	if path {
-		// The peer check is what guards it. Before listen nobody can connect,
-		// so the mode needs no umask, which the children would inherit.
-		s.made, _ = os.Lstat(s.address) // an error is the next call's too
-		return unix.Chmod(s.address, 0o600)
-	}
-	return nil
-}
-
 // Address is what SWAPINIT_CONTROL of a child or a verb has to be: @name or a path.
 func (s *Server) Address() string { return s.address }
-
-func (s *Server) unlink() {
-	if s.made == nil {
-		return // without a look at the file system, which may not answer
-	}
-	if now, err := os.Lstat(s.address); err == nil && os.SameFile(now, s.made) {
-		unix.Unlink(s.address)
-	}
-}
 
 // autoName is the abstract name of the init with this pid. Abstract names are
 // shared by a network namespace, which a container may share with its host; the

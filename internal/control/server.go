@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/lines"
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ type Peer struct {
 // each valid request, in the goroutine of its client, and must not block: it
 // passes the Call to the loop, which answers it. logf gets lines about clients
 // that were turned away; it is called from the accept loop. Call Serve once.
-func (s *Server) Serve(handle func(Call), logf func(string)) {
+func (s *Server) Serve(handle func(*Call), logf func(string)) {
 	s.handle, s.logf = handle, logf
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +63,7 @@ func (s *Server) close() {
 		c.file.SetReadDeadline(time.Unix(1, 0))
 	}
 	s.mu.Unlock()
-	s.unlink()
+	s.made.Remove()
 	s.file.Close()
 
 	t := time.AfterFunc(s.limits.close, func() {
@@ -110,7 +111,7 @@ func (s *Server) accept() {
 			select {
 			case <-s.quit:
 				return
-			case <-time.After(acceptPause):
+			case <-clock.After(acceptPause):
 			}
 			continue
 		}
@@ -163,7 +164,7 @@ func (s *Server) admit(fd int, peer Peer) {
 // room reports whether one more client may come in. When all places are taken it
 // waits for those who have hung up and whose goroutine is just about to notice.
 func (s *Server) room() bool {
-	late := time.After(roomTime)
+	late := clock.After(roomTime)
 	for {
 		s.mu.Lock()
 		free, leaving := len(s.clients) < MaxClients, false
@@ -206,12 +207,12 @@ func turnAway(fd int, code, reason string) {
 // limiter keeps strangers from filling the log: a line now and then, with the
 // number of those that were left out.
 type limiter struct {
-	last   time.Time
+	last   clock.Time
 	hidden int
 }
 
 func (l *limiter) note() (suffix string, ok bool) {
-	now := time.Now()
+	now := clock.Now()
 	if !l.last.IsZero() && now.Sub(l.last) < logEvery {
 		l.hidden++
 		return "", false

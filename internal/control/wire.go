@@ -11,10 +11,14 @@
 // only put something into a bounded buffer.
 package control
 
-import "time"
+import (
+	"time"
+
+	"github.com/swapinit/swapinit/internal/wire"
+)
 
 // Version is the protocol's, the "v" of every line.
-const Version = 1
+const Version = wire.Version
 
 // Limits of the protocol.
 const (
@@ -37,9 +41,11 @@ const (
 	VerbVersion  = "version"
 	VerbRestart  = "restart"
 	VerbMessage  = "message"
+	VerbWait     = "wait"  // at a gate
+	VerbCheck    = "check" // the same
 )
 
-var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbRollback, VerbPromote, VerbVersion, VerbRestart, VerbMessage}
+var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbRollback, VerbPromote, VerbVersion, VerbRestart, VerbMessage, VerbWait, VerbCheck}
 
 // Codes say, for a program, why a request was not carried out.
 const (
@@ -54,6 +60,17 @@ type Request struct {
 	Verb string   `wire:"verb"`
 	Swap SwapArgs // the args of the verbs swap and restart, zero otherwise
 	Data string   // the arg of the verb message: the text of one JSON value, "" otherwise
+	Wait WaitArgs // the args of the verb wait, zero otherwise
+}
+
+// WaitArgs are the args of the verb wait.
+type WaitArgs struct {
+	// Name is a release or a container id, or 12 or more letters of one.
+	Name string `wire:"name"`
+	// TimeoutMS is how long to wait, in milliseconds; 0: a minute.
+	TimeoutMS int64 `wire:"timeout_ms,omitempty"`
+	// Rollback asks for the traffic to go back if it does not get it.
+	Rollback bool `wire:"or_rollback,omitempty"`
 }
 
 // SwapArgs are the args of the verb swap and, TimeoutMS, NoWait and Force only,
@@ -118,6 +135,23 @@ type Reply struct {
 	// Exit is there when a followed generation has ended, and only then: OK and 0
 	// when it was replaced; else its exit status, not OK, and Error says how.
 	Exit *int `wire:"exit,omitempty"`
+	// At a gate.
+	Container string    `wire:"container,omitempty"` // wait, rollback, promote: who has the traffic
+	Release   string    `wire:"release,omitempty"`   // its
+	Problems  *Problems `wire:"check,omitempty"`     // check
+}
+
+// Problems is what the verb check has found; its "v" is always Version.
+type Problems struct {
+	V    int       `wire:"v,version"`
+	List []Problem `wire:"problems"`
+}
+
+// Problem is one that a takeover would have.
+type Problem struct {
+	What string `wire:"what"`
+	Why  string `wire:"why"`
+	Set  string `wire:"set"` // what to do
 }
 
 // Status is what the verb status tells. On the wire every field is there, and
@@ -126,9 +160,18 @@ type Status struct {
 	V           int          `wire:"v,version"`
 	Pid         int          `wire:"pid"`
 	Ready       bool         `wire:"ready"`
+	Gate        *Gate        `wire:"gate,omitempty"` // of `swapinit gate`, which has no generations
 	Generations []Generation `wire:"generations"`
 	Endpoints   []Endpoint   `wire:"endpoints"`
-	LastSwap    *LastSwap    `wire:"last_swap"` // null until one ended
+	LastSwap    *LastSwap    `wire:"last_swap"`        // null until one ended
+	Joined      *Joined      `wire:"joined,omitempty"` // absent where no gate was joined
+}
+
+// Joined is what the init is at its gate.
+type Joined struct {
+	Gate   string `wire:"gate"`    // where its socket is
+	Role   string `wire:"role"`    // holder, successor, kept, retired, superseded, failed
+	AwayMS *int64 `wire:"away_ms"` // for how long the gate cannot be reached; null while it can
 }
 
 // Generation is one incarnation of the entrypoint that still has processes.
@@ -174,4 +217,41 @@ type LastSwap struct {
 	Generation int    `wire:"generation"`
 	OK         bool   `wire:"ok"`
 	Reason     string `wire:"reason"`
+}
+
+// Gate is what a gate tells of its members.
+type Gate struct {
+	Epoch        int64        `wire:"epoch"`  // grows with each change of the holder
+	Holder       string       `wire:"holder"` // the container that has the traffic, or had it last; ""
+	Members      []GateMember `wire:"members"`
+	LastTakeover *Takeover    `wire:"last_takeover"` // null until there was one
+}
+
+// GateMember is a container that has joined, or that the gate remembers.
+type GateMember struct {
+	Container string `wire:"container"`
+	Release   string `wire:"release"`
+	Order     int    `wire:"order"`
+	State     string `wire:"state"`
+	SinceMS   int64  `wire:"since_ms"` // that it has been in that state
+	Reason    string `wire:"reason"`   // why it is; may be ""
+	Connected bool   `wire:"connected"`
+	Settled   bool   `wire:"settled"` // it had the traffic, and was settled
+	// null where nothing is known: it has no sockets, or its connections cannot be seen
+	Share  *int `wire:"share,percent"`
+	Open   *int `wire:"open"`
+	Idle   *int `wire:"idle"`
+	Queued *int `wire:"queued"`
+}
+
+// Takeover is how the traffic came to who has it.
+type Takeover struct {
+	Container   string `wire:"container"`
+	Release     string `wire:"release"`
+	Predecessor string `wire:"predecessor"` // container; "" if nobody had it
+	Reason      string `wire:"reason"`
+	AgoMS       int64  `wire:"ago_ms"`
+	Waited      *int   `wire:"waited"`  // connections that had waited for it; null where that is not known
+	Drained     *int   `wire:"drained"` // that the predecessor had open; the same
+	Reset       *int   `wire:"reset"`   // that nobody could serve any more; the same
 }

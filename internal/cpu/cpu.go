@@ -2,12 +2,12 @@
 package cpu
 
 import (
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/swapinit/swapinit/internal/cgroup"
+	"github.com/swapinit/swapinit/internal/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,10 +36,10 @@ func limit(n int, membership, mount string) int {
 
 // quota is how many CPUs the cgroup at dir may use, rounded up.
 func quota(dir string) int {
-	text, err := os.ReadFile(dir + "/cpu.max") // "150000 100000", "max 100000"
+	text, err := file.Read(dir + "/cpu.max") // "150000 100000", "max 100000"
 	if err != nil {
-		text, _ = os.ReadFile(dir + "/cpu.cfs_quota_us") // "150000", "-1"
-		period, _ := os.ReadFile(dir + "/cpu.cfs_period_us")
+		text, _ = file.Read(dir + "/cpu.cfs_quota_us") // "150000", "-1"
+		period, _ := file.Read(dir + "/cpu.cfs_period_us")
 		text = append(append(text, ' '), period...)
 	}
 	const unlimited = 1 << 30

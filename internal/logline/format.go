@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/fatih/color"
 	"github.com/swapinit/swapinit/internal/json"
 	"github.com/swapinit/swapinit/internal/text"
 )
@@ -48,12 +47,12 @@ func appendText(b []byte, paint bool, level Level, message string) []byte {
 	message = text.Clip(text.Escape(text.Clip(message, maxLine)), room)
 	prefix := "swapinit:"
 	if paint {
-		prefix = Paint(color.Faint, prefix)
+		prefix = Paint(Faint, prefix)
 		switch level {
 		case Error:
-			message = Paint(color.FgRed, message)
+			message = Paint(Red, message)
 		case Warn:
-			message = Paint(color.FgYellow, message)
+			message = Paint(Yellow, message)
 		}
 	}
 	return append(b, prefix+" "+message+"\n"...)
@@ -62,7 +61,7 @@ func appendText(b []byte, paint bool, level Level, message string) []byte {
 // appendJSON makes one JSON object and a newline.
 func appendJSON(b []byte, now time.Time, level Level, event, message string, f Fields) []byte {
 	b = append(b, `{"time":"`...)
-	b = now.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = appendTime(b, now)
 	b = append(b, `","level":"`+Levels[level]+`","event":`...)
 	b = json.AppendString(b, event, maxEvent)
 	b = appendField(b, "generation", f.Generation)
@@ -78,4 +77,24 @@ func appendField(b []byte, name string, n int) []byte {
 		return b
 	}
 	return strconv.AppendInt(append(b, `,"`+name+`":`...), int64(n), 10)
+}
+
+// appendTime appends a moment as RFC 3339 has it, in UTC. Package time would keep all
+// formats and time zones in the binary for that. The day of the Gregorian calendar is
+// counted from the first of March of the year 0, so that a leap day is the last of a year.
+func appendTime(b []byte, at time.Time) []byte {
+	seconds, days := at.Unix()%86400, at.Unix()/86400+719468
+	era, day := days/146097, days%146097 // of 400 years
+	year := (day - day/1460 + day/36524 - day/146096) / 365
+	day -= 365*year + year/4 - year/100
+	month := (5*day + 2) / 153
+	day -= (153*month + 2) / 5
+	year += 400*era + month/10
+	month = (month+2)%12 + 1
+	for k, n := range [...]int64{year, month, day + 1, seconds / 3600, seconds / 60 % 60, seconds % 60, int64(at.Nanosecond())} {
+		digits := strconv.FormatInt(1e9+n, 10)
+		width := [...]int{4, 2, 2, 2, 2, 2, 9}[k]
+		b = append(append(b, digits[len(digits)-width:]...), "--T::.Z"[k])
+	}
+	return b
 }

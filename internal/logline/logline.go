@@ -24,7 +24,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fatih/color"
+	"github.com/swapinit/swapinit/internal/clock"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -126,7 +127,7 @@ func (l *Logger) Flush(max time.Duration) {
 	queue := l.queue
 	for range 10 {
 		before := l.written.Load()
-		late := time.After(max)
+		late := clock.After(max)
 		for waiting := true; waiting; {
 			select {
 			case queue <- mark:
@@ -227,11 +228,24 @@ func (l *Logger) put(line []byte) bool {
 	return ok
 }
 
+// Color is a parameter of the terminal's sequence SGR (ECMA-48); 0: none.
+type Color uint8
+
+// The colours that are used.
+const (
+	Faint  Color = 2
+	Red    Color = 31
+	Green  Color = 32
+	Yellow Color = 33
+)
+
 // Paint puts text between the escape sequences of a colour.
-func Paint(attribute color.Attribute, text string) string {
-	c := color.New(attribute)
-	c.EnableColor() // the package goes by stdout, the caller has asked Colored
-	return c.Sprint(text)
+func Paint(c Color, text string) string {
+	end := "0"
+	if c == Faint {
+		end = "22"
+	}
+	return "\x1b[" + strconv.Itoa(int(c)) + "m" + text + "\x1b[" + end + "m"
 }
 
 // Colored answers whether to use colours on fd: always and never are what they

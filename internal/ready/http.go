@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 // statusLineMax bounds what is read of an answer, in bytes.

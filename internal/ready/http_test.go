@@ -9,10 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 // A probe can be told apart before it connects, and is let go of when it is over.
@@ -26,7 +27,7 @@ func TestHTTPPrepared(t *testing.T) {
 		return func() { events = append(events, "over") }, nil
 	}
 	for _, address := range []string{raw(t, "HTTP/1.1 204 fine\r\n\r\n"), "127.0.0.1:1"} {
-		err := probeOf(t, "http://"+address, &fakeWorker{aim: prepare})(t.Context().Done())
+		err := probeOf(t, "http://"+address, &fakeWorker{dial: aimed(prepare)})(t.Context().Done())
 		if (err == nil) != (address != "127.0.0.1:1") {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -35,7 +36,7 @@ func TestHTTPPrepared(t *testing.T) {
 		t.Errorf("%q, want %q", events, want)
 	}
 	refuse := func(netip.AddrPort) (func(), error) { return nil, errors.New("not now") }
-	if err := probeOf(t, "http://127.0.0.1:1", &fakeWorker{aim: refuse})(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
+	if err := probeOf(t, "http://127.0.0.1:1", &fakeWorker{dial: aimed(refuse)})(t.Context().Done()); err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("a refused probe: %v", err)
 	}
 }

@@ -2,10 +2,11 @@ package ready
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/netip"
 )
 
 func words(s string) ([]string, error) { return strings.Fields(s), nil }

@@ -1,6 +1,10 @@
 package ready
 
-import "time"
+import (
+	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
+)
 
 // Every is the time between the beginnings of two probes.
 const Every = 200 * time.Millisecond
@@ -13,7 +17,7 @@ const Every = 200 * time.Millisecond
 func Poll(stop <-chan struct{}, every time.Duration, probe func(stop <-chan struct{}) error, onError func(error), done func()) {
 	last := ""
 	for !stopped(stop) {
-		next := time.After(every)
+		next := clock.After(every)
 		err := probe(stop)
 		switch {
 		case stopped(stop):

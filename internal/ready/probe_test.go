@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +64,7 @@ type fakeWorker struct {
 	port          uint16 // that was asked for last
 	ran           []string
 	err           error // of what is run
-	aim           Aim
+	dial          Dial
 }
 
 func (w *fakeWorker) Listens(port uint16) (yes, sure bool) {
@@ -76,7 +77,18 @@ func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
 	return w.err
 }
 
-func (w *fakeWorker) Aim() Aim { return w.aim }
+func (w *fakeWorker) Dial() Dial { return w.dial }
+
+// aimed is a Dial that tells aim first from where it comes.
+func aimed(aim func(from netip.AddrPort) (func(), error)) Dial {
+	return func(to netip.AddrPort) (*os.File, func(), error) {
+		fd, end, err := procnet.Connect(to, aim)
+		if err != nil {
+			return nil, nil, err
+		}
+		return os.NewFile(uintptr(fd), "probe"), end, nil
+	}
+}
 
 func (w *fakeWorker) Accepted(*os.File) error { return w.accepted }
 
@@ -110,7 +122,7 @@ func TestListens(t *testing.T) {
 		{"tcp://" + l.Addr().String(), fakeWorker{listens: true, sure: true}, ""},
 		{"tcp://" + l.Addr().String(), fakeWorker{sure: true}, "not this generation that listens there"},
 		{"tcp://" + l.Addr().String(), fakeWorker{}, ""},
-		{"tcp://" + l.Addr().String(), fakeWorker{sure: true, aim: aim}, ""},
+		{"tcp://" + l.Addr().String(), fakeWorker{sure: true, dial: aimed(aim)}, ""},
 		{"tcp://127.0.0.1:1", fakeWorker{listens: true, sure: true}, "connection refused"},
 		{"exec:false", fakeWorker{err: errors.New("status 1")}, "status 1"},
 	} {

@@ -3,12 +3,12 @@ package ready
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/awake"
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -75,9 +75,9 @@ type Worker interface {
 	Listens(port uint16) (yes, sure bool)
 	// Run runs a command beside it to its end; nil is exit status 0.
 	Run(command []string, stop <-chan struct{}) error
-	// Aim is what makes a connection to the Mode's Addr reach this worker's
+	// Dial is what makes a connection to the Mode's Addr reach this worker's
 	// generation, where that is an endpoint; nil where it is none.
-	Aim() Aim
+	Dial() Dial
 	// Accepted waits, within the connection's deadline, until a process has accepted
 	// one that was aimed: a listening socket alone takes it too.
 	Accepted(conn *os.File) error

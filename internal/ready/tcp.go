@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +25,7 @@ func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error
 	m.Addr, err = parseHost(rest, 0)
 	m.Probe = func(w Worker, stop <-chan struct{}) error {
 		return answers(m.Addr, func(conn *os.File) error {
-			if w.Aim() == nil {
+			if w.Dial() == nil {
 				return nil
 			}
 			return w.Accepted(conn)
@@ -41,8 +41,11 @@ func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error
 // own.
 func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
 	return func(w Worker, stop <-chan struct{}) error {
-		aim := w.Aim()
-		if err := connect(stop, addr, aim, use); err != nil || aim != nil {
+		aimed := w.Dial()
+		if aimed != nil {
+			return connect(stop, addr, aimed, use)
+		}
+		if err := connect(stop, addr, dial, use); err != nil {
 			return err
 		}
 		if yes, sure := w.Listens(addr.Port()); sure && !yes {
@@ -52,21 +55,22 @@ func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
 	}
 }
 
-// Aim is told the address from which a probe is about to connect. end, unless
-// there was an error, is called when the try is over.
-type Aim func(from netip.AddrPort) (end func(), err error)
+// Dial begins to connect to an address so that one generation gets the connection, which
+// is the caller's, does not block and is in the poller. end, unless there was an error, is
+// called when the try is over.
+type Dial func(to netip.AddrPort) (conn *os.File, end func(), err error)
 
 // Reach tries once to connect to addr, and returns what use says of the connection. It
-// takes a second at most beside use, and ends when stop is closed.
-func Reach(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.File) error) error {
-	return connect(stop, addr, aim, use)
+// takes a second at most beside use and dial, and ends when stop is closed.
+func Reach(stop <-chan struct{}, addr netip.AddrPort, dial Dial, use func(*os.File) error) error {
+	return connect(stop, addr, dial, use)
 }
 
 // connect calls use with a connection to addr, which it closes afterwards.
 // When stop is closed or the time of one try is over, all that waits on the
 // connection fails.
-func connect(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.File) error) error {
-	conn, end, err := open(addr, aim)
+func connect(stop <-chan struct{}, addr netip.AddrPort, dial Dial, use func(*os.File) error) error {
+	conn, end, err := dial(addr)
 	if err == nil {
 		defer end()
 		defer conn.Close()
@@ -96,39 +100,14 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, aim Aim, use func(*os.Fi
 	return err
 }
 
-// open begins to connect. The fd gets to the poller only then: before it, an
-// unconnected socket would count as hung up.
-func open(addr netip.AddrPort, aim Aim) (conn *os.File, end func(), err error) {
-	fd, err := unix.Socket(procnet.Family(addr.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+// dial begins to connect. The fd gets to the poller only then: before it, an unconnected
+// socket would count as hung up.
+func dial(to netip.AddrPort) (conn *os.File, end func(), err error) {
+	fd, end, err := procnet.Connect(to, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	end = func() {}
-	if aim != nil {
-		from, err := bindTo(fd, addr.Addr())
-		if err == nil {
-			end, err = aim(from)
-		}
-		if err != nil {
-			syscall.Close(fd)
-			return nil, nil, err
-		}
-	}
-	// An interrupted connect goes on by itself, see connect(2).
-	if err = unix.Connect(fd, procnet.Sockaddr(addr)); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
-		syscall.Close(fd)
-		end()
-		return nil, nil, err
-	}
 	return os.NewFile(uintptr(fd), "probe"), end, nil
-}
-
-// bindTo binds a socket to a free port of one of our own addresses.
-func bindTo(fd int, ip netip.Addr) (from netip.AddrPort, err error) {
-	if err = unix.Bind(fd, procnet.Sockaddr(netip.AddrPortFrom(ip, 0))); err != nil {
-		return from, err
-	}
-	return procnet.Local(fd)
 }
 
 // established waits until the connection stands or has failed.
@@ -185,10 +164,10 @@ func parseHost(s string, port uint64) (none netip.AddrPort, err error) {
 	ip, err := netip.ParseAddr(bare)
 	problem := ""
 	switch {
+	case err == netip.ErrZone:
+		problem = " has a zone, use a global or loopback address"
 	case err != nil:
 		problem = " is not an address: names are not resolved, use an IP address, localhost or nothing (127.0.0.1)"
-	case ip.Zone() != "":
-		problem = " has a zone, use a global or loopback address"
 	case bracketed != ip.Is6():
 		problem = ": brackets belong around an IPv6 address, as in [::1]:80, and only there"
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,7 +62,7 @@ func Stage(install func() (listener int, err error)) {
 func (r *request) exec() (step string, _ syscall.Errno) {
 	err := syscall.Exec(r.path, r.argv, r.env)
 	for try := 0; err == syscall.ETXTBSY && try < busyTries; try++ {
-		<-time.After(busyPause)
+		<-clock.After(busyPause)
 		err = syscall.Exec(r.path, r.argv, r.env)
 	}
 	step = stepExec

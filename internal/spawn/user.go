@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +36,7 @@ type User struct {
 func LookupUser(s string) (*User, error) {
 	var files [2]string
 	for n, name := range [...]string{"/etc/passwd", "/etc/group"} {
-		data, err := os.ReadFile(name)
+		data, err := file.Read(name)
 		if err != nil && !errors.Is(err, syscall.ENOENT) {
 			return nil, fmt.Errorf("cannot look up users: %w", err)
 		}

@@ -3,6 +3,7 @@
 package text
 
 import (
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -65,3 +66,27 @@ func ShellWords(words []string) string {
 	}
 	return strings.Join(quoted, " ")
 }
+
+// Tag is the value of a key in the tags of a struct's field, without escapes. That of package
+// reflect reads them, as it reads Go: 5 KB of the binary.
+func Tag(tags reflect.StructTag, key string) string {
+	_, value, _ := strings.Cut(" "+string(tags), " "+key+`:"`)
+	value, _, _ = strings.Cut(value, `"`)
+	return value
+}
+
+// Upper is s with capitals for its ASCII letters: Unicode has other letters whose capital is an S.
+func Upper(s string) string { return strings.Map(upper, s) }
+
+func upper(r rune) rune {
+	if 'a' <= r && r <= 'z' {
+		return r - 'a' + 'A'
+	}
+	return r
+}
+
+// Fault is an error that is a constant. One of errors.New is made when the program starts,
+// for which its package comes into memory even where nothing of it is used.
+type Fault string
+
+func (f Fault) Error() string { return string(f) }

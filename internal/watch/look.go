@@ -3,9 +3,9 @@ package watch
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/folder"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +39,7 @@ type look struct {
 func (l *look) at(name string) (s state, ok bool) {
 	l.left, l.err = entriesMax, nil
 	var st unix.Stat_t
-	real, err := filepath.EvalSymlinks(name)
+	real, err := file.Real(name)
 	if err == nil {
 		err = unix.Lstat(real, &st)
 	}
