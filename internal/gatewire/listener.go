@@ -1,0 +1,65 @@
+package gatewire
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/swapinit/swapinit/internal/unixname"
+	"golang.org/x/sys/unix"
+)
+
+// backlog is how many connections wait to be accepted: all members of a gate that has
+// just come back.
+const backlog = 128
+
+// Listener is where members connect. It owns the socket and its file.
+type Listener struct {
+	_ [0]func() // no ==, so no code for it
+
+	file *os.File
+	raw  syscall.RawConn
+	made unixname.Made
+}
+
+// Listen opens the gate's socket at address, a path or @name. Anybody may connect who may
+// search the directory: who may join is decided by Conn.Peer. A stale socket is replaced,
+// one where somebody listens is EADDRINUSE.
+func Listen(address string) (*Listener, error) {
+	fd, made, err := unixname.Listen(address, 0o666, backlog)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	}
+	l := &Listener{file: os.NewFile(uintptr(fd), address), made: made}
+	l.raw, _ = l.file.SyscallConn() // no error: the file is open
+	return l, nil
+}
+
+// Accept waits for the next connection. os.ErrClosed is the end; with any other error
+// (no descriptor is left, say) the connection waits, and the caller before it tries again.
+func (l *Listener) Accept() (*Conn, error) {
+	for {
+		var fd int
+		var err error
+		if failed := l.raw.Read(func(s uintptr) bool {
+			fd, _, err = syscall.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return err != unix.EAGAIN
+		}); failed != nil {
+			return nil, os.ErrClosed
+		}
+		switch err {
+		case nil:
+			return NewConn(fd), nil
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			return nil, fmt.Errorf("cannot accept a member: %w", err)
+		}
+	}
+}
+
+// Close ends Accept, and removes the file unless another one is there by now. Connections
+// live on.
+func (l *Listener) Close() {
+	l.made.Remove()
+	_ = l.file.Close()
+}
