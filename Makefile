@@ -13,7 +13,7 @@ VERSION ?= devel
 # What `--version` prints beside it, for a release `git rev-parse HEAD`. Not asked of git
 # here: the same source gives the same bytes, in a clone and unpacked from an archive.
 COMMIT ?= unknown
-FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=4 -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=1 -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 BUILD = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build $(FLAGS)
 
 # What the tests in test/ build and run by themselves is unknown to the cache of

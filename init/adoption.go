@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/adopt"
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/spawn"
@@ -40,7 +42,7 @@ type adopted struct {
 	g       *generation
 	sockets map[*endpoint]bool
 	ready   map[*endpoint]bool // what it listened on when it was ready; nil before
-	readyAt time.Time
+	readyAt clock.Time
 	passed  []passed
 	refused string // why its processes are not supervised
 	watched bool   // they are
@@ -100,15 +102,15 @@ func (a *adoption) allows(spec *spawn.Spec, n int) bool {
 	if a.wish != "auto" || uid == 0 || adopt.Confined() {
 		return true
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
 		return true // the exec will tell
 	}
 	loss := ""
 	if size, err := unix.Getxattr(path, "security.capability", nil); err == nil && size > 0 {
 		loss = "file capabilities"
 	}
-	if info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0 {
+	if st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
 		loss = "setuid or setgid bit"
 	}
 	if loss == "" {
@@ -130,7 +132,7 @@ func (a *adoption) begin(g *generation) {
 	}
 	// Nobody else is there: it may take any family.
 	for _, e := range a.steering.list() {
-		if e.twin.Load() != nil {
+		if e.twin.Load() != nil && e.remote == nil { // else another container may have it
 			_ = e.tcp.Wake()
 		}
 	}
@@ -260,7 +262,7 @@ func (a *adoption) taken(e *endpoint, g *adopted) bool {
 		for n := range g.given {
 			at := "/proc/" + itoa(p.pid) + "/fd"
 			link, _ := os.Readlink(at + "/" + itoa(3+n))
-			info, _ := os.ReadFile(at + "info/" + itoa(3+n))
+			info, _ := file.Read(at + "info/" + itoa(3+n))
 			if link == socketLink(inode) && closedOnExec(string(info)) {
 				return true
 			}
@@ -282,7 +284,7 @@ func (a *adoption) closeUnused(e *endpoint) {
 	defer a.mu.Unlock()
 	ready := false
 	for _, g := range a.gens {
-		ready = ready || g.ready != nil && time.Since(g.readyAt) > settleFor
+		ready = ready || g.ready != nil && clock.Since(g.readyAt) > settleFor
 	}
 	if ready && !a.bound(e) {
 		a.part(e)
@@ -293,7 +295,9 @@ func (a *adoption) closeUnused(e *endpoint) {
 // listen no more.
 func (a *adoption) part(e *endpoint) {
 	a.steering.remove(e)
-	e.tcp.Sleep()
+	if e.remote == nil { // else the gate closes it when nobody has a socket of it
+		e.tcp.Sleep()
+	}
 	a.endpoints().Part(e.group)
 	e.group.Close()
 }
@@ -302,7 +306,7 @@ func (a *adoption) part(e *endpoint) {
 func (a *adoption) becameReady(n int) {
 	a.mu.Lock()
 	if g := a.gens[n]; g != nil && g.ready == nil {
-		g.ready, g.readyAt = map[*endpoint]bool{}, time.Now()
+		g.ready, g.readyAt = map[*endpoint]bool{}, clock.Now()
 		for e := range g.sockets {
 			g.ready[e] = true
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // answer does what a client asks for.
-func (i *Init) answer(c control.Call) {
+func (i *Init) answer(c *control.Call) {
 	switch c.Verb {
 	case control.VerbSwap, control.VerbRestart:
 		i.askSwap(c)
@@ -22,30 +22,32 @@ func (i *Init) answer(c control.Call) {
 		i.ask(c, swap.Promote, swap.Request{})
 	case control.VerbMessage:
 		n := i.gens.live[i.machine.Active()].tellAll(swap.EveryWorker, channel.Message{Kind: channel.Deliver, Data: c.Data})
-		c.Done(control.Reply{OK: true, Delivered: &n})
+		c.Done(&control.Reply{OK: true, Delivered: &n})
 	case control.VerbStatus:
 		i.clients.report(c)
 	case control.VerbHealth:
 		reason := i.clients.unhealthy()
-		c.Done(control.Reply{OK: reason == "", Error: reason})
+		c.Done(&control.Reply{OK: reason == "", Error: reason})
 	case control.VerbStop:
 		// The client may be among those that are stopped: it is answered first.
-		c.Done(control.Reply{OK: true})
+		c.Done(&control.Reply{OK: true})
 		i.step(&swap.ContainerEvent{Kind: swap.Stop})
 	case control.VerbVersion:
-		c.Done(control.Reply{OK: true, Version: i.opt.Version})
+		c.Done(&control.Reply{OK: true, Version: i.opt.Version})
+	case control.VerbWait, control.VerbCheck:
+		c.Done(&control.Reply{Error: "this is not a gate, and " + c.Verb + " is a verb of one: docker exec GATE swapinit " + c.Verb})
 	default:
-		c.Done(control.Reply{Error: "unknown verb " + c.Verb})
+		c.Done(&control.Reply{Error: "unknown verb " + c.Verb})
 	}
 }
 
-func (i *Init) askSwap(c control.Call) {
+func (i *Init) askSwap(c *control.Call) {
 	if problem := StrategyProblem(c.Swap); problem != "" {
-		c.Done(control.Reply{Code: control.CodeRequest, Error: "cannot use args of swap: " + problem})
+		c.Done(&control.Reply{Code: control.CodeRequest, Error: "cannot use args of swap: " + problem})
 		return
 	}
 	if i.machine.Phase() != swap.Running {
-		c.Done(control.Reply{Error: "the container is stopping"})
+		c.Done(&control.Reply{Error: "the container is stopping"})
 		return
 	}
 	if c.Swap.Cancel {
@@ -57,7 +59,7 @@ func (i *Init) askSwap(c control.Call) {
 	if c.Swap.Canary != "" {
 		list, err := config.ParseStages(c.Swap.Canary)
 		if err != nil {
-			c.Done(control.Reply{Error: "cannot use canary " + strconv.Quote(c.Swap.Canary) + ": " + err.Error()})
+			c.Done(&control.Reply{Error: "cannot use canary " + strconv.Quote(c.Swap.Canary) + ": " + err.Error()})
 			return
 		}
 		r.Canary = stages(list)
@@ -66,7 +68,7 @@ func (i *Init) askSwap(c control.Call) {
 }
 
 // ask passes on what the machine answers.
-func (i *Init) ask(c control.Call, kind swap.ContainerKind, r swap.Request) {
+func (i *Init) ask(c *control.Call, kind swap.ContainerKind, r swap.Request) {
 	r.ID = i.clients.add(c)
 	i.step(&swap.ContainerEvent{Kind: kind, Request: r})
 }

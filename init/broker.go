@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +11,9 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/adopt"
+	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
@@ -54,6 +54,7 @@ func (a *adoption) find(at netip.AddrPort) (best *endpoint) {
 }
 
 func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
+	b.fetch(bind)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.gens[b.w.g.number] == nil { // it has ended, a process that it left behind has not
@@ -81,6 +82,22 @@ func (b *broker) Bind(bind adopt.Bind) (fd int, errno unix.Errno) {
 		b.absorb(bind, e)
 	}
 	return fd, 0
+}
+
+// fetch has a gate give the socket that the bind is to be answered with, before the mutex
+// is held, for which the loop may wait. Errors come again when it is asked for.
+func (b *broker) fetch(bind adopt.Bind) {
+	e := b.find(bind.At)
+	if e == nil || e.remote == nil {
+		return
+	}
+	if _, ok := e.Spec.Twin(); ok && e.Addr.Addr().Is4() != bind.At.Addr().Is4() {
+		if twin, err := e.remote.Twin(); err == nil {
+			_ = twin.Add(b.w.g.number, b.w.g.together)
+		}
+		return
+	}
+	_ = e.moves.Add(b.w.g.number, b.w.g.together)
 }
 
 // failed tells why a bind could not be answered, a limited number of times: a server may
@@ -132,6 +149,9 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 			return nil, apart(bind, n, e)
 		}
 	}
+	if e.remote != nil {
+		return b.joinRemote(spec, e)
+	}
 	fd, err := listen.Bind(&spec)
 	if err != nil {
 		return nil, err
@@ -178,6 +198,15 @@ func (b *broker) open(bind adopt.Bind) (fd int, errno unix.Errno) {
 		return -1, 0
 	}
 	u := &unused{spec: listen.Of(bind.At, bind.Only6), n: b.w.g.number}
+	for _, other := range b.fresh { // of SO_REUSEPORT workers, none of which listens yet
+		if other.n == u.n && other.spec.Addr == u.spec.Addr && other.spec.Network == u.spec.Network {
+			fd, err := unix.FcntlInt(uintptr(other.fd), unix.F_DUPFD_CLOEXEC, 3)
+			if err != nil {
+				return -1, 0
+			}
+			return fd, 0
+		}
+	}
 	fd, err := listen.BindFirst(&u.spec, steer.Prepare)
 	if err == nil {
 		u.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
@@ -205,7 +234,7 @@ func (b *broker) open(bind adopt.Bind) (fd int, errno unix.Errno) {
 // mayBind reports whether the kernel would let the task bind to the port: a socket of
 // ours is not to get a server what it may not have, ip(7).
 func mayBind(pid int, port uint16) bool {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	text, err := file.Read("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	least, failed := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || failed != nil {
 		least = 1024
@@ -213,7 +242,7 @@ func mayBind(pid int, port uint16) bool {
 	if int(port) >= least {
 		return true
 	}
-	status, _ := os.ReadFile("/proc/" + itoa(pid) + "/status")
+	status, _ := file.Read("/proc/" + itoa(pid) + "/status")
 	effective, err := strconv.ParseUint(procnet.Field(string(status), "CapEff"), 16, 64)
 	return err == nil && effective&(1<<unix.CAP_NET_BIND_SERVICE) != 0
 }
@@ -229,10 +258,23 @@ func (b *adoption) join(fd int, spec listen.Spec, of *endpoint, n int) (*endpoin
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{Endpoint: set.Join(spec, tcp), joined: true, of: of, tcp: tcp}
+	e := &endpoint{Endpoint: set.Join(spec, tcp), joined: true, of: of, tcp: local{tcp}}
 	b.steering.steer(e, tcp, b.logger)
 	e.obey(b.steering.probe())
 	b.steering.add(e)
+	return e, nil
+}
+
+// joinRemote is join for the twin of an endpoint that a gate has.
+func (b *adoption) joinRemote(spec listen.Spec, of *endpoint) (*endpoint, error) {
+	group, err := of.remote.Twin()
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{Endpoint: b.endpoints().Join(spec, group), joined: true, of: of, tcp: group, remote: group}
+	b.steering.steer(e, group, b.logger)
+	b.steering.add(e)
+	of.twin.Store(e)
 	return e, nil
 }
 

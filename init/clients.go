@@ -11,10 +11,11 @@ type clients struct {
 	machine   *swap.Machine
 	gens      *generations
 	procs     *processes
+	gate      func() *membership
 	endpoints func(*control.Status) // adds them; not for the loop
 
-	asked     bool                    // readiness matters: see unhealthy
-	calls     map[uint64]control.Call // by the number under which the machine knows them
+	asked     bool                     // readiness matters: see unhealthy
+	calls     map[uint64]*control.Call // by the number under which the machine knows them
 	last      uint64
 	followers []follower
 	lastSwap  *control.LastSwap
@@ -24,10 +25,10 @@ type clients struct {
 
 // add returns the number of a call that waits for the machine's answer, or has an
 // answer already.
-func (c *clients) add(call control.Call) uint64 {
+func (c *clients) add(call *control.Call) uint64 {
 	c.last++
 	if call.Swap.NoWait {
-		call.Done(control.Reply{OK: true})
+		call.Done(&control.Reply{OK: true})
 	} else {
 		c.calls[c.last] = call
 	}
@@ -47,16 +48,20 @@ func (c *clients) reply(f *swap.Reply) {
 		c.withheld = append(c.withheld, f)
 		return
 	}
-	call, ok := c.calls[f.ID]
-	if !ok {
-		return
-	}
-	delete(c.calls, f.ID)
-	if f.Reason == "" && call.Swap.Follow {
+	if call, ok := c.calls[f.ID]; ok && f.Reason == "" && call.Swap.Follow {
+		delete(c.calls, f.ID)
 		c.follow(call, f.Generation)
 		return
 	}
-	call.Done(control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
+	c.done(f.ID, &control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
+}
+
+// done answers a client that is not to follow anything.
+func (c *clients) done(id uint64, r *control.Reply) {
+	if call, ok := c.calls[id]; ok {
+		delete(c.calls, id)
+		call.Done(r)
+	}
 }
 
 // release gives the answers that have waited, see writeTarget.
@@ -73,17 +78,17 @@ func (c *clients) release() {
 // follower is a client that stays until the generation to which it has swapped
 // has ended.
 type follower struct {
-	call     control.Call
+	call     *control.Call
 	of       *record
 	replaced bool // a later generation is active
 }
 
 // follow keeps the client of a swap to generation n, which has succeeded.
-func (c *clients) follow(call control.Call, n int) {
+func (c *clients) follow(call *control.Call, n int) {
 	call.Event(control.Event{Event: string(swap.StageDone), Generation: n})
 	of := c.gens.recordOf(n)
 	if of == nil {
-		call.Done(control.Reply{Error: named(n) + " ended too long ago to say how", Generation: n})
+		call.Done(&control.Reply{Error: named(n) + " ended too long ago to say how", Generation: n})
 		return
 	}
 	c.followers = append(c.followers, follower{call, of, c.machine.Active() > n})
@@ -115,7 +120,7 @@ func (c *clients) tellFollowers(all bool) {
 			continue
 		}
 		code := 0
-		r := control.Reply{OK: f.replaced, Generation: f.of.number, Exit: &code}
+		r := &control.Reply{OK: f.replaced, Generation: f.of.number, Exit: &code}
 		if !f.replaced {
 			code = f.of.status.ExitCode()
 			r.Error = named(f.of.number) + " " + f.of.end

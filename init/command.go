@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/atomicfile"
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/file"
+	"golang.org/x/sys/unix"
 )
 
 // source is a generation's command as it was given: the templates are still in
@@ -75,7 +78,7 @@ func (i *Init) writeTarget(command []string, existing bool) {
 		err := fmt.Errorf("not done within %v", writeTime)
 		select {
 		case err = <-written:
-		case <-time.After(writeTime):
+		case <-clock.After(writeTime):
 		}
 		if err != nil {
 			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", i.launcher.absolute(i.set.TargetFile), err), 0, 0)
@@ -88,7 +91,7 @@ func (l *launcher) writeTarget(command []string, existing bool) error {
 	l.target.Lock()
 	defer l.target.Unlock()
 	name := l.absolute(l.set.TargetFile)
-	if _, err := os.Lstat(name); existing && errors.Is(err, syscall.ENOENT) {
+	if existing && unix.Lstat(name, &unix.Stat_t{}) == syscall.ENOENT {
 		return nil
 	}
 	data, err := config.FormatTarget(command)
@@ -127,15 +130,17 @@ const maxFile = 1 << 20
 func (l *launcher) readFile(variable, name string) ([]byte, error) {
 	path := l.absolute(name)
 	var data []byte
-	info, err := os.Stat(path)
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
 	switch {
 	case err != nil:
-	case !info.Mode().IsRegular():
+		err = &os.PathError{Op: "stat", Path: path, Err: err}
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		err = errors.New("not a regular file")
-	case info.Size() > maxFile:
-		err = fmt.Errorf("it has %d bytes, accepted are at most %d", info.Size(), maxFile)
+	case st.Size > maxFile:
+		err = fmt.Errorf("it has %d bytes, accepted are at most %d", st.Size, maxFile)
 	default:
-		data, err = os.ReadFile(path)
+		data, err = file.Read(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %s=%q: %w", variable, name, err)
@@ -157,12 +162,12 @@ func (l *launcher) absolute(name string) string {
 func (l *launcher) resolveDir() (string, error) {
 	if l.set.Dir == "" {
 		// Else the command is looked for, and not found, in a directory that is gone.
-		if _, err := os.Stat(l.childDir); l.childDir != "" && errors.Is(err, syscall.ENOENT) {
+		if err := unix.Stat(l.childDir, &unix.Stat_t{}); l.childDir != "" && err == syscall.ENOENT {
 			return "", fmt.Errorf("cannot use the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", err)
 		}
 		return l.childDir, nil
 	}
-	dir, err := filepath.EvalSymlinks(l.absolute(l.set.Dir))
+	dir, err := file.Real(l.absolute(l.set.Dir))
 	if err != nil {
 		return "", fmt.Errorf("cannot use SWAPINIT_DIR=%q: %w", l.set.Dir, err)
 	}
@@ -175,7 +180,7 @@ func realPath(path, dir string) string {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
+	if real, err := file.Real(path); err == nil {
 		return real
 	}
 	return path

@@ -55,19 +55,21 @@ func (a *adoption) hint(g *generation, status int) string {
 // listens is the ports on which a generation listens with TCP sockets of its own.
 func (a *adoption) listens(g *generation) string {
 	members := a.procs.members(g, snapshot(), map[life]mark{})
-	var ports []string
+	var ports []int
 	for inode, port := range procnet.Listening() {
-		if port == 0 || len(ports) >= passedMost {
+		if port == 0 || len(ports) >= passedMost || slices.Contains(ports, int(port)) || !a.own(inode, g.number) {
 			continue
 		}
-		if text := itoa(int(port)); !slices.Contains(ports, text) && a.own(inode, g.number) {
-			if held, _ := holds(members, []uint64{inode}); held {
-				at, _ := slices.BinarySearch(ports, text)
-				ports = slices.Insert(ports, at, text)
-			}
+		if held, _ := holds(members, []uint64{inode}); held {
+			ports = append(ports, int(port))
 		}
 	}
-	return strings.Join(ports, ",:")
+	slices.Sort(ports)
+	list := ""
+	for _, port := range ports {
+		list += ",:" + itoa(port)
+	}
+	return strings.TrimPrefix(list, ",:")
 }
 
 // own reports whether a socket is none that swapinit has given to generation n.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/awake"
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/listen"
@@ -37,10 +38,11 @@ type Init struct {
 	server    *control.Server // nil: off
 	launcher  *launcher
 	adoption  *adoption
+	gate      *membership // nil: there is none
 	sweepers  *sweepers
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
-	began     time.Time     // the machine's time is what has passed since then; moves when we stood still
+	began     clock.Time    // the machine's time is what has passed since then; moves when we stood still
 
 	machine *swap.Machine
 	gens    generations
@@ -58,6 +60,10 @@ type Init struct {
 // exit status of swapinit. It is called once in a process.
 func Run(o Options) int {
 	i, err := newInit(o)
+	if err == errStopped {
+		i.close()
+		return exitTerm
+	}
 	if err != nil {
 		// Nothing runs yet: this is the one kind of failure that ends swapinit.
 		i.fail("start.failed", err.Error(), 0)
@@ -80,14 +86,19 @@ func (i *Init) run() {
 	if len(i.set.Watch) > 0 {
 		go i.watch(watchEvery) // before the first child, which may be what changes them
 	}
+	i.follow()
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
+	if i.gate.machine() == swap.JoinsWithout {
+		i.serving = true
+		i.afterFirstFork()
+	}
 	for !i.exiting {
-		slept, rest := time.Now(), time.Duration(0)
-		var due <-chan time.Time
+		slept, rest := clock.Now(), time.Duration(0)
+		var due <-chan struct{}
 		at, armed := i.machine.Deadline()
 		if armed {
 			rest = max(0, at-slept.Sub(i.began))
-			due = time.After(rest)
+			due = clock.After(rest)
 		}
 		var do func()
 		select {
@@ -102,8 +113,8 @@ func (i *Init) run() {
 		if armed && awake.Overslept(slept, rest) {
 			// What stood still with us has missed no deadline, and may have said so: that
 			// waits in its sockets. The machine's time goes on where it was.
-			i.began = i.began.Add(time.Since(slept))
-			i.info("thawed", "stood still for "+time.Since(slept).Round(time.Millisecond).String()+": whoever had a deadline gets the rest of its time now", 0, 0)
+			i.began = i.began.Add(clock.Since(slept))
+			i.info("thawed", "stood still for "+clock.Since(slept).Round(time.Millisecond).String()+": whoever had a deadline gets the rest of its time now", 0, 0)
 		}
 		do()
 	}
@@ -123,7 +134,7 @@ func (i *Init) post(f func()) {
 // it: an event that comes of one is posted. At debug the log has all events of
 // the machine, with its time, as swap/testdata has them.
 func (i *Init) step(e swap.Event) {
-	now := time.Since(i.began)
+	now := clock.Since(i.began)
 	effects := i.machine.Step(now, e)
 	if i.out.Enabled(logline.Debug) {
 		if g, ok := e.(*swap.GenerationEvent); ok {
@@ -179,6 +190,9 @@ func (i *Init) close() {
 	if i.endpoints != nil {
 		all.Go(i.endpoints.Close)
 	}
+	if i.gate != nil {
+		all.Go(i.gate.member.Close)
+	}
 	closed := make(chan struct{})
 	go func() {
 		all.Wait()
@@ -186,7 +200,7 @@ func (i *Init) close() {
 	}()
 	select {
 	case <-closed:
-	case <-time.After(closeTime):
+	case <-clock.After(closeTime):
 		i.warn("close", "cannot remove what is left in the file system: it does not answer", 0, 0)
 	}
 	i.out.Close(flushTime)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
+
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -22,7 +24,7 @@ func TestEventsAreLogged(t *testing.T) {
 	defer read.Close()
 	i.logger = logger{logline.New(logline.Options{FD: int(write.Fd()), Level: logline.Debug})}
 	write.Close()
-	i.began = time.Now().Add(-time.Hour)
+	i.began = clock.Now().Add(-time.Hour)
 	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick}) // what it wants to be started is not
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	i.step(&swap.ContainerEvent{Kind: swap.Stop})

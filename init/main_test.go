@@ -64,7 +64,7 @@ func reaping(t *testing.T) *Init {
 // testWorker is a worker of a new generation, the only one.
 func testWorker(number int) *worker {
 	g := newGeneration(number, 1)
-	w := &worker{g: g, born: time.Now()}
+	w := &worker{g: g, born: monotonic()}
 	g.workers[0].Store(w)
 	return w
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
+
 	"github.com/swapinit/swapinit/swap"
 	"golang.org/x/sys/unix"
 )
@@ -15,8 +17,8 @@ type manager struct {
 	fd     int    // connected, so that a send looks up no path
 	state  string // what it heard last
 	status string
-	ping   <-chan time.Time // when it has to hear that the loop lives; nil: never
-	again  *time.Timer      // runs out when it is to be told again; nil: there is no manager
+	ping   <-chan struct{} // when it has to hear that the loop lives; nil: never
+	again  *time.Timer     // runs out when it is to be told again; nil: there is no manager
 }
 
 const (
@@ -48,7 +50,7 @@ func (i *Init) openManager(environ []string) {
 	m.again.Stop()
 	usec, _ := strconv.ParseInt(lookup(environ, "WATCHDOG_USEC"), 10, 64)
 	if pid := lookup(environ, "WATCHDOG_PID"); usec > 0 && (pid == "" || pid == itoa(unix.Getpid())) {
-		m.ping = time.Tick(max(time.Duration(min(usec, 1<<50))*time.Microsecond/2, time.Millisecond)) // 2^64-1 is none
+		m.ping = clock.NewTicker(max(time.Duration(min(usec, 1<<50))*time.Microsecond/2, time.Millisecond)).C // 2^64-1 is none
 	}
 }
 

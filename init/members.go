@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/swapinit/swapinit/internal/file"
 )
 
 // processes tells whose the processes of our pid namespace are, by /proc alone.
@@ -29,7 +31,7 @@ const (
 // so is that of a process in the middle of its exec. seen is false then, and
 // where the kernel does not let us read (another uid and no CAP_SYS_PTRACE).
 func (ps *processes) mark(pid, number int) (m mark, seen bool) {
-	data, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
+	data, err := file.Read("/proc/" + itoa(pid) + "/environ")
 	if err != nil || len(data) == 0 {
 		return unmarked, false
 	}
@@ -65,7 +67,12 @@ func (r *roots) add(w *worker, exists func(pid int) bool) {
 // in tells which pids are in the table.
 func in(table []process) func(pid int) bool {
 	return func(pid int) bool {
-		return slices.ContainsFunc(table, func(p process) bool { return p.pid == pid })
+		for i := range table {
+			if table[i].pid == pid {
+				return true
+			}
+		}
+		return false
 	}
 }
 

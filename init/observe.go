@@ -2,11 +2,12 @@ package pid1
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
@@ -45,9 +46,9 @@ func (a *adoption) accepts(n int, stop <-chan struct{}) error {
 		if e.tcp == nil || e.whyShared() != "" || e.unseen() != "" {
 			continue // no connection can be aimed, or seen; that it has bound has to do
 		}
-		aim := func(from netip.AddrPort) (func(), error) { return e.tcp.Preflight(n, from) }
+		dial := func(to netip.AddrPort) (*os.File, func(), error) { return e.tcp.Dial(n, to) }
 		to := e.loopback()
-		if err := ready.Reach(stop, to, aim, func(conn *os.File) error { return e.accepted(n, conn) }); err != nil {
+		if err := ready.Reach(stop, to, dial, func(conn *os.File) error { return e.accepted(n, conn) }); err != nil {
 			if to.Addr().Is6() && errors.Is(err, unix.EADDRNOTAVAIL) {
 				continue // without IPv6 nobody connects
 			}
@@ -94,7 +95,7 @@ func (e *endpoint) accepted(n int, conn *os.File) error {
 		if yes || err != nil {
 			return err
 		}
-		<-time.After(acceptEvery)
+		<-clock.After(acceptEvery)
 	}
 	return errors.New("it listens on " + e.Address + " but has not accepted a connection yet")
 }

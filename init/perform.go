@@ -3,13 +3,14 @@ package pid1
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/channel"
+	"github.com/swapinit/swapinit/internal/file"
+	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
@@ -44,6 +45,21 @@ func (i *Init) perform(f swap.Effect) {
 		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil {
 			i.killWorker(w)
 		}
+	case *swap.Ask:
+		i.askGate(f)
+	case *swap.EndTurn:
+		i.tellGate(&gatewire.Message{Op: gatewire.OpDone}, true)
+	case *swap.Took:
+		if f.Generation != 0 {
+			i.gate.role = gatewire.Holder
+		}
+		i.tellGate(&gatewire.Message{Op: gatewire.OpTook, Generation: f.Generation}, false)
+	case *swap.Leaving:
+		i.tellGate(&gatewire.Message{Op: gatewire.OpLeaving, Died: f.Died}, !f.Died)
+	case *swap.NoServer:
+		i.noServer()
+	case *swap.GiveBack:
+		i.giveBack(f.ID)
 	case *swap.Aim:
 		i.check.end()
 		i.aim(f.Generation, f.Rest, f.Share)
@@ -226,7 +242,7 @@ func (i *Init) nameDaemons(g *generation, left []process) {
 	own, _ := unix.Getsid(0)
 	var names []string
 	for _, p := range left {
-		if comm, err := os.ReadFile("/proc/" + itoa(p.pid) + "/comm"); err == nil && p.sid != own && len(names) < namesMost {
+		if comm, err := file.Read("/proc/" + itoa(p.pid) + "/comm"); err == nil && p.sid != own && len(names) < namesMost {
 			names = append(names, text.Quote(strings.TrimSpace(string(comm)), 20)+" (pid "+itoa(p.pid)+")")
 		}
 	}

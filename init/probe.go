@@ -2,13 +2,14 @@ package pid1
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/swap"
@@ -37,12 +38,12 @@ func (i *Init) probe(w *worker) {
 	c := &candidate{worker: w, launcher: i.launcher}
 	if e := i.probed(); e != nil {
 		c.endpoint = e
-		c.aim = func(from netip.AddrPort) (func(), error) {
-			e := e.reached(from.Addr())
+		c.dial = func(to netip.AddrPort) (*os.File, func(), error) {
+			e := e.reached(to.Addr())
 			if why := e.whyShared(); why != "" {
-				return nil, errors.New("the probe cannot be steered to the successor: " + why)
+				return nil, nil, errors.New("the probe cannot be steered to the successor: " + why)
 			}
-			return e.tcp.Preflight(w.g.number, from)
+			return e.tcp.Dial(w.g.number, to)
 		}
 	}
 	stop := make(chan struct{})
@@ -62,7 +63,7 @@ func (i *Init) watchSocket(w *worker) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(wait):
+			case <-clock.After(wait):
 			}
 		}
 		what := "its NOTIFY_SOCKET " + socket.Address() + " was removed, so that READY=1 cannot come there; does the entrypoint empty that directory?"
@@ -79,11 +80,11 @@ func (i *Init) watchSocket(w *worker) {
 type candidate struct {
 	*worker
 	launcher *launcher
-	aim      ready.Aim
+	dial     ready.Dial
 	endpoint *endpoint // that is probed, or nil
 }
 
-func (c *candidate) Aim() ready.Aim { return c.aim }
+func (c *candidate) Dial() ready.Dial { return c.dial }
 
 func (c *candidate) Accepted(conn *os.File) error {
 	from, err := localOf(conn)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/swap"
@@ -15,7 +16,7 @@ func (i *Init) progress(f *swap.Progress) {
 	pid, since, share := 0, time.Duration(0), 0
 	g := i.gens.live[f.Generation]
 	if g != nil {
-		pid, since = g.pid(), time.Since(g.born)
+		pid, since = g.pid(), monotonic()-g.born
 		if f.Stage == swap.StageReady && g.readyAfter > 0 { // of the last batch, else
 			since = g.readyAfter
 		}
@@ -72,7 +73,9 @@ func (i *Init) progress(f *swap.Progress) {
 func (i *Init) swapped(f *swap.Swapped) {
 	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
 	i.clients.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
-	i.hooks.after(f.Generation, f.Reason == "")
+	if !f.First {
+		i.hooks.after(f.Generation, f.Reason == "")
+	}
 	i.clients.tellFollowers(false)
 	if f.Reason != "" {
 		message := "swap failed: " + f.Reason
@@ -83,6 +86,9 @@ func (i *Init) swapped(f *swap.Swapped) {
 			message += "; " + named(g.number) + " goes on"
 		}
 		i.say(logline.Error, "swap.failed", message, f.Generation, 0)
+		if i.gate != nil && f.First { // what wait says at the gate
+			i.tellGate(&gatewire.Message{Op: gatewire.OpDone, Reason: f.Reason}, false)
+		}
 		return
 	}
 	i.info("swap.done", "swap to "+named(f.Generation)+" done", f.Generation, 0)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/cpu"
@@ -53,6 +54,9 @@ func newInit(o Options) (*Init, error) {
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
 		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
 	}
+	if err := i.join(); err != nil {
+		return i, err
+	}
 	i.assemble()
 	if err := i.open(); err != nil {
 		return i, err
@@ -82,7 +86,7 @@ func newInit(o Options) (*Init, error) {
 
 // assemble makes the parts of the init, each with what it needs of the others.
 func (i *Init) assemble() {
-	i.posted, i.over, i.began = make(chan func(), 256), make(chan struct{}), time.Now()
+	i.posted, i.over, i.began = make(chan func(), 256), make(chan struct{}), clock.Now()
 	if i.gens.workers = i.set.Workers; i.gens.workers == 0 { // auto
 		i.gens.workers = cpu.Allowed()
 	}
@@ -94,7 +98,7 @@ func (i *Init) assemble() {
 	i.adoption = &adoption{logger: i.logger, wish: i.set.Adopt, steering: &i.steering, endpoints: func() *listen.Set { return i.endpoints }, procs: i.launcher.procs, note: i.note,
 		gens: map[int]*adopted{}, fresh: map[uint64]*unused{}}
 	i.launcher.adoption = i.adoption
-	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]control.Call{}, endpoints: func(s *control.Status) {
+	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]*control.Call{}, gate: func() *membership { return i.gate }, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
 		i.reportSteering(s)
 	}}
@@ -120,13 +124,17 @@ func (i *Init) open() error {
 	if i.set.Steer == "off" {
 		prepare = nil
 	}
-	if i.endpoints, err = listen.Open(specs, files, prepare); err != nil {
+	if i.gate != nil && len(files) > 0 {
+		err = fmt.Errorf("SWAPINIT_GATE=%s: sockets were inherited too (LISTEN_FDS), and only one of the two can have the endpoints", i.gate.path)
+	} else if i.gate != nil {
+		err = i.lent()
+	} else if i.endpoints, err = listen.Open(specs, files, prepare); err == nil {
+		err = i.openSteering()
+	}
+	if err != nil {
 		return err
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
-	if err := i.openSteering(); err != nil {
-		return err
-	}
 	if err := i.checkProbe(); err != nil {
 		return err
 	}
@@ -197,8 +205,8 @@ func (i *Init) machineConfig() swap.Config {
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
 		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
-		ReadyHint: i.mode.Hint}
-	if specs, _ := listen.Parse(s.Listen); len(specs) > 0 { // else it is not opened either
+		StopDrain: s.StopDrain, Membership: i.gate.machine(), ReadyHint: i.mode.Hint}
+	if specs, _ := listen.Parse(s.Listen + i.gate.listens()); len(specs) > 0 { // else it is not opened either
 		c.ReadyHint = i.mode.EndpointHint
 		if i.mode.Accepts != 0 && slices.ContainsFunc(specs, func(s listen.Spec) bool { return s.IsTCP() }) {
 			c.SettleHint = "; one that says that it is ready before its workers are needs SWAPINIT_READY=http://host:port/path, a probe of the endpoint"
@@ -238,7 +246,7 @@ const lateAfter = 5 * time.Millisecond
 func (i *Init) afterFirstFork() {
 	time.AfterFunc(lateAfter, func() {
 		if i.server != nil {
-			handle := func(c control.Call) { i.post(func() { i.answer(c) }) }
+			handle := func(c *control.Call) { i.post(func() { i.answer(c) }) }
 			i.server.Serve(handle, func(line string) { i.warn("control", line, 0, 0) })
 		}
 		signal.Notify(i.opt.Signals, signals.Late()...)

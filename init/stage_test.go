@@ -8,7 +8,7 @@ import (
 )
 
 // request sends one to an init that answers as answer does, and returns what came.
-func request(t *testing.T, r control.Request, answer func(control.Call)) (events []control.Event, reply *control.Reply) {
+func request(t *testing.T, r control.Request, answer func(*control.Call)) (events []control.Event, reply *control.Reply) {
 	t.Helper()
 	s, err := control.Listen(t.TempDir()+"/sock", 1, 0)
 	if err != nil {
@@ -28,7 +28,7 @@ func request(t *testing.T, r control.Request, answer func(control.Call)) (events
 func TestStagesAreTold(t *testing.T) {
 	i := testInit(t)
 	i.gens.live[1], i.gens.live[2] = testWorker(1).g, testWorker(2).g
-	events, _ := request(t, control.Request{Verb: control.VerbSwap}, func(c control.Call) {
+	events, _ := request(t, control.Request{Verb: control.VerbSwap}, func(c *control.Call) {
 		i.clients.calls[7] = c
 		for _, s := range swap.Stages {
 			// Followers' part says done, and the machine tells nobody of back.
@@ -36,7 +36,7 @@ func TestStagesAreTold(t *testing.T) {
 				i.progress(&swap.Progress{ID: 7, Generation: 2, Other: 1, Stage: s.Stage, Share: 100})
 			}
 		}
-		c.Done(control.Reply{OK: true})
+		c.Done(&control.Reply{OK: true})
 	})
 	for _, s := range swap.Stages {
 		if s.Logged || s.Stage == swap.StageDone {

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"os"
-	"time"
 
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/swap"
@@ -16,6 +15,9 @@ func (c *clients) unhealthy() string {
 		return "the container is stopping"
 	}
 	why := "no generation is active: its successor is still starting"
+	if gate := c.gate(); gate != nil && (!gate.healthy || c.machine.Active() == 0) {
+		return gate.unhealthy()
+	}
 	g := c.gens.live[c.machine.Active()]
 	if g == nil {
 		return why
@@ -43,8 +45,9 @@ func (c *clients) unhealthy() string {
 
 // report answers status: the loop's part here, the rest, for which the process
 // table is read, in a goroutine.
-func (c *clients) report(call control.Call) {
+func (c *clients) report(call *control.Call) {
 	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap}
+	c.gate().report(&s)
 	var gens []*generation
 	for _, v := range c.machine.Views() {
 		g := c.gens.live[v.Number]
@@ -52,7 +55,7 @@ func (c *clients) report(call control.Call) {
 			continue
 		}
 		gens = append(gens, g)
-		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: time.Since(g.born).Milliseconds(),
+		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: (monotonic() - g.born).Milliseconds(),
 			Command: g.command, Dir: g.workDir, Status: g.statusText}
 		if g.readyAfter > 0 {
 			r.ReadyMS = new(g.readyAfter.Milliseconds())
@@ -80,6 +83,6 @@ func (c *clients) report(call control.Call) {
 			}
 		}
 		c.endpoints(&s)
-		call.Done(control.Reply{OK: true, Status: &s})
+		call.Done(&control.Reply{OK: true, Status: &s})
 	}()
 }

@@ -1,18 +1,17 @@
 package pid1
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/member"
+	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -26,24 +25,51 @@ type steering struct {
 	all []*endpoint // never changed in place: see list
 
 	// The loop's:
-	pending int           // moves that it does not wait for
-	held    []swap.Effect // signals that wait for them
+	pending  int           // moves that it does not wait for
+	yielding int           // the gate is to know first that connections are not for us any more
+	held     []swap.Effect // signals that wait for them
 }
 
 // endpoint is one of listen.Set's.
 type endpoint struct {
 	listen.Endpoint
-	index  int          // in listen.Set.Endpoints
-	joined bool         // it is not among those: see adoption
-	group  steer.Group  // nil: one socket is shared, for the reason
-	moves  *steer.Mover // group's
-	tcp    *steer.TCP   // group, where it is one
+	index  int           // in listen.Set.Endpoints
+	joined bool          // it is not among those: see adoption
+	group  steer.Group   // nil: one socket is shared, for the reason
+	moves  *steer.Mover  // group's
+	tcp    tcpGroup      // group, where it is one
+	remote *member.Group // group, where a gate has the sockets
 	reason string
 	said   string // the reason in the log
 
 	// For servers that bind for themselves: see adoption.
 	twin atomic.Pointer[endpoint] // of the other address family, or nil; adoption's
 	of   *endpoint                // whose twin it is, or nil
+}
+
+// tcpGroup is a group of TCP sockets: ours (steer.TCP, see local), or a gate's.
+type tcpGroup interface {
+	steer.Group
+	// Dial connects to the address so that generation n gets the connection. end, unless
+	// there was an error, is called when that has been tried out.
+	Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err error)
+	Accepted(from netip.AddrPort) (bool, error)
+	Foreign() (int, error)
+	Unseen() string
+	Sleep()
+	Wake() error
+	Asleep() bool
+}
+
+// local is a group of our own.
+type local struct{ *steer.TCP }
+
+func (l local) Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err error) {
+	fd, end, err := procnet.Connect(to, func(from netip.AddrPort) (func(), error) { return l.Preflight(n, from) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fd), "probe"), end, nil
 }
 
 // list has all endpoints. They come and go with adoption only.
@@ -129,7 +155,7 @@ func (i *Init) openSteering() error {
 			tcp, err := steer.NewTCP(first, 1, steer.Options{Open: opener, Backlog: s.Backlog, Watch: i.endpoints.Watch, Unwatch: i.endpoints.Unwatch})
 			switch {
 			case err == nil:
-				group, s.tcp = tcp, tcp
+				group, s.tcp = tcp, local{tcp}
 			case i.set.Steer == "require":
 				return fmt.Errorf("SWAPINIT_STEER=require: cannot steer connections to endpoint %s: %w", e.Name, err)
 			default:
@@ -153,7 +179,7 @@ func (i *Init) openSteering() error {
 // probeSteering finds out, once, whether the kernel steers here. It takes part of
 // a millisecond, which the first child need not wait for.
 func (i *Init) probeSteering() error {
-	if !slices.ContainsFunc(i.steering.list(), func(e *endpoint) bool { return e.tcp != nil }) {
+	if !slices.ContainsFunc(i.steering.list(), func(e *endpoint) bool { return e.tcp != nil && e.remote == nil }) {
 		return nil // nobody wants to know yet
 	}
 	return i.steering.probe()
@@ -171,12 +197,13 @@ func (s *steering) probe() error {
 
 // obey does with an endpoint what the probe's answer asks for.
 func (e *endpoint) obey(why error) {
+	ours, ok := e.tcp.(local)
 	switch {
-	case e.tcp == nil, why == nil:
+	case !ok, why == nil:
 	case errors.Is(why, steer.ErrUnseen):
-		e.tcp.SetUnseen(why.Error())
+		ours.SetUnseen(why.Error())
 	default:
-		e.tcp.SetShared(why.Error())
+		ours.SetShared(why.Error())
 	}
 }
 
@@ -270,109 +297,6 @@ func (i *Init) lookForStrangers(g *generation) {
 	}
 }
 
-// moveTime bounds how long anything waits for a move.
-const moveTime = 10 * time.Second
-
-// aim moves new connections: share of them to generation to, the others to rest.
-// What a file system or somebody else has to do for it goes on without the loop.
-// Whoever asked for the swap is answered after it, and nobody is told to stop before.
-func (i *Init) aim(to, rest, share int) {
-	for _, e := range i.steering.groups() {
-		done := e.moves.Aim(to, rest, share)
-		if !e.group.Waits() {
-			<-done
-			continue
-		}
-		i.clients.writing++
-		i.steering.pending++
-		go func() {
-			select {
-			case <-done:
-			case <-time.After(moveTime):
-				i.warn("steer.slow", "the connections of endpoint "+e.Name+" are not moved within "+moveTime.String()+", still trying", to, 0)
-			}
-			i.post(i.moved)
-		}()
-	}
-}
-
-func (i *Init) moved() {
-	if i.steering.pending--; i.steering.pending == 0 {
-		held := i.steering.held
-		i.steering.held = nil
-		for _, f := range held {
-			i.perform(f)
-		}
-	}
-	i.clients.release()
-}
-
-// hold keeps a signal back until all moves are done.
-func (i *Init) hold(f swap.Effect) bool {
-	if i.steering.pending == 0 || i.machine.Phase() != swap.Running {
-		return false
-	}
-	i.steering.held = append(i.steering.held, f)
-	return true
-}
-
-// moving reports whether new connections may still go where they went before.
-func (i *Init) moving() bool {
-	return slices.ContainsFunc(i.steering.groups(), func(e *endpoint) bool { return e.moves.Moving() })
-}
-
-// leaveSockets takes a generation's sockets out of their groups. What waits in
-// them, that is, what nobody accepts any more, is reset.
-func (i *Init) leaveSockets(n int) {
-	for _, e := range i.steering.groups() {
-		if done := e.moves.Leave(n); !e.group.Waits() {
-			<-done
-		}
-	}
-}
-
-// drain watches the connections of a predecessor.
-func (i *Init) drain(g *generation) {
-	stop := make(chan struct{})
-	g.stopDrain = sync.OnceFunc(func() { close(stop) })
-	say := func(k swap.GenerationKind, reason string) {
-		i.post(func() { i.happened(k, g.number, reason) })
-	}
-	go func() {
-		// As long as connections still go to it, it must not be told to stop.
-		unseen := false
-		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving}
-		for _, e := range i.steering.groups() {
-			if look := e.group.Observe(g.number); look != nil {
-				d.Looks = append(d.Looks, look)
-				unseen = unseen || e.unseen() != ""
-			}
-		}
-		d.Busy = func(open, idle int) {
-			text := strconv.Itoa(open) + " connections open, " + strconv.Itoa(idle) + " idle"
-			if unseen {
-				text = "its connections cannot be counted"
-			}
-			say(swap.Busy, text)
-		}
-		d.Error = func(err error) {
-			i.warn("drain", "cannot count the connections of "+named(g.number)+": "+err.Error(), g.number, 0)
-		}
-		if d.Run(stop) {
-			reason := "its connections are idle"
-			switch {
-			case len(d.Looks) == 0:
-				reason = "its successor is active"
-			case unseen:
-				reason = "nothing waits to be accepted, its connections cannot be counted"
-			case d.Gone:
-				reason = "its connections are closed"
-			}
-			say(swap.Drained, reason)
-		}
-	}()
-}
-
 // probed is the group of an endpoint that an http:// probe addresses, nil if the
 // address is no endpoint.
 func (i *Init) probed() (e *endpoint) {
@@ -382,50 +306,4 @@ func (i *Init) probed() (e *endpoint) {
 		}
 	}
 	return nil
-}
-
-// reportSteering adds to a status which endpoints are steered, and what that
-// tells of each generation.
-func (i *Init) reportSteering(s *control.Status) {
-	of := map[int]*control.Generation{}
-	for n := range s.Generations {
-		of[s.Generations[n].Generation] = &s.Generations[n]
-	}
-	for _, e := range i.steering.list() {
-		why := e.whyShared()
-		if e.of == nil {
-			s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Adopted: i.adoption.adopts(e), Steered: why == "", Reason: cmp.Or(why, e.unseen())})
-		}
-		if e.group == nil {
-			continue
-		}
-		err := e.group.Counts(i.set.IdleAfter, func(n int, l steer.Look) {
-			g := of[n]
-			if g == nil {
-				return
-			}
-			add(&g.Queued, l.Queued)
-			if !l.Unseen {
-				add(&g.Open, l.Open)
-				add(&g.Idle, l.Idle)
-			}
-		})
-		for n, g := range of {
-			// A path has no shares but all and nothing: where there is a TCP
-			// endpoint, that one tells more.
-			if share, ok := e.group.Share(n); ok && (g.Share == nil || e.tcp != nil) {
-				g.Share = &share
-			}
-		}
-		if err != nil {
-			i.warn("steer.counts", "cannot count the connections of endpoint "+e.Name+": "+err.Error(), 0, 0)
-		}
-	}
-}
-
-func add(to **int, n int) {
-	if *to == nil {
-		*to = new(int)
-	}
-	**to += n
 }

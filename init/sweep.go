@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -106,7 +107,7 @@ func (s *sweeper) run() bool {
 // stopped. Being woken is no reason as long as one is there of those that were left:
 // a storm of deaths in a large table must not be a storm of looks.
 func (s *sweeper) wait(left []process, pause time.Duration) bool {
-	over := time.After(pause)
+	over := clock.After(pause)
 	for {
 		select {
 		case <-s.end:

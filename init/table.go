@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/folder"
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func readProcess(pid int) (process, bool) {
 }
 
 func readStat(pid int) (process, bool) {
-	data, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	data, err := file.Read("/proc/" + itoa(pid) + "/stat")
 	if err != nil {
 		return process{}, false
 	}

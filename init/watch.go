@@ -3,6 +3,8 @@ package pid1
 import (
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
+
 	"github.com/swapinit/swapinit/internal/watch"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -18,7 +20,7 @@ func (i *Init) watch(every time.Duration) {
 		paths = append(paths, i.launcher.absolute(name))
 	}
 	w := watch.New(paths)
-	ticker := time.NewTicker(every)
+	ticker := clock.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		if changed, what := w.Look(); changed {

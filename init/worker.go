@@ -21,7 +21,7 @@ import (
 type worker struct {
 	ipc
 	index      int
-	born       time.Time
+	born       time.Duration // monotonic
 	restarts   int
 	proc       *reaper.Process // nil until forked; MAINPID= may replace it
 	running    bool            // its own program runs
@@ -274,11 +274,12 @@ func (i *Init) ready(w *worker) {
 	g := w.g
 	i.clients.asked = true
 	if w.readyAfter == 0 {
-		w.readyAfter = max(1, time.Since(w.born))
+		w.readyAfter = max(1, monotonic()-w.born)
 		w.endProbes()
 		if g.readyAfter == 0 && g.ready() {
-			g.readyAfter = max(1, time.Since(g.born))
+			g.readyAfter = max(1, monotonic()-g.born)
 			i.adoption.becameReady(g.number)
+			i.settles(g.number)
 			go i.lookForStrangers(g)
 		}
 		i.about(logline.Debug, "ready", w, " is ready")

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/ready"
@@ -23,7 +22,7 @@ func twoWorkers() (*generation, [2]*worker) {
 	g := newGeneration(3, 2)
 	var list [2]*worker
 	for k := range list {
-		list[k] = &worker{g: g, index: k, born: time.Now()}
+		list[k] = &worker{g: g, index: k, born: monotonic()}
 		list[k].mainPid.Store(int32(fake + 1 + k))
 		g.workers[k].Store(list[k])
 	}

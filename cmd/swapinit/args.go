@@ -18,8 +18,9 @@ import (
 // verbArgs are the parsed arguments of any verb.
 type verbArgs struct {
 	help  bool
-	json  bool             // status
+	json  bool             // status, check
 	watch bool             // status
+	wait  control.WaitArgs // wait
 	swap  control.SwapArgs // swap, restart
 	data  string           // message: JSON
 }
@@ -28,8 +29,9 @@ type verbArgs struct {
 // usage has.
 func parseVerb(verb string, args []string) (a verbArgs, err error) {
 	usage, _ := verbUsage("", verb)
-	swap, message := verb == control.VerbSwap, verb == control.VerbMessage
-	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force, "--cancel": &a.swap.Cancel}
+	swap, message, wait := verb == control.VerbSwap, verb == control.VerbMessage, verb == control.VerbWait
+	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force, "--cancel": &a.swap.Cancel,
+		"--or-rollback": &a.wait.Rollback}
 	for len(args) > 0 && err == nil {
 		arg := args[0]
 		args = args[1:]
@@ -45,7 +47,9 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 			}
 			switch name {
 			case "--timeout":
-				a.swap.TimeoutMS, err = parseTimeout(value)
+				if a.swap.TimeoutMS, err = parseTimeout(value); wait {
+					a.swap.TimeoutMS, a.wait.TimeoutMS = 0, a.swap.TimeoutMS
+				}
 			case "--canary":
 				a.swap.Canary, err = value, checkCanary(value)
 			default:
@@ -64,6 +68,10 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 				err = errors.New("DATA is not UTF-8")
 			}
 			a.data = control.JSON(arg)
+		case wait && a.wait.Name == "" && arg != "" && !strings.HasPrefix(arg, "-"):
+			if a.wait.Name = arg; !utf8.ValidString(arg) {
+				err = errors.New("NAME is not UTF-8")
+			}
 		case strings.HasPrefix(arg, "-"):
 			err = errors.New("unknown option " + strconv.Quote(arg))
 		case swap:
@@ -77,11 +85,18 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 			err = errors.New(problem)
 		}
 	}
-	if err == nil && message && a.data == "" && !a.help {
+	switch {
+	case err != nil || a.help:
+	case message && a.data == "":
 		err = errors.New("DATA is missing")
+	case wait && a.wait.Name == "":
+		err = errors.New("NAME is missing, a release or a container id")
 	}
 	return a, err
 }
+
+// asksHelp: the arguments ask what a verb is.
+func asksHelp(args []string) bool { return len(args) > 0 && (args[0] == "-h" || args[0] == "--help") }
 
 func parseTimeout(s string) (ms int64, err error) {
 	d, err := time.ParseDuration(s)

@@ -21,6 +21,7 @@ import (
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/adopt"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/gate"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/signals"
@@ -39,6 +40,8 @@ func main() {
 func run(args []string) int {
 	if name, rest, ok := verbOf(args); ok {
 		switch {
+		case name == verbGate && !asksHelp(rest):
+			return start(rest, true)
 		case name != verbHelp:
 			return runVerb(name, rest, os.Getenv)
 		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
@@ -53,6 +56,11 @@ func run(args []string) int {
 			return exitUsage
 		}
 	}
+	return start(args, false)
+}
+
+// start runs the init, or a gate.
+func start(args []string, asGate bool) int {
 	// From here on this may be PID 1. The kernel drops a signal that PID 1 has
 	// no handler for, so handlers come before everything else; what was ignored
 	// before can only be learned before that.
@@ -65,7 +73,7 @@ func run(args []string) int {
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 
 	parsers := pid1.Parsers()
-	parsers.Program = program()
+	parsers.Program, parsers.Gate = program(), asGate
 	settings, err := config.Load(os.Environ(), args, parsers)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
@@ -86,6 +94,9 @@ func run(args []string) int {
 			fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
 			return config.ExitStatus
 		}
+	}
+	if asGate {
+		return gate.Run(gate.Config{Settings: settings, Signals: queue, Environ: os.Environ(), Version: version})
 	}
 	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
 }

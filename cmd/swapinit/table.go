@@ -20,6 +20,9 @@ const cellWidth = 60
 // where something is steered, or a reason says why it is not; WORKERS (ready ones
 // and all) is one where a generation has more than one.
 func statusTable(s *control.Status) string {
+	if s.Gate != nil {
+		return gateTable(s)
+	}
 	steered, many := false, false
 	for i := range s.Generations {
 		steered = steered || s.Generations[i].Share != nil
@@ -52,6 +55,13 @@ func statusTable(s *control.Status) string {
 	out := table(rows, cellWidth)
 	if len(s.Endpoints) > 0 {
 		out += "\n" + table(endpointRows(s.Endpoints), 1<<20)
+	}
+	if j := s.Joined; j != nil {
+		out += "\ngate: " + text.Escape(j.Gate) + ", " + text.Escape(j.Role)
+		if j.AwayMS != nil {
+			out += ", away for " + span(*j.AwayMS)
+		}
+		out += "\n"
 	}
 	last := "none"
 	if l := s.LastSwap; l != nil {

@@ -13,7 +13,10 @@ import (
 	"github.com/swapinit/swapinit/internal/text"
 )
 
-const verbHelp = "help"
+const (
+	verbHelp = "help"
+	verbGate = "gate"
+)
 
 // verbs are the first arguments that are not a command, in the order of the help;
 // `swapinit -- stop` runs a program of that name. One without help is reserved for
@@ -28,8 +31,10 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbHealth, "", "exit 0 when ready (for HEALTHCHECK)"},
 	{control.VerbStop, "", "stop the container"},
 	{control.VerbVersion, "", "print the version"},
+	{verbGate, "", "keep the endpoints for other containers"},
+	{control.VerbWait, "NAME [--timeout D] [--or-rollback]", "at a gate: until NAME has all the traffic"},
+	{control.VerbCheck, "[--json]", "at a gate: what would go wrong"},
 	{verbHelp, "[VERB]", "print this text, or what a verb does"},
-	{"check", "", ""},
 }
 
 // verbOf says whether args (without the program's name) ask a running swapinit for

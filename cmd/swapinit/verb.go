@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fatih/color"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
@@ -92,7 +91,7 @@ func (v *verbRun) run(verb string, args []string) int {
 	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
 	var reply *control.Reply
 	if err == nil {
-		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data}, v.stage)
+		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
 	}
 	return v.answered(verb, a, reply, err)
 }
@@ -139,14 +138,26 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 	case verb == control.VerbStatus:
 		io.WriteString(v.out, statusTable(r.Status))
 		return exitDone
+	case verb == control.VerbCheck:
+		return v.checked(a, r.Problems)
+	case verb == control.VerbWait:
+		return v.say(logline.Green, member(r)+" has all the traffic")
+	case verb == control.VerbRollback && r.Container != "":
+		return v.say(0, "rolled back to "+member(r))
+	case verb == control.VerbPromote && r.Container != "":
+		return v.say(logline.Green, "promoted: "+member(r)+" has all the traffic")
 	case verb == control.VerbHealth:
 		return v.say(0, "healthy")
 	case verb == control.VerbStop:
 		return v.say(0, "stopping")
 	case verb == control.VerbRollback:
-		return v.say(0, "rolled back to "+generation(r.Generation))
+		to := generation(r.Generation)
+		if r.Generation == 0 { // from a canary at a gate
+			to = "the container that has the traffic"
+		}
+		return v.say(0, "rolled back to "+to)
 	case verb == control.VerbPromote:
-		return v.say(color.FgGreen, "promoted: "+generation(r.Generation)+" has all the traffic")
+		return v.say(logline.Green, "promoted: "+generation(r.Generation)+" has all the traffic")
 	case verb == control.VerbMessage && (r.Delivered == nil || *r.Delivered < 1):
 		return v.fail(exitFailed, "message failed: no worker got it")
 	case verb == control.VerbMessage:
@@ -154,7 +165,7 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 	case a.swap.Cancel:
 		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
 	case !a.swap.NoWait:
-		return v.say(color.FgGreen, swapDone(verb, r.Generation))
+		return v.say(logline.Green, swapDone(verb, r.Generation))
 	case r.Generation > 0:
 		return v.say(0, verb+" begun: "+generation(r.Generation))
 	}
@@ -195,7 +206,7 @@ func (v *verbRun) fail(status int, reason string) int {
 }
 
 // say prints one line on stdout; paint 0 is no colour.
-func (v *verbRun) say(paint color.Attribute, line string) int {
+func (v *verbRun) say(paint logline.Color, line string) int {
 	line = text.Escape(line)
 	if v.color && paint != 0 {
 		line = logline.Paint(paint, line)
@@ -206,22 +217,22 @@ func (v *verbRun) say(paint color.Attribute, line string) int {
 
 // stage prints one stage of a swap.
 func (v *verbRun) stage(e control.Event) {
-	line, paint := e.Event, color.Attribute(0)
+	line, paint := e.Event, logline.Color(0)
 	g := generation(e.Generation)
 	switch swap.Stage(e.Event) {
 	case swap.StageStarted:
 		line = g + " started, pid " + strconv.Itoa(e.Pid)
 	case swap.StageReady:
-		line, paint = g+" ready after "+span(e.MS), color.FgGreen
+		line, paint = g+" ready after "+span(e.MS), logline.Green
 	case swap.StageSettled, swap.StageStopping:
 		line = g + " " + e.Event
 	case swap.StageCutOver:
-		line, paint = "cut over to "+g, color.FgGreen
+		line, paint = "cut over to "+g, logline.Green
 	case swap.StageDone:
-		line, paint = swapDone(control.VerbSwap, e.Generation), color.FgGreen
+		line, paint = swapDone(control.VerbSwap, e.Generation), logline.Green
 	case swap.StageFailed:
 		// Why is in the reply, and that goes to stderr.
-		line, paint = g+" failed", color.FgRed
+		line, paint = g+" failed", logline.Red
 	case swap.StageCanary:
 		line += ": " + g + " has " + percent(e.Share) + " of new connections"
 	case swap.StageKept, swap.StageDraining:

@@ -31,7 +31,7 @@ func verb(addr string, color bool, args ...string) (status int, stdout, stderr s
 }
 
 // initWith is a control server whose loop is answer.
-func initWith(t *testing.T, answer func(control.Call)) string {
+func initWith(t *testing.T, answer func(*control.Call)) string {
 	t.Helper()
 	s, err := control.Listen(filepath.Join(t.TempDir(), "s"), os.Getpid(), os.Getuid())
 	if err != nil {
@@ -43,7 +43,7 @@ func initWith(t *testing.T, answer func(control.Call)) string {
 }
 
 // swapEvents are the stages of a swap that works.
-func swapEvents(c control.Call) {
+func swapEvents(c *control.Call) {
 	for _, e := range []control.Event{
 		{Event: "started", Generation: 2, Pid: 7},
 		{Event: "ready", Generation: 2, MS: 1234},
@@ -56,7 +56,7 @@ func swapEvents(c control.Call) {
 }
 
 // canaryEvents are the stages of a swap with a canary.
-func canaryEvents(c control.Call) {
+func canaryEvents(c *control.Call) {
 	for _, e := range []control.Event{
 		{Event: "started", Generation: 3, Pid: 19},
 		{Event: "ready", Generation: 3, MS: 1190},
@@ -71,15 +71,15 @@ func canaryEvents(c control.Call) {
 	} {
 		c.Event(e)
 	}
-	c.Done(control.Reply{OK: true, Generation: 3})
+	c.Done(&control.Reply{OK: true, Generation: 3})
 }
 
 // swapping plays one that had to wait, under an init that says more than we know.
-func swapping(c control.Call) {
+func swapping(c *control.Call) {
 	c.Event(control.Event{Event: "queued", Message: "generation 1 is being replaced"})
 	swapEvents(c)
 	c.Event(control.Event{Event: "future\x1b[2J", Message: "a\nb"})
-	c.Done(control.Reply{OK: true, Generation: 2})
+	c.Done(&control.Reply{OK: true, Generation: 2})
 }
 
 const swapStages = `queued: generation 1 is being replaced
@@ -126,7 +126,7 @@ swap done: generation 3 has all the traffic
 
 // The stages of the other strategies, of hooks and of workers say it in their messages.
 func TestHandoverStages(t *testing.T) {
-	addr := initWith(t, func(c control.Call) {
+	addr := initWith(t, func(c *control.Call) {
 		for _, e := range []control.Event{
 			{Event: "hook", Message: "/bin/fetch runs"},
 			{Event: "started", Generation: 2, Pid: 7},
@@ -136,7 +136,7 @@ func TestHandoverStages(t *testing.T) {
 		} {
 			c.Event(e)
 		}
-		c.Done(control.Reply{OK: true, Generation: 2})
+		c.Done(&control.Reply{OK: true, Generation: 2})
 	})
 	const want = `hook: /bin/fetch runs
 generation 2 started, pid 7
@@ -154,7 +154,7 @@ swap done: generation 2 has all the traffic
 func TestFollow(t *testing.T) {
 	var reply control.Reply
 	fails := false
-	addr := initWith(t, func(c control.Call) {
+	addr := initWith(t, func(c *control.Call) {
 		if !c.Swap.Follow {
 			t.Errorf("args %+v", c.Swap)
 		}
@@ -162,7 +162,8 @@ func TestFollow(t *testing.T) {
 			swapEvents(c)
 			c.Event(control.Event{Event: "done", Generation: 2})
 		}
-		c.Done(reply)
+		own := reply
+		c.Done(&own)
 	})
 	status := func(n int) *int { return &n }
 	for _, c := range []struct {
@@ -191,9 +192,9 @@ func TestFollow(t *testing.T) {
 }
 
 func TestMessage(t *testing.T) {
-	calls := make(chan control.Call, 1)
+	calls := make(chan *control.Call, 1)
 	var reply control.Reply
-	addr := initWith(t, func(c control.Call) { calls <- c; c.Done(reply) })
+	addr := initWith(t, func(c *control.Call) { calls <- c; own := reply; c.Done(&own) })
 	none, one, four := 0, 1, 4
 	for _, c := range []struct {
 		args []string
@@ -242,10 +243,10 @@ func TestMessage(t *testing.T) {
 }
 
 func TestSwapFails(t *testing.T) {
-	addr := initWith(t, func(c control.Call) {
+	addr := initWith(t, func(c *control.Call) {
 		c.Event(control.Event{Event: "started", Generation: 2, Pid: 7})
 		c.Event(control.Event{Event: "failed", Generation: 2, Message: "exited 3"})
-		c.Done(control.Reply{Error: "generation 2 exited 3 before it was ready\n\x1b[31m", Generation: 2})
+		c.Done(&control.Reply{Error: "generation 2 exited 3 before it was ready\n\x1b[31m", Generation: 2})
 	})
 	status, out, errs := verb(addr, false, "swap")
 	if status != 1 || out != "generation 2 started, pid 7\ngeneration 2 failed\n" ||
@@ -255,8 +256,8 @@ func TestSwapFails(t *testing.T) {
 }
 
 func TestSwapArgsArrive(t *testing.T) {
-	calls := make(chan control.Call, 1)
-	addr := initWith(t, func(c control.Call) { calls <- c; c.Done(control.Reply{OK: true, Generation: 3}) })
+	calls := make(chan *control.Call, 1)
+	addr := initWith(t, func(c *control.Call) { calls <- c; c.Done(&control.Reply{OK: true, Generation: 3}) })
 	for _, c := range []struct {
 		args []string
 		want control.SwapArgs
@@ -346,7 +347,7 @@ func TestStatus(t *testing.T) {
 		LastSwap:  &control.LastSwap{Generation: 13, Reason: "exited 3\nbefore it was ready"},
 	}
 	var now *control.Status
-	addr := initWith(t, func(c control.Call) { c.Done(control.Reply{OK: true, Status: now}) })
+	addr := initWith(t, func(c *control.Call) { c.Done(&control.Reply{OK: true, Status: now}) })
 	for _, c := range []struct {
 		s    *control.Status
 		args []string
@@ -385,7 +386,7 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 func TestSteeredStatus(t *testing.T) {
 	all, some, none, three, twelve := 10000, 50, 0, 3, 12
 	var now *control.Status
-	addr := initWith(t, func(c control.Call) { c.Done(control.Reply{OK: true, Status: now}) })
+	addr := initWith(t, func(c *control.Call) { c.Done(&control.Reply{OK: true, Status: now}) })
 	generations := func(share, rest *int) []control.Generation {
 		return []control.Generation{
 			{Generation: 1, State: "draining", Pid: 6, Command: []string{"/srv"}, Share: rest, Open: &three, Idle: &none, Queued: &none},
@@ -463,7 +464,7 @@ func TestWorkersInStatus(t *testing.T) {
 2           active    7    0 ms    -      0/0      100%   -     -     -       /srv -x
 `},
 	} {
-		addr := initWith(t, func(call control.Call) { call.Done(control.Reply{OK: true, Status: c.s}) })
+		addr := initWith(t, func(call *control.Call) { call.Done(&control.Reply{OK: true, Status: c.s}) })
 		status, out, errs := verb(addr, false, "status")
 		if want := c.want + "\nlast swap: none\n"; status != 0 || errs != "" || out != want {
 			t.Errorf("status %d, stderr %q, stdout\n%swant\n%s", status, errs, out, want)
@@ -473,22 +474,22 @@ func TestWorkersInStatus(t *testing.T) {
 
 func TestOtherVerbs(t *testing.T) {
 	healthy := true
-	addr := initWith(t, func(c control.Call) {
+	addr := initWith(t, func(c *control.Call) {
 		switch c.Verb {
 		case "health":
 			if !healthy {
-				c.Done(control.Reply{Error: "generation 1 is not ready"})
+				c.Done(&control.Reply{Error: "generation 1 is not ready"})
 				return
 			}
 			fallthrough
 		case "rollback", "promote":
 			if !healthy {
-				c.Done(control.Reply{Error: "there is nothing\x1b to go back to"})
+				c.Done(&control.Reply{Error: "there is nothing\x1b to go back to"})
 				return
 			}
-			c.Done(control.Reply{OK: true, Generation: 4})
+			c.Done(&control.Reply{OK: true, Generation: 4})
 		default:
-			c.Done(control.Reply{OK: true, Version: "1.2.3"})
+			c.Done(&control.Reply{OK: true, Version: "1.2.3"})
 		}
 	})
 	for _, c := range []struct {
@@ -517,7 +518,7 @@ func TestOtherVerbs(t *testing.T) {
 // version is about this file first, and about the init where there is one.
 func TestVersion(t *testing.T) {
 	reply := control.Reply{}
-	addr := initWith(t, func(c control.Call) { c.Done(reply) })
+	addr := initWith(t, func(c *control.Call) { own := reply; c.Done(&own) })
 	for _, c := range []struct {
 		addr  string
 		reply control.Reply
@@ -639,8 +640,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"health", "--"}, `unknown option "--"`},
 		{[]string{"stop", "now"}, `unexpected argument "now"`},
 		{[]string{"version", "--timeout=1s"}, `unknown option`},
-		{[]string{"check"}, "check is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, help"},
-		{[]string{"dance"}, "dance is not in this version"},
+		{[]string{"wait"}, "NAME is missing, a release or a container id, accepted: swapinit wait NAME [--timeout D] [--or-rollback]"},
+		{[]string{"wait", "v2", "v3"}, `unexpected argument "v3"`},
+		{[]string{"wait", "--timeout", "v2"}, `cannot use --timeout "v2"`},
+		{[]string{"wait", "v2", "--json"}, `unknown option "--json"`},
+		{[]string{"check", "--watch"}, `unknown option "--watch", accepted: swapinit check [--json]`},
+		{[]string{"dance"}, "dance is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, gate, wait, check, help"},
 	} {
 		status, out, errs := verb("/no/such/socket", false, c.args...)
 		if status != 2 || out != "" || !strings.HasPrefix(errs, "swapinit: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
@@ -780,9 +785,9 @@ func TestDocumentedOutput(t *testing.T) {
 	if want := statusTable(known); !strings.Contains(doc, want) {
 		t.Errorf("the table is not there:\n%s", want)
 	}
-	addr := initWith(t, func(c control.Call) {
+	addr := initWith(t, func(c *control.Call) {
 		swapEvents(c)
-		c.Done(control.Reply{OK: true, Generation: 2})
+		c.Done(&control.Reply{OK: true, Generation: 2})
 	})
 	if _, want, _ := verb(addr, false, "swap"); !strings.Contains(doc, want) {
 		t.Errorf("the stages are not there:\n%s", want)

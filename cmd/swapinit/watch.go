@@ -8,7 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
+
+	"github.com/swapinit/swapinit/internal/clock"
 
 	"github.com/swapinit/swapinit/internal/control"
 )
@@ -18,7 +19,7 @@ import (
 func (v *verbRun) watch(a verbArgs) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
-	tick := time.NewTicker(v.every)
+	tick := clock.NewTicker(v.every)
 	defer tick.Stop()
 	var reply *control.Reply
 	// Looked up once: another init that comes after this one is not the one that

@@ -19,7 +19,7 @@ import (
 
 // watched is a control server that answers the first two requests and passes the
 // third, and all later ones, to then.
-func watched(t *testing.T, then func(*control.Server, control.Call)) string {
+func watched(t *testing.T, then func(*control.Server, *control.Call)) string {
 	t.Helper()
 	s, err := control.Listen(filepath.Join(t.TempDir(), "s"), os.Getpid(), os.Getuid())
 	if err != nil {
@@ -27,7 +27,7 @@ func watched(t *testing.T, then func(*control.Server, control.Call)) string {
 	}
 	t.Cleanup(s.Close)
 	var asked atomic.Int64
-	s.Serve(func(c control.Call) {
+	s.Serve(func(c *control.Call) {
 		n := int(asked.Add(1))
 		if c.Verb != control.VerbStatus {
 			t.Errorf("asked for %s", c.Verb)
@@ -36,7 +36,7 @@ func watched(t *testing.T, then func(*control.Server, control.Call)) string {
 			then(s, c)
 			return
 		}
-		c.Done(control.Reply{OK: true, Status: &control.Status{LastSwap: &control.LastSwap{Generation: n, OK: true}}})
+		c.Done(&control.Reply{OK: true, Status: &control.Status{LastSwap: &control.LastSwap{Generation: n, OK: true}}})
 	}, func(l string) { t.Log(l) })
 	return s.Address()
 }
@@ -59,7 +59,7 @@ func TestWatch(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.args, c.redraw), func(t *testing.T) {
 			t.Parallel()
-			addr := watched(t, func(s *control.Server, c control.Call) { go s.Close() })
+			addr := watched(t, func(s *control.Server, c *control.Call) { go s.Close() })
 			var out, errs bytes.Buffer
 			v := verbRun{out: &out, err: &errs, redraw: c.redraw, every: time.Millisecond, env: func(string) string { return addr }}
 			if status := v.run(c.args[0], c.args[1:]); status != 0 || errs.Len() > 0 || out.String() != c.want {
@@ -75,7 +75,7 @@ func TestWatchIsTold(t *testing.T) {
 	signal.Notify(guard, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(guard)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		addr := watched(t, func(*control.Server, control.Call) { syscall.Kill(os.Getpid(), sig) })
+		addr := watched(t, func(*control.Server, *control.Call) { syscall.Kill(os.Getpid(), sig) })
 		status, out, errs := verb(addr, false, "status", "--watch")
 		if status != 0 || errs != "" || strings.Count(out, watchHead) != 2 {
 			t.Errorf("%v: status %d, stdout %q, stderr %q", sig, status, out, errs)
@@ -85,7 +85,7 @@ func TestWatchIsTold(t *testing.T) {
 
 // What is not the end of the init is an error as without --watch.
 func TestWatchFails(t *testing.T) {
-	addr := watched(t, func(_ *control.Server, c control.Call) { c.Done(control.Reply{Error: "no\x1b"}) })
+	addr := watched(t, func(_ *control.Server, c *control.Call) { c.Done(&control.Reply{Error: "no\x1b"}) })
 	if status, out, errs := verb(addr, false, "status", "--watch"); status != 1 || strings.Count(out, watchHead) != 2 || errs != "swapinit: status failed: no\\x1b\n" {
 		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
 	}
@@ -94,7 +94,7 @@ func TestWatchFails(t *testing.T) {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", addr, status, out, errs)
 		}
 	}
-	addr = initWith(t, func(c control.Call) { c.Done(control.Reply{OK: true}) })
+	addr = initWith(t, func(c *control.Call) { c.Done(&control.Reply{OK: true}) })
 	if status, _, errs := verb(addr, false, "status", "--watch"); status != 1 || errs != "swapinit: the init sent no status\n" {
 		t.Errorf("status %d, stderr %q", status, errs)
 	}
