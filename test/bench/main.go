@@ -38,12 +38,12 @@ type options struct {
 func main() {
 	ns.Stage()
 	var o options
-	flag.BoolVar(&o.short, "short", false, "fewer rounds: about a minute, rough")
+	flag.BoolVar(&o.short, "short", false, "fewer rounds: about a minute, two with Docker; rough")
 	flag.BoolVar(&o.json, "json", false, "print JSON, for programs")
 	flag.BoolVar(&o.markdown, "markdown", false, "print the table of docs/benchmarks.md")
 	flag.StringVar(&o.swapinit, "swapinit", "", "the binary; by default one is built as `make build` does")
 	flag.StringVar(&o.only, "only", "", "measure one of: "+names())
-	flag.IntVar(&o.swaps, "swaps", 0, "swaps of endurance, or of each row of steer; 0: the usual number")
+	flag.IntVar(&o.swaps, "swaps", 0, "swaps of endurance, or of each row of steer or takeover; 0: the usual number")
 	flag.IntVar(&o.connections, "connections", 0, "connections of endurance; 0: a million")
 	flag.Parse()
 	if flag.NArg() > 0 || o.json && o.markdown || o.only != "" && !measures(o.only) || o.swaps < 0 || o.connections < 0 {
@@ -162,6 +162,9 @@ func steps() []step {
 		{name: "group", measure: measureGroup},
 		{name: "filter", measure: measureFilter},
 		{name: "steer", table: failedRequests},
+		{name: "ask", measure: measureAsk},
+		{name: "gate", measure: measureFronts},
+		{name: "takeover", table: takeovers},
 		{name: "endurance", table: endurance, alone: true},
 	}
 }

@@ -40,13 +40,16 @@ type rounds struct {
 	window                                  time.Duration
 	drains, shakes, slices, binds, calls    int
 	failing, turns                          int // swaps of each contender, in so many turns
+	asks, takeovers                         int // takeovers without and with containers
 }
 
 var (
 	usual = rounds{start: 100, zombies: 15, signals: 1000, swaps: 50, windows: 5, window: 10 * time.Second,
-		drains: 5, shakes: 150, slices: 30, binds: 45, calls: 45, failing: 20, turns: 4}
+		drains: 5, shakes: 150, slices: 30, binds: 45, calls: 45, failing: 20, turns: 4,
+		asks: 200, takeovers: 12}
 	short = rounds{start: 20, zombies: 4, signals: 200, swaps: 10, windows: 1, window: 10 * time.Second,
-		drains: 1, shakes: 30, slices: 4, binds: 6, calls: 6, failing: 2, turns: 1}
+		drains: 1, shakes: 30, slices: 4, binds: 6, calls: 6, failing: 2, turns: 1,
+		asks: 30, takeovers: 2}
 )
 
 // bench is what the measurements share.

@@ -109,7 +109,7 @@ func newReport(b *bench) *report {
 	_ = unix.Uname(&u) // fails for a bad pointer only
 	return &report{
 		Machine: fmt.Sprintf("Linux %s, %s, %d CPUs, %s", unix.ByteSliceToString(u.Release[:]), runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
-		Missing: append([]string{}, b.missing...), Plain: b.refused != nil, Load: load(),
+		Missing: append([]string{}, b.missing...), Plain: b.refused != nil, Load: loadAverage(),
 		Metrics: []metric{}, Tables: []*table{},
 	}
 }
@@ -121,8 +121,8 @@ func (r *report) judge() {
 	}
 }
 
-// load is the load average of the last minute.
-func load() string {
+// loadAverage is that of the last minute.
+func loadAverage() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "unknown"

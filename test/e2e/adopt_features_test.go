@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,6 +185,24 @@ func TestAdoptOn(t *testing.T) {
 			c.manySwaps([]string{web})
 			c.wantAdopted(1)
 		})
+	}
+}
+
+// Sockets that are all bound before the first of them listens are one endpoint, too.
+func TestAdoptOnTogether(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(tempDir(t), "gate")
+	bind := bindWeb + "?reuseport&late=" + gate
+	c := start(t, opts{Env: []string{"SWAPINIT_ADOPT=on"}, Args: binding(t, []string{bind, bind, bind})})
+	await(t, "three sockets", func() bool { return strings.Count(c.Stdout(), "waits to listen") == 3 })
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the sockets", func() bool { return len(c.boundAt(1, bind)) == 3 })
+	c.awaitHealthy()
+	c.wantAdopted(1)
+	if sockets := c.boundAt(1, bind); inodeIn(sockets[0]) != inodeIn(sockets[2]) {
+		t.Errorf("they are %q, want one socket", sockets)
 	}
 }
 

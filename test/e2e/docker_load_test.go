@@ -44,8 +44,14 @@ type dockerLoader struct {
 
 func dockerLoad(t *testing.T, c *dockerContainer, args ...string) *dockerLoader {
 	t.Helper()
+	return dockerLoadOn(t, "container:"+c.id, args...)
+}
+
+// dockerLoadOn is dockerLoad in any network, such as "host".
+func dockerLoadOn(t *testing.T, network string, args ...string) *dockerLoader {
+	t.Helper()
 	image := dockerImage(t, "scratch")
-	id := docker(t, append([]string{"create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "container:" + c.id,
+	id := docker(t, append([]string{"create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", network,
 		"--no-healthcheck", "--entrypoint", "/fixture", image, "load"}, args...)...)
 	dockerAdopt(t, id)
 	l := &dockerLoader{t: t, done: make(chan struct{})}

@@ -13,6 +13,11 @@ import (
 // ones (EveryChildOnce, NoLeaks, Transparent) have files of their own.
 
 func TestAlwaysAccepting(t *testing.T) {
+	t.Run("in a container", alwaysAccepting)
+	t.Run("across containers", alwaysAcceptingAtAGate)
+}
+
+func alwaysAccepting(t *testing.T) {
 	t.Parallel()
 	c := startWeb(t, opts{Env: []string{"SWAPINIT_READY_TIMEOUT=30s", manyGenerations}})
 	l := c.load()
@@ -70,6 +75,7 @@ func lastLines(text string, n int) string {
 }
 
 func TestReadyBeforeRetire(t *testing.T) {
+	t.Run("across containers", readyBeforeRetireAtAGate)
 	t.Run("not before it is ready", func(t *testing.T) {
 		t.Parallel()
 		gate := filepath.Join(tempDir(t), "gate")
@@ -121,6 +127,11 @@ func TestReadyBeforeRetire(t *testing.T) {
 }
 
 func TestFailureIsFree(t *testing.T) {
+	t.Run("in a container", failureIsFree)
+	t.Run("across containers", newcomersFail)
+}
+
+func failureIsFree(t *testing.T) {
 	t.Parallel()
 	plainFile := write(t, filepath.Join(tempDir(t), "data"), "not a program")
 	c := startWeb(t, opts{Env: []string{"SWAPINIT_SETTLE=1h"}}, "-side", "127.0.0.1:9000")
@@ -178,6 +189,7 @@ func TestFailureIsFree(t *testing.T) {
 }
 
 func TestOneSwapAtATime(t *testing.T) {
+	t.Run("across containers", oneTurnAtATime)
 	t.Run("requests coalesce", func(t *testing.T) { // race 8
 		t.Parallel()
 		gate := filepath.Join(tempDir(t), "gate")

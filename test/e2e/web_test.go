@@ -169,6 +169,11 @@ type status struct {
 		OK         bool   `json:"ok"`
 		Reason     string `json:"reason"`
 	} `json:"last_swap"`
+	Joined *struct {
+		Gate   string `json:"gate"`
+		Role   string `json:"role"`
+		AwayMS *int64 `json:"away_ms"`
+	} `json:"joined"`
 }
 
 func (c *container) status() status {

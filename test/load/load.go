@@ -31,6 +31,10 @@ type Options struct {
 	// close one at any time, and the client sends the request again, on a new
 	// connection. Only a connection that has served before is excused.
 	Again bool
+
+	// Done, if there is one, is told of every request when it is over. It is called by
+	// several goroutines at a time.
+	Done func(took time.Duration, err error)
 }
 
 // Count is what happened so far.
@@ -198,6 +202,9 @@ func (l *Load) request(conn *connection, keep bool) (*connection, string, error)
 }
 
 func (l *Load) record(body string, took time.Duration, err error) {
+	if l.opts.Done != nil {
+		l.opts.Done(took, err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := &l.count

@@ -53,6 +53,30 @@ var mutants = []mutant{
 	{"the status is the oldest generation's", "swap/finish.go", "m.status = m.active.status",
 		"m.status = m.gens[0].status", scenarios},
 
+	{"gate: a turn does not end", "swap/rollout.go", "\tm.endTurn()\n\tm.enter(noRollout", "\tm.enter(noRollout", members},
+	{"gate: a failed canary keeps its share", "swap/rollout.go", "\t\tm.endTurn() // that is what it means\n", "", members},
+	{"gate: the traffic is taken unasked", "swap/prove.go", "\tif m.isForeign() {\n\t\tm.askGate(Full", "\tif false {\n\t\tm.askGate(Full", members},
+	{"gate: a canary begins unasked", "swap/prove.go", "case len(r.stages) > 0 && m.isForeign():", "case false:", members},
+	{"gate: a swap inside begins without its turn", "swap/rise.go", "case m.cfg.Membership != Alone && !m.isForeign():", "case false:", members},
+	{"gate: a denied swap goes on", "swap/joined.go", "\tr.superseded = e.superseded\n\tm.callSwapOff(e.reason)\n", "\tr.superseded = e.superseded\n", members},
+	{"gate: the only hope is called off", "swap/joined.go", "\tif m.active.dead() && r.state != asking {\n\t\treturn\n\t}\n", "", members},
+	{"gate: nobody serves, and it is waited for", "swap/ends.go", "\tif !m.back() {\n\t\tm.gate.then()\n\t}\n}", "\tm.back()\n}", members},
+	{"gate: a late grant is kept", "swap/joined.go", "if e.Share == Full && m.isForeign() {", "if false {", members},
+	{"gate: a swap goes on when the traffic is back", "swap/joined.go", "\t\tm.callSwapOff(\"the container has the traffic again: \" + e.reason)\n", "", members},
+	{"gate: what was rolled back takes the traffic again", "swap/joined.go", "\t\told.standing = rolledBack\n", "", members},
+	{"gate: what was rolled back stays", "swap/joined.go", "\t\tm.gate.ends, m.gate.final = true, Status{Code: 1}\n", "", members},
+	{"gate: a failed newcomer stays", "swap/restore.go", "if r.newcomer && !r.superseded {", "if false {", members},
+	{"gate: a superseded newcomer ends", "swap/joined.go", "\tr.superseded = e.superseded\n", "", members},
+	{"gate: a newcomer's own status is lost", "swap/restore.go", "\t\tm.gate.final = g.status\n", "\t\t_ = g\n", members},
+	{"gate: the holder dies in silence", "swap/finish.go", "\t\tm.emit(&Leaving{Died: !told})\n", "\t\t_ = told\n", members},
+	{"gate: a retired container says nothing", "swap/finish.go", "\t} else if !left {\n\t\tm.emit(&NoServer{})\n", "\t} else if left {\n\t\tm.emit(&NoServer{})\n", members},
+	{"gate: time goes on while it is away", "swap/gate.go", "return m.gate.away && waitsForGate(g) }", "return false }", members},
+	{"gate: the rest of the time is lost", "swap/gate.go", "\t\t\tg.by = later(g.by, m.now-max(m.gate.since, g.since))\n", "", members},
+	{"gate: workers wait while it is away", "swap/step.go", "\t\t\tnext = min(next, g.workers[k].by)\n", "\t\t\tif !m.standsStill(g) {\n\t\t\t\tnext = min(next, g.workers[k].by)\n\t\t\t}\n", members},
+	{"stop drain: not waited for", "swap/stop.go", "if m.cfg.StopDrain <= 0 || !m.cfg.Drain {", "if true {", members},
+	{"stop drain: no deadline", "swap/stop.go", "m.phase, m.by = StopDraining, m.in(m.cfg.StopDrain)", "m.phase, m.by = StopDraining, never", members},
+	{"stop drain: a drain whose time is over holds it up", "swap/step.go", "\tm.drainedForStop()\n\tm.hearAll()\n", "", members},
+
 	{"held signals are lost", "init/worker.go", "\tfor _, sig := range held {\n",
 		"\tfor _, sig := range held[:0] {\n", "./init"},
 	{"one look that finds nobody is a proof", "init/sweep.go", "\t\t\tif empty {\n\t\t\t\treturn true\n\t\t\t}\n",
@@ -132,4 +156,7 @@ var mutants = []mutant{
 }
 
 // scenarios: what the simulation finds, a scenario shows sooner, and each time.
-const scenarios = "./swap -skip TestSimulation"
+const scenarios = "./swap -skip Simulation"
+
+// members: the simulation finds them without any scenario.
+const members = "./swap -run TestMemberSimulation"

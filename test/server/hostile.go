@@ -220,3 +220,13 @@ func inParallel(goroutines, n int, act func(k int) error) error {
 	wait.Wait()
 	return errors.Join(failed...)
 }
+
+// program has the kernel send all connections of a socket's group to its first socket, or
+// to any.
+func program(fd int, act string) error {
+	if act == "detach" {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+	}
+	first := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &first})
+}

@@ -100,8 +100,9 @@ func (s *server) serve(l net.Listener) {
 	s.done.Add(1)
 	go func() {
 		defer s.done.Done()
-		// The error is that the listener was closed, by us or by a test.
-		_ = s.http.Serve(l)
+		if err := s.http.Serve(l); !s.draining.Load() {
+			say("no longer serves: %v", err) // in a test that wants it, or by a fault
+		}
 	}()
 }
 
@@ -315,6 +316,10 @@ func (s *server) do(w http.ResponseWriter, r *http.Request) {
 	case "shutdown": // shutdown(2) reaches every holder of the socket
 		for _, sock := range s.sockets {
 			err = syscall.Shutdown(int(sock.file.Fd()), syscall.SHUT_RDWR)
+		}
+	case "attach", "detach": // the program of the group that its sockets are in
+		for _, sock := range s.sockets {
+			err = program(int(sock.file.Fd()), act)
 		}
 	case "unlink":
 		err = os.Remove(arg)

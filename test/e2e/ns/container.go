@@ -38,6 +38,17 @@ type Config struct {
 	ReadOnly  bool             // /run, /tmp and /dev/shm cannot be written
 	HideTmp   bool             // an empty /tmp of its own
 	OuterProc bool             // /proc is that of the pid namespace outside
+
+	Network *Container // its network is this one's; nil = one of its own
+	Name    string     // the host's name, and the id in the path of /etc/hostname; "" = neither
+	Mounts  []Mount    // besides
+}
+
+// Mount is one more mount(2) of a container, in its own mount namespace.
+type Mount struct {
+	Source, Target, Kind string
+	Flags                uintptr
+	Data                 string
 }
 
 // Container is a running program. Its owner calls Kill, or waits for Done.
@@ -52,7 +63,10 @@ type Container struct {
 // Start starts the program. It returns before the stage has exec'ed it.
 func Start(c Config) (*Container, error) {
 	s := setup{Path: c.Path, Argv: append([]string{c.Path}, c.Args...), Env: c.Env, Dir: c.Dir, Namespaces: c.Namespaces,
-		Umask: c.Umask, Nice: c.Nice, NoFile: c.NoFile, Uid: c.Uid, ListenPid: c.ListenPid, ReadOnly: c.ReadOnly, HideTmp: c.HideTmp, OuterProc: c.OuterProc}
+		Umask: c.Umask, Nice: c.Nice, NoFile: c.NoFile, Uid: c.Uid, ListenPid: c.ListenPid, ReadOnly: c.ReadOnly, HideTmp: c.HideTmp, OuterProc: c.OuterProc, Name: c.Name, Mounts: c.Mounts}
+	if c.Network != nil {
+		s.Network = c.Network.proc("ns/net")
+	}
 	if s.Umask == 0 {
 		s.Umask = -1
 	}

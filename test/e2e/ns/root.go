@@ -103,6 +103,9 @@ func sysProcAttr(c Config) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if c.Namespaces {
 		attr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+		if c.Network != nil {
+			attr.Cloneflags &^= unix.CLONE_NEWNET // the stage enters it
+		}
 	}
 	if c.Terminal {
 		attr.Setsid, attr.Setctty, attr.Ctty = true, true, 3+len(c.Files)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -33,6 +35,9 @@ type setup struct {
 	ReadOnly   bool
 	HideTmp    bool
 	OuterProc  bool
+	Network    string // a path, "" for its own
+	Name       string
+	Mounts     []Mount
 }
 
 // Stage returns at once, unless this process is the stage; then it sets up the
@@ -51,12 +56,19 @@ func Stage() {
 }
 
 func (s setup) run() error {
+	runtime.LockOSThread() // it is the one that becomes the program
 	if s.Namespaces {
+		if err := s.enter(); err != nil {
+			return fmt.Errorf("cannot enter the network: %w", err)
+		}
 		if err := s.mounts(); err != nil {
 			return err
 		}
 		if err := loopback(); err != nil {
 			return fmt.Errorf("cannot bring lo up: %w", err)
+		}
+		if err := s.named(); err != nil {
+			return fmt.Errorf("cannot have the name: %w", err)
 		}
 	}
 	for _, n := range s.Ignore {
@@ -105,31 +117,61 @@ func (s setup) run() error {
 // mounts makes the mount namespace private before anything else: with shared
 // propagation the mounts below would appear on the host.
 func (s setup) mounts() error {
-	type mount struct {
-		source, target, kind string
-		flags                uintptr
-		data                 string
-	}
-	all := []mount{
+	all := []Mount{
 		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE, ""},
 		{"tmpfs", "/run", "tmpfs", unix.MS_NODEV, "mode=755"},
 	}
 	if !s.OuterProc {
-		all = append(all, mount{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""})
+		all = append(all, Mount{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""})
 	}
 	if s.HideTmp {
-		all = append(all, mount{"tmpfs", "/tmp", "tmpfs", 0, ""})
+		all = append(all, Mount{"tmpfs", "/tmp", "tmpfs", 0, ""})
 	}
 	if s.ReadOnly {
 		all = append(all,
-			mount{"tmpfs", "/dev/shm", "tmpfs", unix.MS_RDONLY, ""},
-			mount{"tmpfs", "/tmp", "tmpfs", unix.MS_RDONLY, ""},
-			mount{"", "/run", "", unix.MS_REMOUNT | unix.MS_RDONLY, ""})
+			Mount{"tmpfs", "/dev/shm", "tmpfs", unix.MS_RDONLY, ""},
+			Mount{"tmpfs", "/tmp", "tmpfs", unix.MS_RDONLY, ""},
+			Mount{"", "/run", "", unix.MS_REMOUNT | unix.MS_RDONLY, ""})
 	}
-	for _, m := range all {
-		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
-			return fmt.Errorf("cannot mount %s: %w", m.target, err)
+	for _, m := range append(all, s.Mounts...) {
+		if err := unix.Mount(m.Source, m.Target, m.Kind, m.Flags, m.Data); err != nil {
+			return fmt.Errorf("cannot mount %s: %w", m.Target, err)
 		}
+	}
+	return nil
+}
+
+// enter goes to the network of another container.
+func (s setup) enter() error {
+	if s.Network == "" {
+		return nil
+	}
+	fd, err := unix.Open(s.Network, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Setns(fd, unix.CLONE_NEWNET)
+}
+
+// named makes the container known by a name, as an engine does: the host's, and a mount
+// of /etc/hostname from a folder that has it.
+func (s setup) named() error {
+	if s.Name == "" {
+		return nil
+	}
+	file := "/run/containers/" + s.Name + "/hostname"
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(s.Name+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Sethostname([]byte(s.Name)); err != nil {
+		return err
+	}
+	if err := unix.Mount(file, "/etc/hostname", "", unix.MS_BIND, ""); err != unix.ENOENT {
+		return err
 	}
 	return nil
 }
