@@ -103,8 +103,7 @@ func TestDockerGateUpset(t *testing.T) {
 func TestDockerGateRestartKeepsConnections(t *testing.T) {
 	t.Parallel()
 	b := dockerGateHost(t)
-	old := b.other("v1", dockerImage(t, "scratch"), []string{"/fixture", "http", "-inherit"})
-	b.gate.awaitHolder("v1")
+	old := b.serving("v1", "-e", "SERVER=http", "-e", "SERVER_FLAGS=-inherit")
 	conn, err := net.Dial("tcp", "127.0.0.1:"+b.port)
 	if err != nil {
 		t.Fatal(err)
