@@ -34,7 +34,7 @@ func TestAdoptReadiness(t *testing.T) {
 			t.Parallel()
 			dir := tempDir(t)
 			first, second := dir+"/first", dir+"/second"
-			c := startUnready(t, opts{Env: []string{"SWAPINIT_LISTEN=" + tc.listen}}, []string{tc.bind}, "-accept-gate", first, "-stop", "exit", "-work", "5ms")
+			c := startUnready(t, opts{Env: []string{"SWAPINIT_LISTEN=" + tc.listen, "SWAPINIT_READY_TIMEOUT=1h"}}, []string{tc.bind}, "-accept-gate", first, "-stop", "exit", "-work", "5ms")
 			c.awaitOut("gen 1: bound")
 			c.staysUnhealthy()
 			touch(t, first)
