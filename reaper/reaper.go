@@ -76,6 +76,8 @@ type Reaper struct {
 	stats    Stats
 
 	orphans chan orphan // nil without Options.Orphan
+
+	stdout *os.File // of fd 1, see redirectStdout
 }
 
 type orphan struct {
@@ -115,7 +117,7 @@ func New(o Options) *Reaper {
 		}()
 	}
 
-	redirectStdout()
+	r.stdout = redirectStdout()
 	go func() {
 		for s := range statuses {
 			r.routeAll(s, statuses)
@@ -138,13 +140,18 @@ func New(o Options) *Reaper {
 // stderr: fd 1 is the server's. It must be a descriptor above 2, as a write to
 // a broken pipe on fd 1 or 2 makes the Go runtime end the process by SIGPIPE;
 // elsewhere it is a mere EPIPE. The descriptor stays open for good.
-func redirectStdout() {
+//
+// What os.Stdout was has to be kept: as garbage it would close fd 1, and the next
+// socket that is opened there would be every child's stdout.
+func redirectStdout() (was *os.File) {
+	was = os.Stdout
 	fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		os.Stdout = nil // every write fails with os.ErrInvalid, which nobody reads
-		return
+		return was
 	}
 	os.Stdout = os.NewFile(uintptr(fd), "/dev/stderr")
+	return was
 }
 
 // kick makes go-reaper look for dead children.
