@@ -95,10 +95,12 @@ func (i *Init) run() {
 	for !i.exiting {
 		slept, rest := clock.Now(), time.Duration(0)
 		var due <-chan struct{}
+		stop := func() bool { return false }
 		at, armed := i.machine.Deadline()
 		if armed {
 			rest = max(0, at-slept.Sub(i.began))
-			due = clock.After(rest)
+			timer := clock.NewTimer(rest)
+			stop, due = timer.Stop, timer.C
 		}
 		var do func()
 		select {
@@ -110,6 +112,7 @@ func (i *Init) run() {
 		case <-i.manager.ping:
 			do = func() { _ = i.manager.send("WATCHDOG=1") }
 		}
+		stop() // else it is kept until it is due, one for each event
 		if armed && awake.Overslept(slept, rest) {
 			// What stood still with us has missed no deadline, and may have said so: that
 			// waits in its sockets. The machine's time goes on where it was.

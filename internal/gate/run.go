@@ -96,10 +96,12 @@ func (g *Gate) run() {
 	for !g.exiting {
 		slept, rest := clock.Now(), time.Duration(0)
 		var due <-chan struct{}
+		stop := func() bool { return false }
 		at, armed := g.deadline()
 		if armed {
 			rest = max(0, at-slept.Sub(g.began))
-			due = clock.After(rest)
+			timer := clock.NewTimer(rest)
+			stop, due = timer.Stop, timer.C
 		}
 		var do func()
 		select {
@@ -109,6 +111,7 @@ func (g *Gate) run() {
 		case <-due:
 			do = g.tick
 		}
+		stop() // else it is kept until it is due, one for each event
 		if armed && awake.Overslept(slept, rest) {
 			// Members stood still with us, or have said something that waits in its socket.
 			g.began = g.began.Add(clock.Since(slept))
