@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/swap"
-	"golang.org/x/sys/unix"
 )
 
 // generation is what its workers have in common. Its fields are the loop's, but
 // for those of the last group.
 type generation struct {
 	*record
-	born       time.Duration // monotonic
-	together   bool          // it has its predecessor's sockets; set before it is launched
-	canary     bool          // it is to get only a share of the connections first
-	stopDrain  func()        // ends who watches its connections, if anybody does; may be called again
+	born       clock.Time
+	together   bool   // it has its predecessor's sockets; set before it is launched
+	canary     bool   // it is to get only a share of the connections first
+	stopDrain  func() // ends who watches its connections, if anybody does; may be called again
 	sweeper    *sweeper
 	readyAfter time.Duration // until all workers were ready for the first time; 0: they were not yet
 	statusText string        // the last STATUS=
@@ -30,22 +30,13 @@ type generation struct {
 	sockets  ownSockets
 }
 
-// monotonic is the time of CLOCK_MONOTONIC. What is reachable from a value that is an
-// interface somewhere has no clock.Time in it, whose String keeps formats and time zones in
-// the binary: 50 KB.
-func monotonic() time.Duration {
-	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it cannot fail
-	return time.Duration(now.Nano())
-}
-
 // forksMax bounds the threads that wait in forks of one generation's workers: the
 // runtime makes as many as there are.
 const forksMax = 4
 
 // newGeneration makes one with room for that many workers.
 func newGeneration(number, workers int) *generation {
-	return &generation{record: &record{number: number, source: &source{}}, born: monotonic(), stopDrain: func() {},
+	return &generation{record: &record{number: number, source: &source{}}, born: clock.Now(), stopDrain: func() {},
 		starting: make(chan struct{}, forksMax), workers: make([]atomic.Pointer[worker], workers)}
 }
 
@@ -168,7 +159,7 @@ func (gs *generations) next(f *swap.Start) (w, old *worker) {
 		}
 		gs.live[f.Generation] = g
 	}
-	w = &worker{g: g, index: f.Worker, born: monotonic(), bound: make(chan struct{})}
+	w = &worker{g: g, index: f.Worker, born: clock.Now(), bound: make(chan struct{})}
 	if old = g.workers[f.Worker].Load(); old != nil {
 		old.endProbes()
 		old.close()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
@@ -64,7 +65,7 @@ func reaping(t *testing.T) *Init {
 // testWorker is a worker of a new generation, the only one.
 func testWorker(number int) *worker {
 	g := newGeneration(number, 1)
-	w := &worker{g: g, born: monotonic()}
+	w := &worker{g: g, born: clock.Now()}
 	g.workers[0].Store(w)
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/logline"
@@ -16,7 +17,7 @@ func (i *Init) progress(f *swap.Progress) {
 	pid, since, share := 0, time.Duration(0), 0
 	g := i.gens.live[f.Generation]
 	if g != nil {
-		pid, since = g.pid(), monotonic()-g.born
+		pid, since = g.pid(), clock.Since(g.born)
 		if f.Stage == swap.StageReady && g.readyAfter > 0 { // of the last batch, else
 			since = g.readyAfter
 		}

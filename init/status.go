@@ -3,6 +3,7 @@ package pid1
 import (
 	"os"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -55,7 +56,7 @@ func (c *clients) report(call *control.Call) {
 			continue
 		}
 		gens = append(gens, g)
-		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: (monotonic() - g.born).Milliseconds(),
+		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: clock.Since(g.born).Milliseconds(),
 			Command: g.command, Dir: g.workDir, Status: g.statusText}
 		if g.readyAfter > 0 {
 			r.ReadyMS = new(g.readyAfter.Milliseconds())

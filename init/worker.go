@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/channel"
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/reaper"
@@ -21,7 +22,7 @@ import (
 type worker struct {
 	ipc
 	index      int
-	born       time.Duration // monotonic
+	born       clock.Time
 	restarts   int
 	proc       *reaper.Process // nil until forked; MAINPID= may replace it
 	running    bool            // its own program runs
@@ -274,10 +275,10 @@ func (i *Init) ready(w *worker) {
 	g := w.g
 	i.clients.asked = true
 	if w.readyAfter == 0 {
-		w.readyAfter = max(1, monotonic()-w.born)
+		w.readyAfter = max(1, clock.Since(w.born))
 		w.endProbes()
 		if g.readyAfter == 0 && g.ready() {
-			g.readyAfter = max(1, monotonic()-g.born)
+			g.readyAfter = max(1, clock.Since(g.born))
 			i.adoption.becameReady(g.number)
 			i.settles(g.number)
 			go i.lookForStrangers(g)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/swapinit/swapinit/internal/channel"
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
@@ -22,7 +23,7 @@ func twoWorkers() (*generation, [2]*worker) {
 	g := newGeneration(3, 2)
 	var list [2]*worker
 	for k := range list {
-		list[k] = &worker{g: g, index: k, born: monotonic()}
+		list[k] = &worker{g: g, index: k, born: clock.Now()}
 		list[k].mainPid.Store(int32(fake + 1 + k))
 		g.workers[k].Store(list[k])
 	}

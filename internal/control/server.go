@@ -206,20 +206,30 @@ func turnAway(fd int, code, reason string) {
 
 // limiter keeps strangers from filling the log: a line now and then, with the
 // number of those that were left out.
-type limiter struct {
+type limiter struct{ Limiter }
+
+func (l *limiter) note() (suffix string, ok bool) {
+	hidden, ok := l.Note()
+	if hidden > 0 {
+		suffix = " (and " + strconv.Itoa(hidden) + " times since the last such line)"
+	}
+	return suffix, ok
+}
+
+// Limiter bounds the lines of one kind in a log: one in ten seconds.
+type Limiter struct {
 	last   clock.Time
 	hidden int
 }
 
-func (l *limiter) note() (suffix string, ok bool) {
+// Note reports whether a line may be logged now, and how many were left out since the
+// last one.
+func (l *Limiter) Note() (hidden int, ok bool) {
 	now := clock.Now()
 	if !l.last.IsZero() && now.Sub(l.last) < logEvery {
 		l.hidden++
-		return "", false
+		return 0, false
 	}
-	if l.hidden > 0 {
-		suffix = " (and " + strconv.Itoa(l.hidden) + " times since the last such line)"
-	}
-	l.last, l.hidden = now, 0
-	return suffix, true
+	hidden, l.last, l.hidden = l.hidden, now, 0
+	return hidden, true
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/arbiter"
-	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/gatewire"
 )
 
@@ -14,7 +13,6 @@ const (
 	maxMembers = 64               // that have joined, at a time
 	maxNew     = 16               // connections that have not said who they are
 	helloTime  = 10 * time.Second // until they have to
-	logEvery   = 10 * time.Second // between log lines about strangers
 )
 
 // allowed: who may join. The kernel says who is there (SO_PEERCRED).
@@ -58,28 +56,13 @@ func (g *Gate) unnamed() (n int, oldest *session) {
 
 // stranger logs what somebody who is no member has done, now and then.
 func (g *Gate) stranger(line string) {
-	if note, ok := g.strangers.note(); ok {
-		g.warn("stranger", line+note)
+	hidden, ok := g.strangers.Note()
+	if hidden > 0 {
+		line += " (and " + plural(hidden, "line", "lines") + " of this kind since the last one)"
 	}
-}
-
-// limiter keeps strangers from filling the log, as package control's does.
-type limiter struct {
-	last   clock.Time
-	hidden int
-}
-
-func (l *limiter) note() (suffix string, ok bool) {
-	now := clock.Now()
-	if !l.last.IsZero() && now.Sub(l.last) < logEvery {
-		l.hidden++
-		return "", false
+	if ok {
+		g.warn("stranger", line)
 	}
-	if l.hidden > 0 {
-		suffix = " (and " + plural(l.hidden, "line", "lines") + " of this kind since the last one)"
-	}
-	l.last, l.hidden = now, 0
-	return suffix, true
 }
 
 // ended: the connection of s has ended; err says how.

@@ -61,7 +61,7 @@ type Gate struct {
 	takeover  *control.Takeover // the last one, or nil
 	tookAt    time.Duration     // when that was
 	reasons   map[string]string // by container: why it fails or leaves, as it said last
-	strangers limiter
+	strangers control.Limiter
 	exiting   bool
 	status    int
 }
