@@ -163,7 +163,7 @@ func (l *launcher) resolveDir() (string, error) {
 	if l.set.Dir == "" {
 		// Else the command is looked for, and not found, in a directory that is gone.
 		if err := unix.Stat(l.childDir, &unix.Stat_t{}); l.childDir != "" && err == syscall.ENOENT {
-			return "", fmt.Errorf("cannot use the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", err)
+			return "", fmt.Errorf("cannot use %q, the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", l.childDir, err)
 		}
 		return l.childDir, nil
 	}

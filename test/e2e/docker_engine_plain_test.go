@@ -294,8 +294,9 @@ func likeSignals() (cases []likeCase) {
 			c.Signal(syscall.SIGCONT)
 		}},
 	)
-	// The child ends when it gets the signal, and with it the parent.
-	group := []string{"/bin/sh", "-c", `trap 'echo parent' USR1; (trap 'exit 0' USR1; echo up; while :; do sleep 0.01; done) & until wait; do :; done; exit 3`}
+	// The child ends when it gets the signal, and with it the parent. Its sleep is in the
+	// background, because a shell says what signal has killed one that it waits for.
+	group := []string{"/bin/sh", "-c", `trap 'echo parent' USR1; (trap 'exit 0' USR1; sleep 1000 & echo up; wait) & until wait; do :; done; exit 3`}
 	usr1 := func(c *container) {
 		c.awaitOut("up")
 		c.Signal(syscall.SIGUSR1)
