@@ -92,7 +92,11 @@ func (l *lookup) do() (err error) {
 }
 
 func (l *lookup) found(generation int, f steer.Look) {
-	l.answer.Looks = append(l.answer.Looks, gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen})
+	look := gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen}
+	for _, c := range f.Busy {
+		look.Busy = append(look.Busy, gatewire.Waited{Peer: c.Peer, Why: c.Why, AgeMS: c.AgeMS, Idle: c.Idle})
+	}
+	l.answer.Looks = append(l.answer.Looks, look)
 }
 
 // shown is an endpoint as members know it.

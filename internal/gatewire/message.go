@@ -177,4 +177,16 @@ type Look struct {
 	Half       int  `wire:"half"`
 	Queued     int  `wire:"queued"`
 	Unseen     bool `wire:"unseen"`
+	// Busy are the oldest that are waited for, steer.BusyMost at most. Of look only.
+	Busy []Waited `wire:"busy,omitempty"`
+}
+
+// Waited is steer.Conn.
+type Waited struct {
+	_ [0]func() // no ==, so no code for it
+
+	Peer  string `wire:"peer"`
+	Why   string `wire:"why"`
+	AgeMS int64  `wire:"age_ms"`
+	Idle  bool   `wire:"idle,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,12 +72,19 @@ func (g *Group) Counts(idleAfter time.Duration, each func(n int, l steer.Look)) 
 	return nil
 }
 
+// textMost bounds, in bytes, what the gate says of a connection.
+const textMost = 80
+
 // lookOf refuses numbers that cannot be.
 func lookOf(l *gatewire.Look) (steer.Look, error) {
 	if min(l.Open, l.Idle, l.Half, l.Queued) < 0 {
 		return steer.Look{}, errors.New("the gate has counted what cannot be")
 	}
-	return steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen}, nil
+	look := steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen}
+	for _, c := range l.Busy[:min(len(l.Busy), steer.BusyMost)] {
+		look.Busy = append(look.Busy, steer.Conn{Peer: text.Clip(c.Peer, textMost), Why: text.Clip(c.Why, textMost), AgeMS: max(c.AgeMS, 0), Idle: c.Idle})
+	}
+	return look, nil
 }
 
 // Dial returns a connection to an address at which the endpoint is reached, which the

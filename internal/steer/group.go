@@ -81,6 +81,10 @@ type Look struct {
 	Half   int  // handshakes that were under way at the first look and still are
 	Queued int  // of Open: not accepted yet
 	Unseen bool // Open and Idle cannot be told; Half is 1 while something may be on its way
+
+	// Busy names BusyMost of these and of the handshakes, those that are not idle first, and
+	// the oldest of them first. Observe's only, and only TCP's: other clients have no address.
+	Busy []Conn
 }
 
 // Errors of any group.
