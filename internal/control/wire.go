@@ -163,6 +163,7 @@ type Status struct {
 	Gate        *Gate        `wire:"gate,omitempty"` // of `swapinit gate`, which has no generations
 	Generations []Generation `wire:"generations"`
 	Endpoints   []Endpoint   `wire:"endpoints"`
+	Swap        *SwapStage   `wire:"swap"`             // null while none runs
 	LastSwap    *LastSwap    `wire:"last_swap"`        // null until one ended
 	Joined      *Joined      `wire:"joined,omitempty"` // absent where no gate was joined
 }
@@ -192,6 +193,29 @@ type Generation struct {
 	Queued *int `wire:"queued"`        // connections that nobody has accepted yet
 	// Workers are its workers in the order of their numbers.
 	Workers []Worker `wire:"workers"`
+	// How long it has been in its state, for how long it may be, and what it waits for.
+	SinceMS  int64  `wire:"since_ms"`
+	LeftMS   *int64 `wire:"left_ms"`   // null: as long as it wants
+	Kept     bool   `wire:"kept"`      // draining, but warm: only when it is not kept any longer it drains
+	Busy     []Busy `wire:"busy"`      // the oldest connections that its drain waits for
+	BusyMore int    `wire:"busy_more"` // how many it waits for besides these
+}
+
+// Busy is a connection that a drain waits for.
+type Busy struct {
+	Peer     string `wire:"peer"` // the client's address and port
+	AgeMS    int64  `wire:"age_ms"`
+	Why      string `wire:"why"` // and for how long it has been so, at least, is its age
+	Endpoint string `wire:"endpoint"`
+}
+
+// SwapStage is where the swap that runs stands.
+type SwapStage struct {
+	Generation int    `wire:"generation"` // the successor, which may be yet to come
+	Stage      string `wire:"stage"`      // one of swap.SwapStages
+	SinceMS    int64  `wire:"since_ms"`
+	LeftMS     *int64 `wire:"left_ms"` // null: as long as it takes
+	Share      int    `wire:"share,percent"`
 }
 
 // Worker is one of the processes that a generation consists of.
