@@ -71,11 +71,8 @@ func (c *clients) report(call *control.Call) {
 		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: clock.Since(g.born).Milliseconds(),
 			Command: g.command, Dir: g.workDir, Status: g.statusText, SinceMS: since(v.Since), LeftMS: left(v.By), Kept: v.Kept}
 		if v.Watched {
-			busy, _ := g.drain.saw()
-			for _, c := range busy.List {
-				r.Busy = append(r.Busy, control.Busy{Peer: c.Peer, AgeMS: c.AgeMS, Why: c.Why, Endpoint: c.Endpoint})
-			}
-			r.BusyMore = busy.More
+			seen, _ := g.drain.saw()
+			r.Busy, r.BusyMore = seen.List, seen.More
 		}
 		if g.readyAfter > 0 {
 			r.ReadyMS = new(g.readyAfter.Milliseconds())

@@ -33,15 +33,13 @@ func release(name, id string) string {
 
 // gate adds what status prints at a gate.
 func (p *page) gate(s *control.Status) {
-	head := row{cells: []string{"RELEASE", "CONTAINER", "STATE", "SINCE", "SHARE", "OPEN", "IDLE", "QUEUED"}, last: "REASON"}
-	var rows []row
+	rows := []row{{cells: []string{"RELEASE", "CONTAINER", "STATE", "SINCE", "SHARE", "OPEN", "IDLE", "QUEUED"}, last: "REASON"}}
 	for i := range s.Gate.Members {
 		m := &s.Gate.Members[i]
 		if m.Release == m.Container {
 			m.Release = container(m.Container)
 		}
-		r := row{cells: []string{m.Release, container(m.Container), m.State, span(m.SinceMS),
-			known(m.Share, percent), known(m.Open, strconv.Itoa), known(m.Idle, strconv.Itoa), known(m.Queued, strconv.Itoa)}, last: m.Reason}
+		r := row{cells: append([]string{m.Release, container(m.Container), m.State, span(m.SinceMS)}, traffic(m.Share, m.Open, m.Idle, m.Queued)...), last: m.Reason}
 		switch m.State {
 		case "holder":
 			r.paint = logline.Green
@@ -52,10 +50,10 @@ func (p *page) gate(s *control.Status) {
 		}
 		rows = append(rows, r)
 	}
-	if len(rows) == 0 {
-		p.line(0, "no container has joined")
+	if len(rows) > 1 {
+		p.table("", rows...)
 	} else {
-		p.table(0, false, head, rows...)
+		p.line(0, "no container has joined")
 	}
 	p.endpoints(s.Endpoints)
 	last := "none"
@@ -82,7 +80,7 @@ func (p *page) gate(s *control.Status) {
 		p.line(logline.Yellow, "not ready: the gate waits for the sockets of its members")
 	}
 	p.line(0, "")
-	p.wrap(0, 0, text.Escape("last takeover: "+last))
+	p.wrap(0, "", text.Escape("last takeover: "+last))
 }
 
 // checked prints what check has found: nothing is 0, anything 1.

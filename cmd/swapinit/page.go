@@ -28,67 +28,47 @@ type row struct {
 	under func() // adds what stands below; may be nil
 }
 
-// table adds rows under a head, if that has cells: columns with two blanks between them,
-// the widest shortened until all fit. together: what comes last stands beside the cells
-// where that of each row fits, else it is cut to one line below; otherwise each for itself
-// is, or is wrapped.
-func (p *page) table(indent int, together bool, head row, rows ...row) {
-	titled := len(head.cells) > 0
-	if titled {
-		rows = append([]row{head}, rows...)
-	}
-	width := make([]int, len(rows[0].cells))
-	widestLast := 0
-	for k, r := range rows {
-		for i := range r.cells {
-			r.cells[i] = text.Escape(r.cells[i])
-			width[i] = max(width[i], columns(r.cells[i]))
-		}
-		rows[k].last = text.Escape(r.last)
-		widestLast = max(widestLast, columns(rows[k].last))
-	}
+// table adds rows, the first of which is a head where they are not indented: columns with
+// two blanks between them, the widest shortened until all fit.
+func (p *page) table(indent string, rows ...row) {
+	head := rows[0]
+	width := make([]int, len(head.cells))
 	room := p.width
 	for _, r := range rows {
-		if n := columns(head.last); !together && r.last != "" && columns(r.last) < n {
-			room = p.width - n // it is to stand beside
+		for i, cell := range r.cells {
+			r.cells[i] = text.Escape(cell)
+			width[i] = max(width[i], columns(r.cells[i]))
+		}
+		if r.last == "yes" || r.last == "no" {
+			room = p.width - columns(head.last) // it is to stand beside
 		}
 	}
-	start := 0
-	for {
+	for over := 1; over > 0; {
 		widest := 0
-		start = indent
+		over = len(indent) - room
 		for i, w := range width {
-			start += w + 2
+			over += w + 2
 			if w > width[widest] {
 				widest = i
 			}
 		}
-		if start <= room || width[widest] == 1 {
-			break
+		if over = min(over, width[widest]-1); over > 0 {
+			width[widest] -= over
 		}
-		width[widest] = max(1, width[widest]-start+room)
 	}
-	for k, r := range rows {
-		line := strings.Repeat(" ", indent)
-		for i, cell := range r.cells {
-			cell = pinch(cell, width[i])
-			line += cell + strings.Repeat(" ", width[i]-columns(cell)+2)
+	for i, r := range rows {
+		line := indent
+		for k, cell := range r.cells {
+			cell = pinch(cell, width[k])
+			line += cell + strings.Repeat(" ", width[k]-columns(cell)+2)
 		}
-		last := columns(r.last)
-		if together {
-			last = widestLast
-		}
-		below := start+last > p.width
-		if !below {
-			line += r.last
+		last := text.Escape(r.last)
+		if columns(line+last) <= p.width {
+			line, last = line+last, ""
 		}
 		p.line(r.paint, strings.TrimRight(line, " "))
-		switch {
-		case !below, titled && k == 0:
-		case together:
-			p.line(0, strings.Repeat(" ", indent+nested)+cut(r.last, p.width-indent-nested))
-		default:
-			p.wrap(0, indent+nested, r.last)
+		if last != "" && (i > 0 || indent != "") {
+			p.wrap(0, indent+nested, last)
 		}
 		if r.under != nil {
 			r.under()
@@ -96,8 +76,8 @@ func (p *page) table(indent int, together bool, head row, rows ...row) {
 	}
 }
 
-// nested is how far what stands below a row is indented more than that.
-const nested = 5
+// nested is before what stands below a row.
+const nested = "     "
 
 // line adds one that fits.
 func (p *page) line(paint logline.Color, line string) {
@@ -110,19 +90,18 @@ func (p *page) line(paint logline.Color, line string) {
 
 // wrap adds s, which is escaped, on as many lines as it takes, all but the first indented
 // by two more.
-func (p *page) wrap(paint logline.Color, indent int, s string) {
-	for more := 0; ; more = 2 {
-		blanks := strings.Repeat(" ", indent+more)
-		n := fit(s, p.width-indent-more)
-		if n == len(s) {
-			p.line(paint, blanks+s)
+func (p *page) wrap(paint logline.Color, indent, s string) {
+	for more := ""; ; more = "  " {
+		n := fit(s, p.width-len(indent+more))
+		if n < len(s) {
+			if at := strings.LastIndexByte(s[:n+1], ' '); at > 0 {
+				n = at
+			}
+		}
+		p.line(paint, indent+more+s[:n])
+		if s = strings.TrimLeft(s[n:], " "); s == "" {
 			return
 		}
-		if at := strings.LastIndexByte(s[:n+1], ' '); at > 0 {
-			n = at
-		}
-		p.line(paint, blanks+s[:n])
-		s = strings.TrimLeft(s[n:], " ")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/control"
 )
 
@@ -23,7 +24,7 @@ func widest() *control.Status {
 		Generations: []control.Generation{
 			{Generation: 7, State: "draining", Pid: 4194304, UptimeMS: ms, ReadyMS: &ready, Share: &third, Open: &open, Idle: &idle, Queued: &queued, Workers: workers,
 				Command: []string{"/usr/local/bin/gunicorn", "--bind", "fd://3", "--workers", "4", "--access-logfile", "-", "shop.wsgi:application", "--graceful-timeout", "30"},
-				SinceMS: 3200, LeftMS: &left, BusyMore: 17214, Busy: []control.Busy{
+				SinceMS: 3200, LeftMS: &left, BusyMore: 17214, Busy: []busy.Conn{
 					{Peer: "10.0.0.7:4711", AgeMS: 41_200, Why: "a request without an answer", Endpoint: "8080"},
 					{Peer: "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535", AgeMS: 3100, Why: "2147483647 bytes not acknowledged by the client", Endpoint: "8080"},
 				}},
@@ -87,7 +88,7 @@ func TestPageOfStates(t *testing.T) {
 		{of(control.Generation{State: "draining", SinceMS: 5, BusyMore: 3}), "     draining for 5 ms, waits for 3 connections\n"},
 		{of(control.Generation{State: "draining", SinceMS: 1500, Kept: true, LeftMS: &left}), "     kept for 1.5 s, 1m01s left\n"},
 		{of(control.Generation{State: "stopping", SinceMS: 1500, LeftMS: &left}), "     stopping for 1.5 s, 1m01s left\n"},
-		{of(control.Generation{State: "draining", Busy: []control.Busy{{Peer: "[::1]:80", AgeMS: 12_000, Why: "open, idle"}, {Peer: "10.0.0.7:4711", AgeMS: 5, Why: "not accepted yet"}}}),
+		{of(control.Generation{State: "draining", Busy: []busy.Conn{{Peer: "[::1]:80", AgeMS: 12_000, Why: "open, idle"}, {Peer: "10.0.0.7:4711", AgeMS: 5, Why: "not accepted yet"}}}),
 			"     draining for 0 ms, waits for 2 connections\n       [::1]:80       12.0 s  open, idle\n       10.0.0.7:4711  5 ms    not accepted yet\n"},
 		{swapped(control.SwapStage{Generation: 2, Stage: "starting", SinceMS: 1200, LeftMS: &left}), "swap: generation 2, starting for 1.2 s, 1m01s left\n"},
 		{swapped(control.SwapStage{Generation: 2, Stage: "canary", SinceMS: 1200, LeftMS: &left, Share: 50}), "swap: generation 2, canary with 0.5% for 1.2 s, 1m01s left\n"},
@@ -96,7 +97,7 @@ func TestPageOfStates(t *testing.T) {
 		page := (&verbRun{}).page(c.s)
 		_, got, _ := strings.Cut(page, "\n")
 		if c.s.Swap == nil {
-			_, got, _ = strings.Cut(got, "\n")
+			_, got, _ = strings.Cut(got, "     /srv\n")
 		} else {
 			got = strings.TrimPrefix(got, "\n")
 		}
@@ -130,11 +131,12 @@ func TestWrap(t *testing.T) {
 		{"abcdefghijk", "abcdefghij\n  k\n"},
 		{"abcdefghij k", "abcdefghij\n  k\n"},
 		{" abcdefghijklmnop", " abcdefghi\n  jklmnop\n"},
+		{"abcdefghij ", "abcdefghij\n"},
 		{"ab 漢字漢字", "ab\n  漢字漢字\n"},
 		{"漢字漢字漢字", "漢字漢字漢\n  字\n"},
 	} {
 		p := page{width: 10}
-		if p.wrap(0, 0, c.s); p.out != c.want {
+		if p.wrap(0, "", c.s); p.out != c.want {
 			t.Errorf("%q: %q", c.s, p.out)
 		}
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/logline"
@@ -25,18 +24,18 @@ func (p *page) status(s *control.Status) {
 		steered = steered || s.Generations[i].Share != nil
 		many = many || len(s.Generations[i].Workers) > 1
 	}
-	head := row{cells: []string{"GEN", "STATE", "PID", "UPTIME", "READY"}, last: "COMMAND"}
+	head := row{cells: []string{"GEN", "STATE", "PID", "UPTIME", "READY"}}
 	if many {
 		head.cells = append(head.cells, "WORKERS")
 	}
 	if steered {
 		head.cells = append(head.cells, "SHARE", "OPEN", "IDLE", "QUEUED")
 	}
-	var rows []row
+	rows := []row{head}
 	for i := range s.Generations {
 		g := &s.Generations[i]
 		r := row{cells: []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), known(g.ReadyMS, span)},
-			last: text.ShellWords(g.Command), paint: logline.Yellow, under: func() { p.generation(g, len(s.Endpoints) > 1) }}
+			paint: logline.Yellow, under: func() { p.generation(g, len(s.Endpoints) > 1) }}
 		if g.State == "active" {
 			r.paint = logline.Green
 		}
@@ -50,11 +49,11 @@ func (p *page) status(s *control.Status) {
 			r.cells = append(r.cells, strconv.Itoa(up)+"/"+strconv.Itoa(len(g.Workers)))
 		}
 		if steered {
-			r.cells = append(r.cells, known(g.Share, percent), known(g.Open, strconv.Itoa), known(g.Idle, strconv.Itoa), known(g.Queued, strconv.Itoa))
+			r.cells = append(r.cells, traffic(g.Share, g.Open, g.Idle, g.Queued)...)
 		}
 		rows = append(rows, r)
 	}
-	p.table(0, true, head, rows...)
+	p.table("", rows...)
 	p.endpoints(s.Endpoints)
 	if j := s.Joined; j != nil {
 		line := "gate: " + j.Gate + ", " + j.Role
@@ -62,7 +61,7 @@ func (p *page) status(s *control.Status) {
 			line += ", away for " + span(*j.AwayMS)
 		}
 		p.line(0, "")
-		p.wrap(0, 0, text.Escape(line))
+		p.wrap(0, "", text.Escape(line))
 	}
 	p.line(0, "")
 	if w := s.Swap; w != nil {
@@ -70,7 +69,7 @@ func (p *page) status(s *control.Status) {
 		if w.Share != 0 {
 			line += " with " + percent(w.Share)
 		}
-		p.wrap(logline.Yellow, 0, text.Escape(line+times(w.SinceMS, w.LeftMS)))
+		p.wrap(logline.Yellow, "", text.Escape(line+times(w.SinceMS, w.LeftMS)))
 	}
 	last, paint := "none", logline.Color(0)
 	if l := s.LastSwap; l != nil {
@@ -82,7 +81,7 @@ func (p *page) status(s *control.Status) {
 			paint = logline.Red
 		}
 	}
-	p.wrap(paint, 0, text.Escape("last swap: "+last))
+	p.wrap(paint, "", text.Escape("last swap: "+last))
 }
 
 // times says for how long something has been so, and for how long it may.
@@ -94,11 +93,13 @@ func times(since int64, left *int64) string {
 	return out
 }
 
-// generation adds what stands below a generation: its STATUS=, and what it waits for when
+// generation adds what stands below a generation: its command and STATUS=, each cut to a
+// line as --json has them, and what it waits for when
 // it is on its way out. several: there is more than one endpoint.
 func (p *page) generation(g *control.Generation, several bool) {
+	p.line(0, nested+text.Escape(text.ShellWords(g.Command)))
 	if g.Status != "" {
-		p.line(0, cut(strings.Repeat(" ", nested)+"status: "+text.Escape(g.Status), p.width))
+		p.line(0, nested+"status: "+text.Escape(g.Status))
 	}
 	state := g.State
 	if g.Kept {
@@ -124,14 +125,13 @@ func (p *page) generation(g *control.Generation, several bool) {
 		rows = append(rows, r)
 	}
 	if len(rows) > 0 {
-		p.table(nested+2, false, row{}, rows...)
+		p.table(nested+"  ", rows...)
 	}
 }
 
 // endpoints adds where the init listens.
 func (p *page) endpoints(endpoints []control.Endpoint) {
-	head := row{cells: []string{"ENDPOINT", "ADDRESS"}}
-	var rows []row
+	rows := []row{{cells: []string{"ENDPOINT", "ADDRESS"}}}
 	for i := range endpoints {
 		e := &endpoints[i]
 		r := row{cells: []string{e.Name, e.Address}, last: "no"}
@@ -148,19 +148,24 @@ func (p *page) endpoints(endpoints []control.Endpoint) {
 			r.last += ": " + e.Reason
 		}
 		if r.last != "no" {
-			head.last = "STEERED"
+			rows[0].last = "STEERED"
 		}
 		rows = append(rows, r)
 	}
-	if head.last == "" { // nothing to tell
+	if rows[0].last == "" { // nothing to tell
 		for i := range rows {
 			rows[i].last = ""
 		}
 	}
-	if len(rows) > 0 {
+	if len(endpoints) > 0 {
 		p.line(0, "")
-		p.table(0, false, head, rows...)
+		p.table("", rows...)
 	}
+}
+
+// traffic is four cells.
+func traffic(share, open, idle, queued *int) []string {
+	return []string{known(share, percent), known(open, strconv.Itoa), known(idle, strconv.Itoa), known(queued, strconv.Itoa)}
 }
 
 // known shows a number that may not be known.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/control"
 )
 
@@ -353,10 +354,12 @@ func TestStatus(t *testing.T) {
 		args []string
 		want string
 	}{
-		{full, []string{"status"}, `GEN  STATE     PID   UPTIME  READY  COMMAND
-1    draining  6     3d02h   1.2 s  /usr/bin/server --name 'it'\''s ä' ''
+		{full, []string{"status"}, `GEN  STATE     PID   UPTIME  READY
+1    draining  6     3d02h   1.2 s
+     /usr/bin/server --name 'it'\''s ä' ''
      draining for 0 ms
-12   active    1007  1m01s   -      /bin/sh -c 'a\n\x1b[2J<b>'
+12   active    1007  1m01s   -
+     /bin/sh -c 'a\n\x1b[2J<b>'
      status: serving \u202e\u009b
 
 ENDPOINT      ADDRESS
@@ -375,8 +378,8 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 				"1    active  7    0 ms    -\n" +
 				"     /bin/sh -c '" + strings.Repeat(`x\n`, 20) + "x\\…\n" +
 				"     status: " + strings.Repeat("ä", 61) + "\n\nlast swap: none\n"},
-		{&control.Status{}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY  COMMAND\n\nlast swap: none\n"},
-		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY  COMMAND\n\nlast swap: generation 2, ok\n"},
+		{&control.Status{}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: none\n"},
+		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 2, ok\n"},
 	} {
 		now = c.s
 		status, out, errs := verb(addr, false, c.args...)
@@ -397,29 +400,37 @@ func TestSteeredStatus(t *testing.T) {
 			{Generation: 2, State: "active", Pid: 17, Command: []string{"/srv", "-x"}, Share: share, Open: &twelve},
 		}
 	}
-	const plain = `GEN  STATE     PID  UPTIME  READY  COMMAND
-1    draining  6    0 ms    -      /srv
+	const plain = `GEN  STATE     PID  UPTIME  READY
+1    draining  6    0 ms    -
+     /srv
      draining for 0 ms
-2    active    17   0 ms    -      /srv -x
+2    active    17   0 ms    -
+     /srv -x
 `
 	for _, c := range []struct {
 		s    control.Status
 		want string
 	}{
-		{control.Status{Generations: generations(&all, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND
-1    draining  6    0 ms    -      0%     3     0     0       /srv
+		{control.Status{Generations: generations(&all, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      0%     3     0     0
+     /srv
      draining for 0 ms
-2    active    17   0 ms    -      100%   12    -     -       /srv -x
+2    active    17   0 ms    -      100%   12    -     -
+     /srv -x
 `},
-		{control.Status{Generations: generations(&some, nil)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND
-1    draining  6    0 ms    -      -      3     0     0       /srv
+		{control.Status{Generations: generations(&some, nil)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      -      3     0     0
+     /srv
      draining for 0 ms
-2    active    17   0 ms    -      0.5%   12    -     -       /srv -x
+2    active    17   0 ms    -      0.5%   12    -     -
+     /srv -x
 `},
-		{control.Status{Generations: generations(nil, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND
-1    draining  6    0 ms    -      0%     3     0     0       /srv
+		{control.Status{Generations: generations(nil, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      0%     3     0     0
+     /srv
      draining for 0 ms
-2    active    17   0 ms    -      -      12    -     -       /srv -x
+2    active    17   0 ms    -      -      12    -     -
+     /srv -x
 `},
 		{control.Status{Generations: generations(nil, nil)}, plain},
 		{control.Status{Generations: generations(nil, nil), Endpoints: []control.Endpoint{{Name: "80", Address: "tcp://[::]:80"}}}, plain + `
@@ -459,20 +470,26 @@ func TestWorkersInStatus(t *testing.T) {
 		s    *control.Status
 		want string
 	}{
-		{generations(nil, two[:1], nil), `GEN  STATE     PID  UPTIME  READY  COMMAND
-1    draining  6    0 ms    -      /srv
+		{generations(nil, two[:1], nil), `GEN  STATE     PID  UPTIME  READY
+1    draining  6    0 ms    -
+     /srv
      draining for 0 ms
-2    active    7    0 ms    -      /srv -x
+2    active    7    0 ms    -
+     /srv -x
 `},
-		{generations(two[:1], two, nil), `GEN  STATE     PID  UPTIME  READY  WORKERS  COMMAND
-1    draining  6    0 ms    -      1/1      /srv
+		{generations(two[:1], two, nil), `GEN  STATE     PID  UPTIME  READY  WORKERS
+1    draining  6    0 ms    -      1/1
+     /srv
      draining for 0 ms
-2    active    7    0 ms    -      1/2      /srv -x
+2    active    7    0 ms    -      1/2
+     /srv -x
 `},
-		{generations(two, nil, &all), `GEN  STATE     PID  UPTIME  READY  WORKERS  SHARE  OPEN  IDLE  QUEUED  COMMAND
-1    draining  6    0 ms    -      1/2      -      -     -     -       /srv
+		{generations(two, nil, &all), `GEN  STATE     PID  UPTIME  READY  WORKERS  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      1/2      -      -     -     -
+     /srv
      draining for 0 ms
-2    active    7    0 ms    -      0/0      100%   -     -     -       /srv -x
+2    active    7    0 ms    -      0/0      100%   -     -     -
+     /srv -x
 `},
 	} {
 		addr := initWith(t, func(call *control.Call) { call.Done(&control.Reply{OK: true, Status: c.s}) })
@@ -737,7 +754,7 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state, word, text string, n int64) {
 		small := int(n)
 		s := &control.Status{
-			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}, SinceMS: n, LeftMS: &n, Kept: n > 0, BusyMore: small, Busy: []control.Busy{{Peer: text, Why: word, AgeMS: n, Endpoint: state}, {Peer: word, Why: text}}}},
+			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}, SinceMS: n, LeftMS: &n, Kept: n > 0, BusyMore: small, Busy: []busy.Conn{{Peer: text, Why: word, AgeMS: n, Endpoint: state}, {Peer: word, Why: text}}}},
 			Swap:        &control.SwapStage{Generation: small, Stage: word, SinceMS: n, LeftMS: &n, Share: small},
 			Joined:      &control.Joined{Gate: text, Role: word, AwayMS: &n},
 			Endpoints:   []control.Endpoint{{Name: state, Address: text, Reason: word}},

@@ -42,7 +42,7 @@ func watched(t *testing.T, then func(*control.Server, *control.Call)) string {
 }
 
 const (
-	watchHead = "GEN  STATE  PID  UPTIME  READY  COMMAND\n\nlast swap: generation "
+	watchHead = "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation "
 	watchJSON = `{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":{"generation":%d,"ok":true,"reason":""}}` + "\n"
 )
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/busy"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -219,8 +221,8 @@ func TestWireFormat(t *testing.T) {
 		{string(encode(&Reply{OK: true, Status: &Status{Pid: 1}})),
 			`{"v":1,"ok":true,"status":{"v":1,"pid":1,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":null}}`},
 		{(&Status{Pid: 1, Ready: true,
-			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}, 9, &ms, true, []Busy{{"10.0.0.7:4711", 41200, "a request without an answer", "8080"}}, 3}},
-			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, ""}, {"dns", "udp://[::]:53", true, false, false, "it is udp"}}, Swap: &SwapStage{3, "canary", 5, &ms, 2550}, LastSwap: &LastSwap{2, true, ""}}).JSON() + "\n",
+			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}, 9, &ms, true, []busy.Conn{{Peer: "10.0.0.7:4711", AgeMS: 41200, Why: "a request without an answer", Endpoint: "8080"}}, 3}},
+			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, ""}, {"dns", "udp://[::]:53", true, false, false, "it is udp"}}, Swap: &SwapStage{Generation: 3, Stage: "canary", SinceMS: 5, LeftMS: &ms, Share: 2550}, LastSwap: &LastSwap{2, true, ""}}).JSON() + "\n",
 			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}],"since_ms":9,"left_ms":1200,"kept":true,"busy":[{"peer":"10.0.0.7:4711","age_ms":41200,"why":"a request without an answer","endpoint":"8080"}],"busy_more":3}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":true,"steered":true,"reason":""},{"name":"dns","address":"udp://[::]:53","inherited":true,"adopted":false,"steered":false,"reason":"it is udp"}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":1200,"share":25.5},"last_swap":{"generation":2,"ok":true,"reason":""}}`},
 		{(&Status{Generations: []Generation{{}}}).JSON() + "\n",
 			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],"endpoints":[],"swap":null,"last_swap":null}`},

@@ -14,6 +14,7 @@ package control
 import (
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/wire"
 )
 
@@ -194,23 +195,17 @@ type Generation struct {
 	// Workers are its workers in the order of their numbers.
 	Workers []Worker `wire:"workers"`
 	// How long it has been in its state, for how long it may be, and what it waits for.
-	SinceMS  int64  `wire:"since_ms"`
-	LeftMS   *int64 `wire:"left_ms"`   // null: as long as it wants
-	Kept     bool   `wire:"kept"`      // draining, but warm: only when it is not kept any longer it drains
-	Busy     []Busy `wire:"busy"`      // the oldest connections that its drain waits for
-	BusyMore int    `wire:"busy_more"` // how many it waits for besides these
-}
-
-// Busy is a connection that a drain waits for.
-type Busy struct {
-	Peer     string `wire:"peer"` // the client's address and port
-	AgeMS    int64  `wire:"age_ms"`
-	Why      string `wire:"why"` // and for how long it has been so, at least, is its age
-	Endpoint string `wire:"endpoint"`
+	SinceMS  int64       `wire:"since_ms"`
+	LeftMS   *int64      `wire:"left_ms"`   // null: as long as it wants
+	Kept     bool        `wire:"kept"`      // draining, but warm: only when it is not kept any longer it drains
+	Busy     []busy.Conn `wire:"busy"`      // the oldest connections that its drain waits for
+	BusyMore int         `wire:"busy_more"` // how many it waits for besides these
 }
 
 // SwapStage is where the swap that runs stands.
 type SwapStage struct {
+	_ [0]func() // no ==, so no code for it
+
 	Generation int    `wire:"generation"` // the successor, which may be yet to come
 	Stage      string `wire:"stage"`      // one of swap.SwapStages
 	SinceMS    int64  `wire:"since_ms"`

@@ -92,11 +92,7 @@ func (l *lookup) do() (err error) {
 }
 
 func (l *lookup) found(generation int, f steer.Look) {
-	look := gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen}
-	for _, c := range f.Busy {
-		look.Busy = append(look.Busy, gatewire.Waited{Peer: c.Peer, Why: c.Why, AgeMS: c.AgeMS, Idle: c.Idle})
-	}
-	l.answer.Looks = append(l.answer.Looks, look)
+	l.answer.Looks = append(l.answer.Looks, gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen, Busy: f.Busy})
 }
 
 // shown is an endpoint as members know it.

@@ -20,6 +20,8 @@
 // result.
 package gatewire
 
+import "github.com/swapinit/swapinit/internal/busy"
+
 // Versions of the protocol that this program speaks.
 const (
 	VersionMin = 1
@@ -177,16 +179,6 @@ type Look struct {
 	Half       int  `wire:"half"`
 	Queued     int  `wire:"queued"`
 	Unseen     bool `wire:"unseen"`
-	// Busy are the oldest that are waited for, steer.BusyMost at most. Of look only.
-	Busy []Waited `wire:"busy,omitempty"`
-}
-
-// Waited is steer.Conn.
-type Waited struct {
-	_ [0]func() // no ==, so no code for it
-
-	Peer  string `wire:"peer"`
-	Why   string `wire:"why"`
-	AgeMS int64  `wire:"age_ms"`
-	Idle  bool   `wire:"idle,omitempty"`
+	// Busy are the oldest that are waited for, busy.Most at most. Of look only.
+	Busy []busy.Conn `wire:"busy,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
@@ -80,11 +81,12 @@ func lookOf(l *gatewire.Look) (steer.Look, error) {
 	if min(l.Open, l.Idle, l.Half, l.Queued) < 0 {
 		return steer.Look{}, errors.New("the gate has counted what cannot be")
 	}
-	look := steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen}
-	for _, c := range l.Busy[:min(len(l.Busy), steer.BusyMost)] {
-		look.Busy = append(look.Busy, steer.Conn{Peer: text.Clip(c.Peer, textMost), Why: text.Clip(c.Why, textMost), AgeMS: max(c.AgeMS, 0), Idle: c.Idle})
+	list := l.Busy[:min(len(l.Busy), busy.Most)]
+	for i := range list {
+		c := &list[i]
+		c.Peer, c.Why, c.AgeMS = text.Clip(c.Peer, textMost), text.Clip(c.Why, textMost), max(c.AgeMS, 0)
 	}
-	return look, nil
+	return steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen, Busy: list}, nil
 }
 
 // Dial returns a connection to an address at which the endpoint is reached, which the

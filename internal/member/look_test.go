@@ -8,6 +8,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/netip"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
@@ -41,9 +42,9 @@ func TestGroupLooks(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	done = look()
-	one, long := gatewire.Waited{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}, gatewire.Waited{Peer: strings.Repeat("p", 1000), Why: strings.Repeat("w", 1000), AgeMS: -1}
-	p.answer(p.call(gatewire.OpLook), gatewire.Message{Looks: []gatewire.Look{{Busy: []gatewire.Waited{one, long, one, one, one, one, one}}}})
-	if r := receive(t, done, "look"); r.err != nil || len(r.look.Busy) != steer.BusyMost || !reflect.DeepEqual(r.look.Busy[0], steer.Conn{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}) ||
+	one, long := busy.Conn{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}, busy.Conn{Peer: strings.Repeat("p", 1000), Why: strings.Repeat("w", 1000), AgeMS: -1}
+	p.answer(p.call(gatewire.OpLook), gatewire.Message{Looks: []gatewire.Look{{Busy: []busy.Conn{one, long, one, one, one, one, one}}}})
+	if r := receive(t, done, "look"); r.err != nil || len(r.look.Busy) != busy.Most || !reflect.DeepEqual(r.look.Busy[0], busy.Conn{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}) ||
 		len(r.look.Busy[1].Peer) > textMost || len(r.look.Busy[1].Why) > textMost || r.look.Busy[1].AgeMS != 0 {
 		t.Errorf("%+v", r)
 	}

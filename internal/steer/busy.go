@@ -3,41 +3,9 @@ package steer
 import (
 	"strconv"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/busy"
 )
-
-// Conn is an open connection, as somebody who waits for it sees it.
-type Conn struct {
-	_ [0]func() // no ==, so no code for it
-
-	Endpoint string // its name, filled in by whoever knows it
-	Peer     string // the client's address and port
-	Why      string // what keeps it from being idle, or that it is open
-	AgeMS    int64  // for so many milliseconds, at least, that has been so
-	Idle     bool   // nobody waits for it but Drain.Gone
-}
-
-// BusyMost is how many connections a look names.
-const BusyMost = 5
-
-// older: a is to be named before b.
-func older(a, b *Conn) bool { return !a.Idle && b.Idle || a.Idle == b.Idle && a.AgeMS > b.AgeMS }
-
-// insert keeps the list in order, and no more than BusyMost in it.
-func insert(list []Conn, c Conn) []Conn {
-	at := len(list)
-	for at > 0 && older(&c, &list[at-1]) {
-		at--
-	}
-	if at == BusyMost {
-		return list
-	}
-	if len(list) < BusyMost {
-		list = append(list, c)
-	}
-	copy(list[at+1:], list[at:])
-	list[at] = c
-	return list
-}
 
 // what a connection does.
 type what uint8
@@ -121,18 +89,18 @@ func bytes(n uint32) string {
 
 // name adds a connection to those that the look names, if it is old enough.
 func (l *Look) name(s *socket, w what, age, limit uint32) {
-	c := Conn{AgeMS: int64(age), Idle: w == idles}
-	if len(l.Busy) == BusyMost && !older(&c, &l.Busy[BusyMost-1]) {
+	c := busy.Conn{AgeMS: int64(age), Idle: w == idles}
+	if len(l.Busy) == busy.Most && !busy.Before(&c, &l.Busy[busy.Most-1]) {
 		return // before anything is written: there are many of these
 	}
 	c.Peer, c.Why = s.peer.String(), w.text(s, limit)
-	l.Busy = insert(l.Busy, c)
+	l.Busy = busy.Insert(l.Busy, &c)
 }
 
 // Busy is what a drain waits for.
 type Busy struct {
-	List []Conn // the oldest, first
-	More int    // how many there are besides
+	List []busy.Conn // the oldest, first
+	More int         // how many there are besides
 }
 
 // add adds what a look has found; gone: whoever is idle is waited for, too.
@@ -145,9 +113,9 @@ func (b *Busy) add(l *Look, gone bool) {
 		n = l.Queued
 	}
 	b.More += n + len(b.List)
-	for _, c := range l.Busy {
-		if gone || !c.Idle {
-			b.List = insert(b.List, c)
+	for i := range l.Busy {
+		if c := &l.Busy[i]; gone || !c.Idle {
+			b.List = busy.Insert(b.List, c)
 		}
 	}
 	b.More -= len(b.List)

@@ -1,58 +1,27 @@
 package steer
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
-// The oldest of many, whatever the order in which they come.
-func TestInsert(t *testing.T) {
-	for n := range 2 * BusyMost {
-		all := []Conn{}
-		for i := range n {
-			all = append(all, Conn{AgeMS: int64(i / 2), Idle: i%3 == 0, Peer: fmt.Sprint(i)})
-		}
-		rand.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
-		var got []Conn
-		for _, c := range all {
-			got = insert(got, c)
-		}
-		slices.SortStableFunc(all, func(a, b Conn) int {
-			if older(&a, &b) {
-				return -1
-			}
-			return 1
-		})
-		for i, c := range got {
-			if c.AgeMS != all[i].AgeMS || c.Idle != all[i].Idle {
-				t.Errorf("of %d number %d is %+v, want %+v", n, i, c, all[i])
-			}
-		}
-		if len(got) != min(n, BusyMost) {
-			t.Errorf("%d of %d", len(got), n)
-		}
-	}
-}
-
 func TestBusyOfLooks(t *testing.T) {
-	idle, busy := Conn{Peer: "i", Idle: true, AgeMS: 9}, Conn{Peer: "b", AgeMS: 1}
+	quiet, loud := busy.Conn{Peer: "i", Idle: true, AgeMS: 9}, busy.Conn{Peer: "b", AgeMS: 1}
 	for name, c := range map[string]struct {
 		looks []Look
 		gone  bool
 		want  Busy
 	}{
 		"nothing":    {nil, false, Busy{}},
-		"idle":       {[]Look{{Open: 7, Idle: 7, Busy: []Conn{idle}}}, false, Busy{}},
-		"gone":       {[]Look{{Open: 7, Idle: 7, Busy: []Conn{idle}}}, true, Busy{List: []Conn{idle}, More: 6}},
-		"both":       {[]Look{{Open: 2, Idle: 1, Busy: []Conn{busy, idle}}}, true, Busy{List: []Conn{busy, idle}}},
-		"several":    {[]Look{{Open: 7, Idle: 1, Busy: []Conn{busy, busy, busy, busy, busy}}, {Open: 1, Half: 1, Busy: []Conn{busy, busy}}}, false, Busy{List: []Conn{busy, busy, busy, busy, busy}, More: 3}},
+		"idle":       {[]Look{{Open: 7, Idle: 7, Busy: []busy.Conn{quiet}}}, false, Busy{}},
+		"gone":       {[]Look{{Open: 7, Idle: 7, Busy: []busy.Conn{quiet}}}, true, Busy{List: []busy.Conn{quiet}, More: 6}},
+		"both":       {[]Look{{Open: 2, Idle: 1, Busy: []busy.Conn{loud, quiet}}}, true, Busy{List: []busy.Conn{loud, quiet}}},
+		"several":    {[]Look{{Open: 7, Idle: 1, Busy: []busy.Conn{loud, loud, loud, loud, loud}}, {Open: 1, Half: 1, Busy: []busy.Conn{loud, loud}}}, false, Busy{List: []busy.Conn{loud, loud, loud, loud, loud}, More: 3}},
 		"no address": {[]Look{{Open: 3}}, false, Busy{More: 3}},
 		"unseen":     {[]Look{{Queued: 2, Half: 1, Unseen: true}}, false, Busy{More: 2}},
 	} {

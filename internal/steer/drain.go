@@ -60,12 +60,12 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			continue
 		}
 		begun := clock.Now()
-		drained, open, idle, busy := true, 0, 0, Busy{}
+		drained, open, idle, all := true, 0, 0, Busy{}
 		for _, look := range d.Looks {
 			l, err := look(d.IdleAfter)
 			open += l.Open
 			idle += l.Idle
-			busy.add(&l, d.Gone)
+			all.add(&l, d.Gone)
 			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != l.Idle || d.Gone && (l.Open != 0 || l.Unseen) {
 				drained = false
 			}
@@ -75,7 +75,7 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			}
 		}
 		if d.Saw != nil {
-			d.Saw(busy)
+			d.Saw(all)
 		}
 		if drained {
 			return true
