@@ -162,9 +162,21 @@ type status struct {
 		Open       *int     `json:"open"`
 		Idle       *int     `json:"idle"`
 		Queued     *int     `json:"queued"`
+		SinceMS    *int64   `json:"since_ms"`
+		LeftMS     *int64   `json:"left_ms"`
+		Kept       bool     `json:"kept"`
+		Busy       []busy   `json:"busy"`
+		BusyMore   int      `json:"busy_more"`
 	} `json:"generations"`
 	Endpoints []json.RawMessage `json:"endpoints"`
-	LastSwap  *struct {
+	Swap      *struct {
+		Generation int     `json:"generation"`
+		Stage      string  `json:"stage"`
+		SinceMS    *int64  `json:"since_ms"`
+		LeftMS     *int64  `json:"left_ms"`
+		Share      float64 `json:"share"`
+	} `json:"swap"`
+	LastSwap *struct {
 		Generation int    `json:"generation"`
 		OK         bool   `json:"ok"`
 		Reason     string `json:"reason"`
