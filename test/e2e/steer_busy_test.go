@@ -168,5 +168,7 @@ func TestGateBusy(t *testing.T) {
 		}
 	}
 	g.stop() // nobody looks now
-	a.awaitStatus("its time to stand still", func(s status) bool { return len(s.Generations) == 1 && s.Generations[0].LeftMS == nil && len(s.Generations[0].Busy) == 0 })
+	a.awaitStatus("its time to stand still", func(s status) bool {
+		return len(s.Generations) == 1 && s.Generations[0].LeftMS == nil && len(s.Generations[0].Busy) == 0
+	})
 }
