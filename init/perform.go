@@ -63,11 +63,6 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Aim:
 		i.check.end()
 		i.aim(f.Generation, f.Rest, f.Share)
-		if g := i.gens.live[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
-			i.check.begin(g.number, func(reason string) {
-				i.post(func() { i.happened(swap.CheckFailed, g.number, reason) })
-			})
-		}
 	case *swap.CutOver:
 		i.check.end()
 		i.aim(f.Generation, f.Predecessor, swap.Full)
@@ -83,6 +78,10 @@ func (i *Init) perform(f swap.Effect) {
 		}
 		i.debug("transition", who+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
 	case *swap.Progress:
+		if f.Stage == swap.StageCanary && f.ID == 0 {
+			i.check.end()
+			i.gens.with(f.Generation, i.checkCanary)
+		}
 		i.progress(f)
 	case *swap.Swapped:
 		i.swapped(f)

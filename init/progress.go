@@ -73,6 +73,8 @@ func (i *Init) progress(f *swap.Progress) {
 // swapped notes how a swap ended.
 func (i *Init) swapped(f *swap.Swapped) {
 	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
+	i.check.end()
+	i.steering.closeRelays()
 	i.clients.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
 	if !f.First {
 		i.hooks.after(f.Generation, f.Reason == "")

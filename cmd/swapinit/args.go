@@ -108,7 +108,7 @@ func parseTimeout(s string) (ms int64, err error) {
 
 func checkCanary(s string) error {
 	if _, err := config.ParseStages(s); err != nil {
-		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s", err)
+		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s, and off", err)
 	}
 	return nil
 }

@@ -56,6 +56,11 @@ func statusTable(s *control.Status) string {
 	if len(s.Endpoints) > 0 {
 		out += "\n" + table(endpointRows(s.Endpoints), 1<<20)
 	}
+	for i := range s.Endpoints {
+		if e := &s.Endpoints[i]; e.Check != "" {
+			out += "\n" + text.Escape(e.Name) + ": the successor is reached at " + text.Escape(e.Check) + "\n"
+		}
+	}
 	if j := s.Joined; j != nil {
 		out += "\ngate: " + text.Escape(j.Gate) + ", " + text.Escape(j.Role)
 		if j.AwayMS != nil {

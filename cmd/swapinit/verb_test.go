@@ -366,7 +366,7 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 		{full, []string{"status", "--json"}, `{"v":1,"pid":1,"ready":true,"generations":[` +
 			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]},` +
 			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],` +
-			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":""}],` +
+			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":"","check_address":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":"","check_address":""}],` +
 			`"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready"}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
 			"GENERATION  STATE   PID  UPTIME  READY  COMMAND                                                       STATUS\n" +
@@ -588,7 +588,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [--cancel] [-- command arg...]`},
+		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--cancel] [-- command arg...]`},
 		{[]string{"swap", "--cancel", "--no-wait"}, "swap: what calls a swap off begins none, accepted: swapinit swap"},
 		{[]string{"swap", "--cancel", "--", "cmd"}, "what calls a swap off begins none"},
 		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
@@ -629,7 +629,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"status", "--canary=1%/1s"}, `unknown option`},
 		{[]string{"swap", "--watch"}, `unknown option "--watch"`},
 		{[]string{"health", "--watch"}, `unknown option "--watch"`},
-		{[]string{"swap", "--canary"}, "cannot use --canary: no stage in it, accepted are stages such as 1%/10s,25%/30s, accepted: swapinit swap"},
+		{[]string{"swap", "--canary"}, "cannot use --canary: no stage in it, accepted are stages such as 1%/10s,25%/30s, and off, accepted: swapinit swap"},
 		{[]string{"swap", "--canary="}, "cannot use --canary: no stage in it"},
 		{[]string{"swap", "--canary", "1%"}, `cannot use --canary: no /DURATION in "1%"`},
 		{[]string{"swap", "--canary=1%/10s,100%/10s"}, `cannot use --canary: a share that is not from 0.01% to 99.99% in "100%/10s"`},

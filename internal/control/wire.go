@@ -210,6 +210,9 @@ type Endpoint struct {
 	Adopted   bool   `wire:"adopted"` // the server has bound it for itself, and got its socket
 	Steered   bool   `wire:"steered"` // each generation has its own socket
 	Reason    string `wire:"reason"`  // why they share one, or why connections cannot be counted; else ""
+	// Check is an address on which, while a swap runs, every connection reaches the
+	// successor; "" without one.
+	Check string `wire:"check_address"`
 }
 
 // LastSwap is how the latest swap that ended went.
