@@ -21,8 +21,8 @@ const (
 	StageFailed   Stage = "failed"   // why
 	StageDone     Stage = "done"     // not of the machine: pid1 says it
 	StageRespawn  Stage = "respawn"  // Worker; why
-	StageBack     Stage = "back"     // Generation has the traffic again (0: another container), which Other (0: another container) has lost; why
-	StageDied     Stage = "died"     // Other, which was active, and nobody takes over; why
+	StageBack     Stage = "back"     // Generation has it again, Other has lost it (0: another container); why
+	StageDied     Stage = "died"     // Other was active, and nobody takes over; why
 	StageHung     Stage = "hung"     // Worker
 )
 

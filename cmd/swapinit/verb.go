@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 // The verbs are clients of the running init. What they print:
 //
 //   - stdout: what was asked for (a table, JSON, the stages of a swap), steady
-//     plain lines; colours only on a terminal. status --watch prints it again and
+//     plain lines; colours only on a terminal. swap --json prints one object at the end,
+//     exactly when the status is 0 or 1. status --watch prints it again and
 //     again, on a terminal each table over the one before.
 //   - stderr: one line, `swapinit: reason`, exactly when the status is not 0.
 //   - Text from the init is escaped, as it quotes commands and servers.
@@ -44,7 +46,12 @@ type verbRun struct {
 	program  string        // by which this was started
 	version  string        // of this file
 	commit   string        // the same
-	last     string        // the last stage of the swap that was printed
+	last     string        // the last stage of the swap that was printed, or would be
+	quiet    bool          // stages are not printed
+	reason   string        // the last that fail has said
+
+	term   chan os.Signal // nil: a TERM is not waited for
+	ending sync.Mutex     // held by whoever ends the program
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
@@ -54,20 +61,11 @@ func runVerb(verb string, args []string, env func(string) string) int {
 	v.color = logline.Colored(env("SWAPINIT_COLOR"), 1, env)
 	v.redraw = env("TERM") != "dumb" && logline.Terminal(1)
 	if !slices.Contains(args, "--watch") || verb != control.VerbStatus { // which waits for nothing
-		term := make(chan os.Signal, 1)
-		signal.Notify(term, syscall.SIGTERM)
-		go func() {
-			<-term
-			time.AfterFunc(termGrace, func() { os.Exit(v.fail(exitFailed, verb+" was told to stop before the init had answered")) })
-		}()
+		v.term = make(chan os.Signal, 1)
+		signal.Notify(v.term, syscall.SIGTERM)
 	}
 	return v.run(verb, args)
 }
-
-// termGrace is how long a verb waits on after a TERM. When the container ends, so
-// does every process in it: this one too, while the answer that says why is on
-// its way.
-const termGrace = time.Second
 
 func (v *verbRun) run(verb string, args []string) int {
 	usage, help := verbUsage(v.program, verb)
@@ -88,12 +86,17 @@ func (v *verbRun) run(verb string, args []string) int {
 	if a.watch {
 		return v.watch(a)
 	}
+	if v.term != nil {
+		go v.awaitTerm(verb, a)
+	}
+	v.quiet = a.tells
 	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
 	var reply *control.Reply
 	if err == nil {
 		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
 	}
-	return v.answered(verb, a, reply, err)
+	v.ending.Lock()
+	return v.result(a, reply, v.answered(verb, a, reply, err))
 }
 
 // answered prints how the verb went.
@@ -164,6 +167,8 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, delivered(*r.Delivered))
 	case a.swap.Cancel:
 		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
+	case v.quiet:
+		return exitDone
 	case !a.swap.NoWait:
 		return v.say(logline.Green, swapDone(verb, r.Generation))
 	case r.Generation > 0:
@@ -201,6 +206,7 @@ func swapDone(verb string, n int) string {
 }
 
 func (v *verbRun) fail(status int, reason string) int {
+	v.reason = reason
 	io.WriteString(v.err, "swapinit: "+text.Escape(reason)+"\n")
 	return status
 }
@@ -246,7 +252,9 @@ func (v *verbRun) stage(e control.Event) {
 		}
 	}
 	v.last = line
-	v.say(paint, line)
+	if !v.quiet {
+		v.say(paint, line)
+	}
 }
 
 func generation(n int) string { return "generation " + strconv.Itoa(n) }
