@@ -273,8 +273,7 @@ func TestSwapJSON(t *testing.T) {
 		{[]string{"swap", "--json", "--", "--no-wait"}, &control.Reply{OK: true, Generation: 3}, 0, object(3, true, "", "ok"), ""},
 		{[]string{"swap", "--json"}, &control.Reply{Error: "superseded"}, 1, object(0, false, "superseded", "failed"), "swap failed: superseded"},
 		{[]string{"swap", "--json"}, &control.Reply{Error: "not yours", Code: control.CodeRefused}, 125, "", "not yours"},
-		{[]string{"swap", "--json"}, nil, 1, object(0, false, "the init went away before it answered, the last that it said: generation 1 stopping", "failed"),
-			"the init went away before it answered, the last that it said: generation 1 stopping"},
+		{[]string{"swap", "--json"}, nil, 1, object(0, false, "swap failed: the init went away before it answered", "failed"), "swap failed: the init went away before it answered"},
 	} {
 		var s *control.Server
 		s, err := control.Listen(filepath.Join(t.TempDir(), "s"), os.Getpid(), os.Getuid())
@@ -283,11 +282,11 @@ func TestSwapJSON(t *testing.T) {
 		}
 		t.Cleanup(s.Close)
 		s.Serve(func(call *control.Call) {
-			swapEvents(call)
 			if c.reply == nil {
 				go s.Close()
 				return
 			}
+			swapEvents(call)
 			own := *c.reply
 			call.Done(&own)
 		}, func(l string) { t.Log(l) })
