@@ -3,42 +3,43 @@
 package main
 
 import (
-	"os"
-	"time"
+	"sync"
 
 	"github.com/swapinit/swapinit/internal/control"
 )
 
-// awaitTerm ends the program when a TERM has come and the answer has not followed. When
-// the container ends, so does every process in it: this one too, while the answer that
-// says why is on its way.
-func (v *verbRun) awaitTerm(verb string, a verbArgs) {
-	<-v.term
-	time.AfterFunc(termGrace, func() {
-		v.ending.Lock()
-		os.Exit(v.result(a, nil, v.fail(exitFailed, verb+" was told to stop before the init had answered")))
-	})
+// result is what --json prints of a swap: one object, once.
+type result struct {
+	lock   sync.Mutex // held for ever by who prints it, as the program then ends
+	wanted bool
+	told   *control.LastSwap // nil: nothing is known
 }
 
-// termGrace is how long a verb waits on after a TERM.
-const termGrace = time.Second
+// set notes what the init has answered, nil while it has not.
+func (r *result) set(wanted bool, reply *control.Reply) {
+	r.lock.Lock()
+	r.wanted = wanted
+	if reply != nil {
+		if r.told = reply.Swap; r.told == nil {
+			r.told = &control.LastSwap{Generation: reply.Generation, OK: reply.OK, Reason: reply.Error}
+		}
+	}
+	r.lock.Unlock()
+}
 
-// result prints how a swap went as one object, with --json, where it was asked for at all.
-// What the init does not tell is the reason and no more.
-func (v *verbRun) result(a verbArgs, r *control.Reply, status int) int {
-	if !a.tells || status > exitFailed {
-		return status
+// tell prints how the swap went, if that is wanted. reason is why nothing is known.
+func (v *verbRun) tell(reason string) {
+	v.result.lock.Lock()
+	if !v.result.wanted {
+		v.result.lock.Unlock()
+		return
 	}
-	if r == nil {
-		r = &control.Reply{Error: v.reason}
-	}
-	l := r.Swap
+	l := v.result.told
 	if l == nil {
-		l = &control.LastSwap{Generation: r.Generation, OK: r.OK, Reason: r.Error}
-		l.Outcome = outcome(l)
+		l = &control.LastSwap{Reason: reason}
 	}
+	l.Outcome = outcome(l)
 	v.say(0, l.JSON())
-	return status
 }
 
 // outcome is what became of a swap. An older init does not say it.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -47,11 +46,7 @@ type verbRun struct {
 	version  string        // of this file
 	commit   string        // the same
 	last     string        // the last stage of the swap that was printed, or would be
-	quiet    bool          // stages are not printed
-	reason   string        // the last that fail has said
-
-	term   chan os.Signal // nil: a TERM is not waited for
-	ending sync.Mutex     // held by whoever ends the program
+	result   result
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
@@ -61,11 +56,20 @@ func runVerb(verb string, args []string, env func(string) string) int {
 	v.color = logline.Colored(env("SWAPINIT_COLOR"), 1, env)
 	v.redraw = env("TERM") != "dumb" && logline.Terminal(1)
 	if !slices.Contains(args, "--watch") || verb != control.VerbStatus { // which waits for nothing
-		v.term = make(chan os.Signal, 1)
-		signal.Notify(v.term, syscall.SIGTERM)
+		term := make(chan os.Signal, 1)
+		signal.Notify(term, syscall.SIGTERM)
+		go func() {
+			<-term
+			time.AfterFunc(termGrace, func() { os.Exit(v.fail(exitFailed, verb+" was told to stop before the init had answered")) })
+		}()
 	}
 	return v.run(verb, args)
 }
+
+// termGrace is how long a verb waits on after a TERM. When the container ends, so
+// does every process in it: this one too, while the answer that says why is on
+// its way.
+const termGrace = time.Second
 
 func (v *verbRun) run(verb string, args []string) int {
 	usage, help := verbUsage(v.program, verb)
@@ -86,17 +90,14 @@ func (v *verbRun) run(verb string, args []string) int {
 	if a.watch {
 		return v.watch(a)
 	}
-	if v.term != nil {
-		go v.awaitTerm(verb, a)
-	}
-	v.quiet = a.tells
+	v.result.set(a.tells, nil)
 	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
 	var reply *control.Reply
 	if err == nil {
 		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
 	}
-	v.ending.Lock()
-	return v.result(a, reply, v.answered(verb, a, reply, err))
+	v.result.set(a.tells, reply)
+	return v.answered(verb, a, reply, err)
 }
 
 // answered prints how the verb went.
@@ -167,7 +168,8 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, delivered(*r.Delivered))
 	case a.swap.Cancel:
 		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
-	case v.quiet:
+	case a.tells:
+		v.tell("")
 		return exitDone
 	case !a.swap.NoWait:
 		return v.say(logline.Green, swapDone(verb, r.Generation))
@@ -206,8 +208,10 @@ func swapDone(verb string, n int) string {
 }
 
 func (v *verbRun) fail(status int, reason string) int {
-	v.reason = reason
 	io.WriteString(v.err, "swapinit: "+text.Escape(reason)+"\n")
+	if status == exitFailed {
+		v.tell(reason)
+	}
 	return status
 }
 
@@ -252,7 +256,7 @@ func (v *verbRun) stage(e control.Event) {
 		}
 	}
 	v.last = line
-	if !v.quiet {
+	if !v.result.wanted {
 		v.say(paint, line)
 	}
 }
