@@ -75,6 +75,8 @@ func (i *Init) perform(f swap.Effect) {
 		who := "rollout"
 		if f.Generation != 0 {
 			who = named(f.Generation)
+		} else if f.Begins() {
+			i.clients.begin(i.gens.newest + 1)
 		}
 		i.debug("transition", who+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
 	case *swap.Progress:

@@ -47,7 +47,7 @@ func (c *clients) unhealthy() string {
 // report answers status: the loop's part here, the rest, for which the process
 // table is read, in a goroutine.
 func (c *clients) report(call *control.Call) {
-	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap}
+	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell()}
 	c.gate().report(&s)
 	var gens []*generation
 	for _, v := range c.machine.Views() {

@@ -68,16 +68,7 @@ func statusTable(s *control.Status) string {
 		}
 		out += "\n"
 	}
-	last := "none"
-	if l := s.LastSwap; l != nil {
-		last = generation(l.Generation)
-		if l.OK {
-			last += ", ok"
-		} else {
-			last += " failed: " + l.Reason
-		}
-	}
-	return out + "\nlast swap: " + text.Escape(last) + "\n"
+	return out + "\nlast swap: " + text.Escape(lastSwap(s.LastSwap)) + "\n"
 }
 
 func endpointRows(endpoints []control.Endpoint) [][]string {

@@ -164,12 +164,8 @@ type status struct {
 		Queued     *int     `json:"queued"`
 	} `json:"generations"`
 	Endpoints []json.RawMessage `json:"endpoints"`
-	LastSwap  *struct {
-		Generation int    `json:"generation"`
-		OK         bool   `json:"ok"`
-		Reason     string `json:"reason"`
-	} `json:"last_swap"`
-	Joined *struct {
+	LastSwap  *lastSwap         `json:"last_swap"`
+	Joined    *struct {
 		Gate   string `json:"gate"`
 		Role   string `json:"role"`
 		AwayMS *int64 `json:"away_ms"`
