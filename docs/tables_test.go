@@ -82,6 +82,14 @@ func TestTableOfEvents(t *testing.T) {
 	compare(t, controlPage, "events", rows)
 }
 
+func TestTableOfStages(t *testing.T) {
+	rows := [][]string{{"stage", "when"}}
+	for _, s := range swap.SwapStages {
+		rows = append(rows, []string{"`" + s.Stage + "`", s.Means})
+	}
+	compare(t, controlPage, "stages", rows)
+}
+
 // The examples of errors are what a start says.
 func TestExamplesOfErrors(t *testing.T) {
 	for _, entry := range []string{"SWAPINIT_READY_TIMEOUT=30", "SWAPINIT_LITSEN=:8080"} {

@@ -1,6 +1,8 @@
 package pid1
 
 import (
+	"time"
+
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -13,6 +15,7 @@ type clients struct {
 	procs     *processes
 	gate      func() *membership
 	endpoints func(*control.Status) // adds them; not for the loop
+	now       func() time.Duration  // the machine's clock
 
 	asked     bool                     // readiness matters: see unhealthy
 	calls     map[uint64]*control.Call // by the number under which the machine knows them

@@ -16,7 +16,7 @@ type generation struct {
 	born       clock.Time
 	together   bool   // it has its predecessor's sockets; set before it is launched
 	canary     bool   // it is to get only a share of the connections first
-	stopDrain  func() // ends who watches its connections, if anybody does; may be called again
+	drain      *drain // who watches its connections, or did; nil before
 	sweeper    *sweeper
 	readyAfter time.Duration // until all workers were ready for the first time; 0: they were not yet
 	statusText string        // the last STATUS=
@@ -36,7 +36,7 @@ const forksMax = 4
 
 // newGeneration makes one with room for that many workers.
 func newGeneration(number, workers int) *generation {
-	return &generation{record: &record{number: number, source: &source{}}, born: clock.Now(), stopDrain: func() {},
+	return &generation{record: &record{number: number, source: &source{}}, born: clock.Now(),
 		starting: make(chan struct{}, forksMax), workers: make([]atomic.Pointer[worker], workers)}
 }
 
@@ -85,7 +85,7 @@ func (g *generation) ready() bool {
 // close gives back what belongs to the generation, but for its paths. It may be
 // called again.
 func (g *generation) close() {
-	g.stopDrain()
+	g.drain.end()
 	if g.sweeper != nil {
 		g.sweeper.stop()
 	}

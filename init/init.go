@@ -133,11 +133,14 @@ func (i *Init) post(f func()) {
 	}
 }
 
+// now is the machine's time.
+func (i *Init) now() time.Duration { return clock.Since(i.began) }
+
 // step gives the machine an event and performs what comes out. No effect calls
 // it: an event that comes of one is posted. At debug the log has all events of
 // the machine, with its time, as swap/testdata has them.
 func (i *Init) step(e swap.Event) {
-	now := clock.Since(i.began)
+	now := i.now()
 	effects := i.machine.Step(now, e)
 	if i.out.Enabled(logline.Debug) {
 		if g, ok := e.(*swap.GenerationEvent); ok {

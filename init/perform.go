@@ -115,7 +115,7 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Drain:
 		i.gens.with(f.Generation, i.drain)
 	case *swap.EndDrain:
-		i.gens.with(f.Generation, func(g *generation) { g.stopDrain() })
+		i.gens.with(f.Generation, func(g *generation) { g.drain.end() })
 	case *swap.Sweep:
 		i.gens.with(f.Generation, i.sweep)
 	case *swap.Forget:

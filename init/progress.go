@@ -41,6 +41,9 @@ func (i *Init) progress(f *swap.Progress) {
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
 		n, what = f.Other, string(f.Stage)+": "+f.Detail
 		pid = i.gens.live[n].pid()
+		if _, oldest := i.gens.live[n].drain.saw(); f.Stage == swap.StageStopping && oldest != "" {
+			what += "; the oldest: " + oldest
+		}
 	case swap.StageHook:
 		what = "waits for the pre-swap hook"
 	case swap.StageBatch:

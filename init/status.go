@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"os"
+	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
@@ -49,6 +50,17 @@ func (c *clients) unhealthy() string {
 func (c *clients) report(call *control.Call) {
 	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell()}
 	c.gate().report(&s)
+	now := c.now()
+	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }
+	left := func(by time.Duration) *int64 {
+		if by == swap.Unlimited {
+			return nil
+		}
+		return new(max(0, by-now).Milliseconds())
+	}
+	if v, runs := c.machine.Swap(); runs {
+		s.Swap = &control.RunningSwap{Generation: v.Generation, Stage: v.Stage, SinceMS: since(v.Since), LeftMS: left(v.By), Share: v.Share}
+	}
 	var gens []*generation
 	for _, v := range c.machine.Views() {
 		g := c.gens.live[v.Number]
@@ -57,7 +69,11 @@ func (c *clients) report(call *control.Call) {
 		}
 		gens = append(gens, g)
 		r := control.Generation{Generation: g.number, State: v.State.String(), Pid: g.pid(), UptimeMS: clock.Since(g.born).Milliseconds(),
-			Command: g.command, Dir: g.workDir, Status: g.statusText}
+			Command: g.command, Dir: g.workDir, Status: g.statusText, SinceMS: since(v.Since), LeftMS: left(v.By), Kept: v.Kept}
+		if v.Watched {
+			seen, _ := g.drain.saw()
+			r.Busy, r.BusyMore = seen.List, seen.More
+		}
 		if g.readyAfter > 0 {
 			r.ReadyMS = new(g.readyAfter.Milliseconds())
 		}

@@ -84,20 +84,67 @@ func (i *Init) leaveSockets(n int) {
 	}
 }
 
+// drain is the watch over a generation's connections. Its methods may be called on nil.
+type drain struct {
+	stop func() // may be called again
+	mu   sync.Mutex
+	busy steer.Busy // what it has seen last
+	over bool       // nothing counts any more
+}
+
+func (d *drain) end() {
+	if d != nil {
+		d.stop()
+		d.mu.Lock()
+		d.busy, d.over = steer.Busy{}, true
+		d.mu.Unlock()
+	}
+}
+
+func (d *drain) sees(busy steer.Busy) {
+	d.mu.Lock()
+	if !d.over {
+		d.busy = busy
+	}
+	d.mu.Unlock()
+}
+
+// saw is what it waits for, and the oldest of that as text, "" if none has an address.
+func (d *drain) saw() (busy steer.Busy, oldest string) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	busy = d.busy
+	d.mu.Unlock()
+	if len(busy.List) > 0 {
+		c := &busy.List[0]
+		oldest = c.Peer + ", " + c.Why + ", for " + (time.Duration(c.AgeMS) * time.Millisecond).String()
+	}
+	return busy, oldest
+}
+
 // drain watches the connections of a predecessor.
 func (i *Init) drain(g *generation) {
 	stop := make(chan struct{})
-	g.stopDrain = sync.OnceFunc(func() { close(stop) })
+	at := &drain{stop: sync.OnceFunc(func() { close(stop) })}
+	g.drain = at
 	say := func(k swap.GenerationKind, reason string) {
 		i.post(func() { i.happened(k, g.number, reason) })
 	}
 	go func() {
 		// As long as connections still go to it, it must not be told to stop.
 		unseen := false
-		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving}
+		d := steer.Drain{IdleAfter: i.set.IdleAfter, Gone: i.set.Drain == "gone", Hold: i.moving, Saw: at.sees}
 		for _, e := range i.steering.groups() {
 			if look := e.group.Observe(g.number); look != nil {
-				d.Looks = append(d.Looks, look)
+				d.Looks = append(d.Looks, func(idleAfter time.Duration) (steer.Look, error) {
+					l, err := look(idleAfter)
+					for k := range l.Busy {
+						l.Busy[k].Endpoint = e.Name
+					}
+					return l, err
+				})
 				unseen = unseen || e.unseen() != ""
 			}
 		}

@@ -186,6 +186,7 @@ func (c *checker) whole(g int) {
 // account is what a machine says of itself.
 type account interface {
 	Views() []View
+	Swap() (SwapView, bool)
 	Deadline() (time.Duration, bool)
 	Phase() Phase
 	Active() int
@@ -205,6 +206,9 @@ func (c *checker) out(effects []Effect, m account) error {
 		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
 	}
 	if err := c.views(m.Views()); err != nil {
+		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
+	}
+	if err := c.told(m); err != nil {
 		return fmt.Errorf("step %d at %v: %w", c.step, c.now, err)
 	}
 	if err := c.live(m); err != nil {

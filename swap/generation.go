@@ -8,7 +8,7 @@ import (
 // newGeneration makes one that is to be started with command.
 func (m *Machine) newGeneration(s State, by time.Duration, command []string) *generation {
 	m.last++
-	g := &generation{number: m.last, state: s, by: by, settleAt: never, command: command, workers: newWorkers(m.cfg.Workers, m.cfg.Watchdog)}
+	g := &generation{number: m.last, state: s, by: by, settleAt: never, since: m.now, command: command, workers: newWorkers(m.cfg.Workers, m.cfg.Watchdog)}
 	m.gens = append(m.gens, g)
 	return g
 }

@@ -32,6 +32,7 @@ func (s rolloutState) String() string { return rolloutStateNames[s] }
 type rollout struct {
 	state      rolloutState
 	by         time.Duration // the state's deadline
+	since      time.Duration // when it was entered
 	requests   []Request     // not answered yet
 	promotions []Request     // the same
 	command    []string
@@ -105,7 +106,7 @@ func (m *Machine) enter(s rolloutState, by time.Duration, cause string) {
 	if r.state != s {
 		m.emit(&Transition{From: r.state.String(), To: s.String(), Cause: cause})
 	}
-	r.state, r.by = s, by
+	r.state, r.by, r.since = s, by, m.now
 }
 
 // idle ends the rollout. If another swap was asked for meanwhile, it begins.

@@ -180,22 +180,3 @@ func (m *Machine) Swapping() bool { return m.rollout.state != noRollout && m.rol
 // Active is the number of the generation that serves, or last did; 0 while another
 // container has the traffic.
 func (m *Machine) Active() int { return m.active.number }
-
-// View is what can be told about a generation from outside the machine.
-type View struct {
-	Number  int
-	State   State // one that the contract has a word for
-	Failed  bool
-	Ready   bool
-	Ended   bool
-	Command []string
-}
-
-// Views lists the generations that are not gone, oldest first.
-func (m *Machine) Views() []View {
-	views := make([]View, 0, len(m.gens))
-	for _, g := range m.gens {
-		views = append(views, View{g.number, g.state.Shown(), g.standing >= failed, g.ready, g.dead(), g.command})
-	}
-	return views
-}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -30,21 +31,31 @@ func release(name, id string) string {
 	return name + " (" + container(id) + ")"
 }
 
-// gateTable is what status prints at a gate.
-func gateTable(s *control.Status) string {
-	rows := [][]string{{"RELEASE", "CONTAINER", "STATE", "SINCE", "SHARE", "OPEN", "IDLE", "QUEUED", "REASON"}}
+// gate adds what status prints at a gate.
+func (p *page) gate(s *control.Status) {
+	rows := []row{{cells: []string{"RELEASE", "CONTAINER", "STATE", "SINCE", "SHARE", "OPEN", "IDLE", "QUEUED"}, last: "REASON"}}
 	for i := range s.Gate.Members {
 		m := &s.Gate.Members[i]
-		rows = append(rows, []string{m.Release, container(m.Container), m.State, span(m.SinceMS),
-			known(m.Share, percent), known(m.Open, strconv.Itoa), known(m.Idle, strconv.Itoa), known(m.Queued, strconv.Itoa), m.Reason})
+		if m.Release == m.Container {
+			m.Release = container(m.Container)
+		}
+		r := row{cells: append([]string{m.Release, container(m.Container), m.State, span(m.SinceMS)}, traffic(m.Share, m.Open, m.Idle, m.Queued)...), last: m.Reason}
+		switch m.State {
+		case "holder":
+			r.paint = logline.Green
+		case "rising", "canary", "draining", "leaving":
+			r.paint = logline.Yellow
+		case "failed":
+			r.paint = logline.Red
+		}
+		rows = append(rows, r)
 	}
-	out := "no container has joined\n"
 	if len(rows) > 1 {
-		out = table(rows, cellWidth)
+		p.table("", rows...)
+	} else {
+		p.line(0, "no container has joined")
 	}
-	if len(s.Endpoints) > 0 {
-		out += "\n" + table(endpointRows(s.Endpoints), 1<<20)
-	}
+	p.endpoints(s.Endpoints)
 	last := "none"
 	if t := s.Gate.LastTakeover; t != nil {
 		last = release(t.Release, t.Container) + ", " + span(t.AgoMS) + " ago"
@@ -65,9 +76,11 @@ func gateTable(s *control.Status) string {
 		}
 	}
 	if !s.Ready {
-		out += "\nnot ready: the gate waits for the sockets of its members\n"
+		p.line(0, "")
+		p.line(logline.Yellow, "not ready: the gate waits for the sockets of its members")
 	}
-	return out + "\nlast takeover: " + text.Escape(last) + "\n"
+	p.line(0, "")
+	p.wrap(0, "", text.Escape("last takeover: "+last))
 }
 
 // checked prints what check has found: nothing is 0, anything 1.

@@ -4,40 +4,41 @@ package main
 
 import (
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
-// cellWidth is the most that a cell of a table takes; a script after sh -c
-// would make the rest unreadable. --json has all of it.
-const cellWidth = 60
-
-// statusTable is what status prints for people. What steering knows has columns
-// where something is steered, or a reason says why it is not; WORKERS (ready ones
-// and all) is one where a generation has more than one.
-func statusTable(s *control.Status) string {
+// status adds what status prints for people. What steering knows has columns where
+// something is steered, or a reason says why it is not; WORKERS (ready ones and all) is one
+// where a generation has more than one.
+func (p *page) status(s *control.Status) {
 	if s.Gate != nil {
-		return gateTable(s)
+		p.gate(s)
+		return
 	}
 	steered, many := false, false
 	for i := range s.Generations {
 		steered = steered || s.Generations[i].Share != nil
 		many = many || len(s.Generations[i].Workers) > 1
 	}
-	rows := [][]string{{"GENERATION", "STATE", "PID", "UPTIME", "READY"}}
+	head := row{cells: []string{"GEN", "STATE", "PID", "UPTIME", "READY"}}
 	if many {
-		rows[0] = append(rows[0], "WORKERS")
+		head.cells = append(head.cells, "WORKERS")
 	}
 	if steered {
-		rows[0] = append(rows[0], "SHARE", "OPEN", "IDLE", "QUEUED")
+		head.cells = append(head.cells, "SHARE", "OPEN", "IDLE", "QUEUED")
 	}
-	rows[0] = append(rows[0], "COMMAND", "STATUS")
-	for _, g := range s.Generations {
-		row := []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), known(g.ReadyMS, span)}
+	rows := []row{head}
+	for i := range s.Generations {
+		g := &s.Generations[i]
+		r := row{cells: []string{strconv.Itoa(g.Generation), g.State, strconv.Itoa(g.Pid), span(g.UptimeMS), known(g.ReadyMS, span)},
+			paint: logline.Yellow, under: func() { p.generation(g, len(s.Endpoints) > 1) }}
+		if g.State == "active" {
+			r.paint = logline.Green
+		}
 		if many {
 			up := 0
 			for _, w := range g.Workers {
@@ -45,60 +46,125 @@ func statusTable(s *control.Status) string {
 					up++
 				}
 			}
-			row = append(row, strconv.Itoa(up)+"/"+strconv.Itoa(len(g.Workers)))
+			r.cells = append(r.cells, strconv.Itoa(up)+"/"+strconv.Itoa(len(g.Workers)))
 		}
 		if steered {
-			row = append(row, known(g.Share, percent), known(g.Open, strconv.Itoa), known(g.Idle, strconv.Itoa), known(g.Queued, strconv.Itoa))
+			r.cells = append(r.cells, traffic(g.Share, g.Open, g.Idle, g.Queued)...)
 		}
-		rows = append(rows, append(row, text.ShellWords(g.Command), g.Status))
+		rows = append(rows, r)
 	}
-	out := table(rows, cellWidth)
-	if len(s.Endpoints) > 0 {
-		out += "\n" + table(endpointRows(s.Endpoints), 1<<20)
-	}
+	p.table("", rows...)
+	p.endpoints(s.Endpoints)
 	for i := range s.Endpoints {
 		if e := &s.Endpoints[i]; e.Check != "" {
-			out += "\n" + text.Escape(e.Name) + ": the successor is reached at " + text.Escape(e.Check) + "\n"
+			p.line(0, text.Escape(e.Name+": the successor is reached at "+e.Check))
 		}
 	}
 	if j := s.Joined; j != nil {
-		out += "\ngate: " + text.Escape(j.Gate) + ", " + text.Escape(j.Role)
+		line := "gate: " + j.Gate + ", " + j.Role
 		if j.AwayMS != nil {
-			out += ", away for " + span(*j.AwayMS)
+			line += ", away for " + span(*j.AwayMS)
 		}
-		out += "\n"
+		p.line(0, "")
+		p.wrap(0, "", text.Escape(line))
 	}
-	return out + "\nlast swap: " + text.Escape(lastSwap(s.LastSwap)) + "\n"
+	p.line(0, "")
+	if w := s.Swap; w != nil {
+		line := "swap: " + generation(w.Generation) + ", " + w.Stage
+		if w.Share != 0 {
+			line += " with " + percent(w.Share)
+		}
+		p.wrap(logline.Yellow, "", text.Escape(line+times(w.SinceMS, w.LeftMS)))
+	}
+	paint := logline.Color(0)
+	if l := s.LastSwap; l != nil && !l.OK {
+		paint = logline.Red
+	}
+	p.wrap(paint, "", text.Escape("last swap: "+lastSwap(s.LastSwap)))
 }
 
-func endpointRows(endpoints []control.Endpoint) [][]string {
-	rows := [][]string{{"ENDPOINT", "ADDRESS", ""}}
+// times says for how long something has been so, and for how long it may.
+func times(since int64, left *int64) string {
+	out := " for " + span(since)
+	if left != nil {
+		out += ", " + span(*left) + " left"
+	}
+	return out
+}
+
+// generation adds what stands below a generation: its command and STATUS=, each cut to a
+// line as --json has them, and what it waits for when
+// it is on its way out. several: there is more than one endpoint.
+func (p *page) generation(g *control.Generation, several bool) {
+	p.line(0, nested+text.Escape(text.ShellWords(g.Command)))
+	if g.Status != "" {
+		p.line(0, nested+"status: "+text.Escape(g.Status))
+	}
+	state := g.State
+	if g.Kept {
+		state = "kept"
+	}
+	n := len(g.Busy) + g.BusyMore
+	line := state + times(g.SinceMS, g.LeftMS)
+	switch {
+	case n == 1:
+		line += ", waits for 1 connection"
+	case n > 1:
+		line += ", waits for " + strconv.Itoa(n) + " connections"
+	case g.State != "draining" && g.State != "stopping":
+		return
+	}
+	p.wrap(0, nested, text.Escape(line))
+	var rows []row
+	for _, b := range g.Busy {
+		r := row{cells: []string{b.Peer, span(b.AgeMS)}, last: b.Why}
+		if several {
+			r.last += ", endpoint " + b.Endpoint
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) > 0 {
+		p.table(nested+"  ", rows...)
+	}
+}
+
+// endpoints adds where the init listens.
+func (p *page) endpoints(endpoints []control.Endpoint) {
+	rows := []row{{cells: []string{"ENDPOINT", "ADDRESS"}}}
 	for i := range endpoints {
 		e := &endpoints[i]
-		row := []string{e.Name, e.Address, "no"}
+		r := row{cells: []string{e.Name, e.Address}, last: "no"}
 		if e.Inherited {
-			row[1] += " (inherited)"
+			r.cells[1] += " (inherited)"
 		}
 		if e.Adopted {
-			row[1] += " (adopted)"
+			r.cells[1] += " (adopted)"
 		}
 		if e.Steered {
-			row[2] = "yes"
+			r.last = "yes"
 		}
 		if e.Reason != "" {
-			row[2] += ": " + e.Reason
+			r.last += ": " + e.Reason
 		}
-		if row[2] != "no" {
-			rows[0][2] = "STEERED"
+		if r.last != "no" {
+			rows[0].last = "STEERED"
 		}
-		rows = append(rows, row)
+		rows = append(rows, r)
 	}
-	if rows[0][2] == "" { // nothing to tell
+	if rows[0].last == "" { // nothing to tell
 		for i := range rows {
-			rows[i] = rows[i][:2]
+			rows[i].last = ""
 		}
 	}
-	return rows
+	if len(endpoints) > 0 {
+		p.line(0, "")
+		p.table("", rows...)
+	}
+}
+
+// traffic is four cells.
+func traffic(share, open, idle, queued *int) []string {
+	return []string{known(share, percent), known(open, strconv.Itoa), known(idle, strconv.Itoa), known(queued, strconv.Itoa)}
 }
 
 // known shows a number that may not be known.
@@ -110,35 +176,6 @@ func known[N int | int64](n *N, show func(N) string) string {
 }
 
 func percent(share int) string { return shares.Percent(share) + "%" }
-
-// table aligns columns by two spaces, nothing after the last one. Cells are at
-// most widest columns wide.
-func table(rows [][]string, widest int) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = cut(text.Escape(cell), widest)
-			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
-		}
-	}
-	out := ""
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2)
-		}
-		out += strings.TrimRight(line, " ") + "\n"
-	}
-	return out
-}
-
-// cut shortens s to at most this many characters.
-func cut(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
-}
 
 // span is a duration in milliseconds for people: 12 ms, 1.2 s, 3m05s, 2h07m, 4d03h.
 func span(ms int64) string {

@@ -40,12 +40,13 @@ type verbRun struct {
 	out, err io.Writer
 	env      func(string) string
 	color    bool
-	redraw   bool          // stdout is a terminal that knows escape sequences
-	every    time.Duration // how often status --watch asks, above 0
-	program  string        // by which this was started
-	version  string        // of this file
-	commit   string        // the same
-	last     string        // the last stage of the swap that was printed, or would be
+	redraw   bool                       // stdout is a terminal that knows escape sequences
+	size     func() (columns, rows int) // of the terminal, 0 where that is not known; nil: there is none
+	every    time.Duration              // how often status --watch asks, above 0
+	program  string                     // by which this was started
+	version  string                     // of this file
+	commit   string                     // the same
+	last     string                     // the last stage of the swap that was printed, or would be
 	result   result
 }
 
@@ -54,7 +55,9 @@ type verbRun struct {
 func runVerb(verb string, args []string, env func(string) string) int {
 	v := verbRun{out: os.Stdout, err: os.Stderr, env: env, every: time.Second, program: program(), version: version, commit: commit}
 	v.color = logline.Colored(env("SWAPINIT_COLOR"), 1, env)
-	v.redraw = env("TERM") != "dumb" && logline.Terminal(1)
+	if logline.Terminal(1) {
+		v.redraw, v.size = env("TERM") != "dumb", terminalSize
+	}
 	if !slices.Contains(args, "--watch") || verb != control.VerbStatus { // which waits for nothing
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
@@ -140,7 +143,7 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 	case verb == control.VerbStatus && a.json:
 		return v.say(0, r.Status.JSON())
 	case verb == control.VerbStatus:
-		io.WriteString(v.out, statusTable(r.Status))
+		io.WriteString(v.out, v.page(r.Status))
 		return exitDone
 	case verb == control.VerbCheck:
 		return v.checked(a, r.Problems)

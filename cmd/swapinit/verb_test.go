@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/control"
 )
 
@@ -404,9 +405,13 @@ func TestStatus(t *testing.T) {
 		args []string
 		want string
 	}{
-		{full, []string{"status"}, `GENERATION  STATE     PID   UPTIME  READY  COMMAND                                STATUS
-1           draining  6     3d02h   1.2 s  /usr/bin/server --name 'it'\''s ä' ''
-12          active    1007  1m01s   -      /bin/sh -c 'a\n\x1b[2J<b>'             serving \u202e\u009b
+		{full, []string{"status"}, `GEN  STATE     PID   UPTIME  READY
+1    draining  6     3d02h   1.2 s
+     /usr/bin/server --name 'it'\''s ä' ''
+     draining for 0 ms
+12   active    1007  1m01s   -
+     /bin/sh -c 'a\n\x1b[2J<b>'
+     status: serving \u202e\u009b
 
 ENDPOINT      ADDRESS
 8080          tcp://[::]:8080
@@ -415,21 +420,23 @@ admin-socket  unix:///run/a.sock (inherited)
 last swap: generation 13 failed: exited 3\nbefore it was ready
 `},
 		{full, []string{"status", "--json"}, `{"v":1,"pid":1,"ready":true,"generations":[` +
-			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]},` +
-			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],` +
+			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0},` +
+			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],` +
 			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":"","check_address":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":"","check_address":""}],` +
-			`"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready","outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"},
+			`"swap":null,"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready","outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
-			"GENERATION  STATE   PID  UPTIME  READY  COMMAND                                                       STATUS\n" +
-				"1           active  7    0 ms    -      /bin/sh -c '" + strings.Repeat(`x\n`, 15) + "x\\…  " + strings.Repeat("ä", 59) + "…\n\nlast swap: none\n"},
-		{&control.Status{}, []string{"status"}, "GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: none\n"},
-		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: generation 2, ok\n"},
+			"GEN  STATE   PID  UPTIME  READY\n" +
+				"1    active  7    0 ms    -\n" +
+				"     /bin/sh -c '" + strings.Repeat(`x\n`, 20) + "x\\…\n" +
+				"     status: " + strings.Repeat("ä", 61) + "\n\nlast swap: none\n"},
+		{&control.Status{}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: none\n"},
+		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 2, ok\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Generation: 3, OK: true, Outcome: "ok", OutcomeAt: "T", AgoMS: 12_345}}, []string{"status"},
-			"GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: generation 3, ok 12.3 s ago\n"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 3, ok 12.3 s ago\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Generation: 3, Outcome: "rolled back", OutcomeAt: "T", AgoMS: 65_000, Reason: "it was bad"}}, []string{"status"},
-			"GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: generation 3 rolled back 1m05s ago: it was bad\n"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 3 rolled back 1m05s ago: it was bad\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Outcome: "failed", OutcomeAt: "T", Reason: "no room"}}, []string{"status"},
-			"GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: failed 0 ms ago: no room\n"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: failed 0 ms ago: no room\n"},
 	} {
 		now = c.s
 		status, out, errs := verb(addr, false, c.args...)
@@ -450,25 +457,37 @@ func TestSteeredStatus(t *testing.T) {
 			{Generation: 2, State: "active", Pid: 17, Command: []string{"/srv", "-x"}, Share: share, Open: &twelve},
 		}
 	}
-	const plain = `GENERATION  STATE     PID  UPTIME  READY  COMMAND  STATUS
-1           draining  6    0 ms    -      /srv
-2           active    17   0 ms    -      /srv -x
+	const plain = `GEN  STATE     PID  UPTIME  READY
+1    draining  6    0 ms    -
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -
+     /srv -x
 `
 	for _, c := range []struct {
 		s    control.Status
 		want string
 	}{
-		{control.Status{Generations: generations(&all, &none)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
-1           draining  6    0 ms    -      0%     3     0     0       /srv
-2           active    17   0 ms    -      100%   12    -     -       /srv -x
+		{control.Status{Generations: generations(&all, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      0%     3     0     0
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -      100%   12    -     -
+     /srv -x
 `},
-		{control.Status{Generations: generations(&some, nil)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
-1           draining  6    0 ms    -      -      3     0     0       /srv
-2           active    17   0 ms    -      0.5%   12    -     -       /srv -x
+		{control.Status{Generations: generations(&some, nil)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      -      3     0     0
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -      0.5%   12    -     -
+     /srv -x
 `},
-		{control.Status{Generations: generations(nil, &none)}, `GENERATION  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
-1           draining  6    0 ms    -      0%     3     0     0       /srv
-2           active    17   0 ms    -      -      12    -     -       /srv -x
+		{control.Status{Generations: generations(nil, &none)}, `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      0%     3     0     0
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -      -      12    -     -
+     /srv -x
 `},
 		{control.Status{Generations: generations(nil, nil)}, plain},
 		{control.Status{Generations: generations(nil, nil), Endpoints: []control.Endpoint{{Name: "80", Address: "tcp://[::]:80"}}}, plain + `
@@ -508,17 +527,26 @@ func TestWorkersInStatus(t *testing.T) {
 		s    *control.Status
 		want string
 	}{
-		{generations(nil, two[:1], nil), `GENERATION  STATE     PID  UPTIME  READY  COMMAND  STATUS
-1           draining  6    0 ms    -      /srv
-2           active    7    0 ms    -      /srv -x
+		{generations(nil, two[:1], nil), `GEN  STATE     PID  UPTIME  READY
+1    draining  6    0 ms    -
+     /srv
+     draining for 0 ms
+2    active    7    0 ms    -
+     /srv -x
 `},
-		{generations(two[:1], two, nil), `GENERATION  STATE     PID  UPTIME  READY  WORKERS  COMMAND  STATUS
-1           draining  6    0 ms    -      1/1      /srv
-2           active    7    0 ms    -      1/2      /srv -x
+		{generations(two[:1], two, nil), `GEN  STATE     PID  UPTIME  READY  WORKERS
+1    draining  6    0 ms    -      1/1
+     /srv
+     draining for 0 ms
+2    active    7    0 ms    -      1/2
+     /srv -x
 `},
-		{generations(two, nil, &all), `GENERATION  STATE     PID  UPTIME  READY  WORKERS  SHARE  OPEN  IDLE  QUEUED  COMMAND  STATUS
-1           draining  6    0 ms    -      1/2      -      -     -     -       /srv
-2           active    7    0 ms    -      0/0      100%   -     -     -       /srv -x
+		{generations(two, nil, &all), `GEN  STATE     PID  UPTIME  READY  WORKERS  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      1/2      -      -     -     -
+     /srv
+     draining for 0 ms
+2    active    7    0 ms    -      0/0      100%   -     -     -
+     /srv -x
 `},
 	} {
 		addr := initWith(t, func(call *control.Call) { call.Done(&control.Reply{OK: true, Status: c.s}) })
@@ -787,7 +815,9 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state, word, text string, n int64) {
 		small := int(n)
 		s := &control.Status{
-			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}}},
+			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}, SinceMS: n, LeftMS: &n, Kept: n > 0, BusyMore: small, Busy: []busy.Conn{{Peer: text, Why: word, AgeMS: n, Endpoint: state}, {Peer: word, Why: text}}}},
+			Swap:        &control.RunningSwap{Generation: small, Stage: word, SinceMS: n, LeftMS: &n, Share: small},
+			Joined:      &control.Joined{Gate: text, Role: word, AwayMS: &n},
 			Endpoints:   []control.Endpoint{{Name: state, Address: text, Reason: word}},
 			LastSwap:    &control.LastSwap{Reason: text},
 		}
@@ -798,11 +828,15 @@ func FuzzRender(f *testing.F) {
 		if n := strings.Count(out.String(), "\n"); n != 2 {
 			t.Fatalf("%d lines: %q", n, out.String())
 		}
-		table, object := statusTable(s), s.JSON()+"\n"
-		if strings.Count(table, "\n") != 7 || strings.Count(object, "\n") != 1 {
-			t.Fatalf("lines: %q %q", table, object)
+		table, object := (&verbRun{}).page(s), s.JSON()+"\n"
+		if strings.Count(object, "\n") != 1 {
+			t.Fatalf("lines: %q", object)
 		}
-		for _, r := range out.String() + table + object {
+		fits(t, table, leastWidth)
+		gate := (&verbRun{}).page(&control.Status{Gate: &control.Gate{Members: []control.GateMember{{Container: text, Release: word, State: state, Reason: text, SinceMS: n, Share: &small, Open: &small}},
+			LastTakeover: &control.Takeover{Container: word, Release: text, Predecessor: text, Reason: word, AgoMS: n}}, Endpoints: s.Endpoints})
+		fits(t, gate, leastWidth)
+		for _, r := range out.String() + table + gate + object {
 			if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x202e) {
 				t.Fatalf("%U came through", r)
 			}
@@ -859,7 +893,7 @@ func TestDocumentedOutput(t *testing.T) {
 		known.Generations = append(known.Generations, control.Generation{Generation: g.Generation, State: g.State, Pid: g.Pid, UptimeMS: g.Uptime_MS, ReadyMS: g.Ready_MS, Command: g.Command, Status: g.Status,
 			Share: &share, Open: &g.Open, Idle: &g.Idle, Queued: &g.Queued, Workers: g.Workers})
 	}
-	if want := statusTable(known); !strings.Contains(doc, want) {
+	if want := (&verbRun{}).page(known); !strings.Contains(doc, want) {
 		t.Errorf("the table is not there:\n%s", want)
 	}
 	addr := initWith(t, func(c *control.Call) {

@@ -7,11 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/clock"
-
 	"github.com/swapinit/swapinit/internal/control"
+	"golang.org/x/sys/unix"
 )
 
 // watch prints the status again and again, until it is told to stop or the init
@@ -37,26 +38,77 @@ func (v *verbRun) watch(a verbArgs) int {
 		select {
 		case <-answered:
 		case <-stop:
-			return exitDone
+			return v.stopped()
 		}
 		switch {
 		case n > 0 && ended(err):
+			if !a.json {
+				io.WriteString(v.out, "\nthe init has ended\n")
+			}
 			return exitDone
 		case err != nil || !reply.OK || reply.Status == nil:
 			return v.answered(control.VerbStatus, a, reply, err)
 		case a.json:
+			v.done(control.VerbStatus, a, reply)
 		case v.redraw:
-			io.WriteString(v.out, "\x1b[H\x1b[J") // home, and clear from there
+			io.WriteString(v.out, v.frame(reply.Status))
 		case n > 0:
-			io.WriteString(v.out, "\n")
+			io.WriteString(v.out, "\n"+v.page(reply.Status))
+		default:
+			io.WriteString(v.out, v.page(reply.Status))
 		}
-		v.done(control.VerbStatus, a, reply)
 		select {
 		case <-tick.C:
 		case <-stop:
-			return exitDone
+			return v.stopped()
 		}
 	}
+}
+
+// stopped leaves a terminal with the cursor at the begin of a line: a key has shown there.
+func (v *verbRun) stopped() int {
+	if v.redraw {
+		io.WriteString(v.out, "\n")
+	}
+	return exitDone
+}
+
+// page is a status as text.
+func (v *verbRun) page(s *control.Status) string {
+	p := page{width: leastWidth, color: v.color}
+	if v.size != nil {
+		columns, _ := v.size()
+		p.width = max(p.width, columns)
+	}
+	p.status(s)
+	return p.out
+}
+
+// frame is a page in the place of the one before, all in one write. Lines for which there
+// is no room are left out: they would move the others up, each time.
+func (v *verbRun) frame(s *control.Status) string {
+	out := "\x1b[H" // home; each line is cleared before it is written, as its end may be that of the terminal's
+	rows := 0
+	if v.size != nil {
+		_, rows = v.size()
+	}
+	lines := strings.Split(strings.TrimSuffix(v.page(s), "\n"), "\n")
+	if rows > 1 && len(lines) >= rows {
+		lines = lines[:rows-1]
+	}
+	for _, line := range lines {
+		out += "\x1b[K" + line + "\n"
+	}
+	return out + "\x1b[J"
+}
+
+// terminalSize is that of standard output.
+func terminalSize() (columns, rows int) {
+	size, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, 0
+	}
+	return int(size.Col), int(size.Row)
 }
 
 // ended says whether an error means that there is no init any more, and not that

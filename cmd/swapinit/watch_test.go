@@ -42,10 +42,29 @@ func watched(t *testing.T, then func(*control.Server, *control.Call)) string {
 }
 
 const (
-	watchHead = "GENERATION  STATE  PID  UPTIME  READY  COMMAND  STATUS\n\nlast swap: generation "
-	watchJSON = `{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"last_swap":{"generation":%d,"ok":true,"reason":"",` +
+	watchHead = "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation "
+	watchJSON = `{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":{"generation":%d,"ok":true,"reason":"",` +
 		`"outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"
 )
+
+const watchEnd = "\nthe init has ended\n"
+
+func watchFrame(n int) string {
+	page := fmt.Sprint(watchHead, n, ", ok")
+	return "\x1b[H\x1b[K" + strings.ReplaceAll(page, "\n", "\n\x1b[K") + "\n\x1b[J"
+}
+
+// A terminal with fewer lines than there are shows the first.
+func TestWatchFrame(t *testing.T) {
+	s := &control.Status{LastSwap: &control.LastSwap{Generation: 1, OK: true}}
+	for rows, want := range map[int]int{0: 3, 1: 3, 2: 1, 3: 2, 4: 3, 50: 3} {
+		v := verbRun{size: func() (int, int) { return 80, rows }}
+		got := v.frame(s)
+		if n := strings.Count(got, "\x1b[K"); n != want || n != strings.Count(got, "\n") || !strings.HasPrefix(watchFrame(1), strings.TrimSuffix(got, "\x1b[J")) {
+			t.Errorf("%d rows: %q", rows, got)
+		}
+	}
+}
 
 // Tables one after the other, until the init has ended.
 func TestWatch(t *testing.T) {
@@ -54,8 +73,8 @@ func TestWatch(t *testing.T) {
 		redraw bool
 		want   string
 	}{
-		{[]string{"status", "--watch"}, false, watchHead + "1, ok\n\n" + watchHead + "2, ok\n"},
-		{[]string{"status", "--watch"}, true, "\x1b[H\x1b[J" + watchHead + "1, ok\n\x1b[H\x1b[J" + watchHead + "2, ok\n"},
+		{[]string{"status", "--watch"}, false, watchHead + "1, ok\n\n" + watchHead + "2, ok\n" + watchEnd},
+		{[]string{"status", "--watch"}, true, watchFrame(1) + watchFrame(2) + watchEnd},
 		{[]string{"status", "--json", "--watch"}, true, fmt.Sprintf(watchJSON, 1) + fmt.Sprintf(watchJSON, 2)},
 	} {
 		t.Run(fmt.Sprint(c.args, c.redraw), func(t *testing.T) {

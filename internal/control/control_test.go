@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/busy"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -220,15 +222,15 @@ func TestWireFormat(t *testing.T) {
 		{string(encode(&Reply{OK: true, Generation: 2})), `{"v":1,"ok":true,"generation":2}`},
 		{string(encode(&Reply{Error: "a <b> & \u2028"})), `{"v":1,"ok":false,"error":"a <b> & \u2028"}`},
 		{string(encode(&Reply{OK: true, Status: &Status{Pid: 1}})),
-			`{"v":1,"ok":true,"status":{"v":1,"pid":1,"ready":false,"generations":[],"endpoints":[],"last_swap":null}}`},
+			`{"v":1,"ok":true,"status":{"v":1,"pid":1,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":null}}`},
 		{(&Status{Pid: 1, Ready: true,
-			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}}},
-			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, "", "127.0.0.2:8080"}, {"dns", "udp://[::]:53", true, false, false, "it is udp", ""}}, LastSwap: &swapped}).JSON() + "\n",
-			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}]}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":true,"steered":true,"reason":"","check_address":"127.0.0.2:8080"},{"name":"dns","address":"udp://[::]:53","inherited":true,"adopted":false,"steered":false,"reason":"it is udp","check_address":""}],"last_swap":` + told + `}`},
+			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}, 9, &ms, true, []busy.Conn{{Peer: "10.0.0.7:4711", AgeMS: 41200, Why: "a request without an answer", Endpoint: "8080"}}, 3}},
+			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, "", "127.0.0.2:8080"}, {"dns", "udp://[::]:53", true, false, false, "it is udp", ""}}, Swap: &RunningSwap{Generation: 3, Stage: "canary", SinceMS: 5, LeftMS: &ms, Share: 2550}, LastSwap: &swapped}).JSON() + "\n",
+			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}],"since_ms":9,"left_ms":1200,"kept":true,"busy":[{"peer":"10.0.0.7:4711","age_ms":41200,"why":"a request without an answer","endpoint":"8080"}],"busy_more":3}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":true,"steered":true,"reason":"","check_address":"127.0.0.2:8080"},{"name":"dns","address":"udp://[::]:53","inherited":true,"adopted":false,"steered":false,"reason":"it is udp","check_address":""}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":1200,"share":25.5},"last_swap":` + told + `}`},
 		{string(encode(&Reply{OK: true, Generation: 2, Swap: &swapped})), `{"v":1,"ok":true,"generation":2,"swap":` + told + `}`},
 		{swapped.JSON() + "\n", `{"v":1,` + told[1:]},
 		{(&Status{Generations: []Generation{{}}}).JSON() + "\n",
-			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[]}],"endpoints":[],"last_swap":null}`},
+			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],"endpoints":[],"swap":null,"last_swap":null}`},
 		{string(encode(&Request{Verb: "status"})), `{"v":1,"verb":"status"}`},
 		{string(encode(&Request{Verb: "swap"})), `{"v":1,"verb":"swap","args":{}}`},
 		{string(encode(&Request{"swap", SwapArgs{[]string{"a", ""}, 5, true, "1%/10s", "overlap", true, false, false}, "", WaitArgs{}})),

@@ -122,7 +122,7 @@ func TestFindReal(t *testing.T) {
 			t.Errorf("one: %q, %v", got, err)
 		}
 		// Names beside it: not the process that they say, with no time, another uid's.
-		stop := []func(){busy(t, autoName(inode, 1)), busy(t, autoName(inode, 1<<22+1))}
+		stop := []func(){occupied(t, autoName(inode, 1)), occupied(t, autoName(inode, 1<<22+1))}
 		if os.Getuid() == 0 {
 			_, end := initOf(t, 4321)
 			stop = append(stop, end)
@@ -149,7 +149,7 @@ func TestFindReal(t *testing.T) {
 }
 
 // busy listens at name and accepts nothing; its queue is full.
-func busy(t *testing.T, name string) (stop func()) {
+func occupied(t *testing.T, name string) (stop func()) {
 	t.Helper()
 	var fds [4]int
 	for k := range fds {

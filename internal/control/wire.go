@@ -14,6 +14,7 @@ package control
 import (
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/wire"
 )
 
@@ -171,6 +172,7 @@ type Status struct {
 	Gate        *Gate        `wire:"gate,omitempty"` // of `swapinit gate`, which has no generations
 	Generations []Generation `wire:"generations"`
 	Endpoints   []Endpoint   `wire:"endpoints"`
+	Swap        *RunningSwap `wire:"swap"`             // null while none runs
 	LastSwap    *LastSwap    `wire:"last_swap"`        // null until one ended
 	Joined      *Joined      `wire:"joined,omitempty"` // absent where no gate was joined
 }
@@ -200,6 +202,23 @@ type Generation struct {
 	Queued *int `wire:"queued"`        // connections that nobody has accepted yet
 	// Workers are its workers in the order of their numbers.
 	Workers []Worker `wire:"workers"`
+	// How long it has been in its state, for how long it may be, and what it waits for.
+	SinceMS  int64       `wire:"since_ms"`
+	LeftMS   *int64      `wire:"left_ms"`   // null: as long as it wants
+	Kept     bool        `wire:"kept"`      // draining, but warm: only when it is not kept any longer it drains
+	Busy     []busy.Conn `wire:"busy"`      // the oldest connections that its drain waits for
+	BusyMore int         `wire:"busy_more"` // how many it waits for besides these
+}
+
+// RunningSwap is where the swap that runs stands.
+type RunningSwap struct {
+	_ [0]func() // no ==, so no code for it
+
+	Generation int    `wire:"generation"` // the successor, which may be yet to come
+	Stage      string `wire:"stage"`      // one of swap.SwapStages
+	SinceMS    int64  `wire:"since_ms"`
+	LeftMS     *int64 `wire:"left_ms"` // null: as long as it takes
+	Share      int    `wire:"share,percent"`
 }
 
 // Worker is one of the processes that a generation consists of.

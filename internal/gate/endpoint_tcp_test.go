@@ -3,6 +3,7 @@ package gate
 import (
 	"net"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -203,7 +204,7 @@ func TestLook(t *testing.T) {
 	<-e.Aim(2, 2, shares.Full)
 	e.LeaveAll(1)
 	for _, name := range []string{"web", "unix"} {
-		if l, err := e.Look(name, 1, 0); err != nil || l != (steer.Look{}) {
+		if l, err := e.Look(name, 1, 0); err != nil || !reflect.DeepEqual(l, steer.Look{}) {
 			t.Errorf("%s: %+v, %v", name, l, err)
 		}
 		dial(t, e, name, "127.0.0.1")

@@ -92,7 +92,7 @@ func (l *lookup) do() (err error) {
 }
 
 func (l *lookup) found(generation int, f steer.Look) {
-	l.answer.Looks = append(l.answer.Looks, gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen})
+	l.answer.Looks = append(l.answer.Looks, gatewire.Look{Generation: generation, Open: f.Open, Idle: f.Idle, Half: f.Half, Queued: f.Queued, Unseen: f.Unseen, Busy: f.Busy})
 }
 
 // shown is an endpoint as members know it.

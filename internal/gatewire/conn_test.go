@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/swapinit/swapinit/internal/busy"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,7 +95,7 @@ func TestConn(t *testing.T) {
 	sent := []*Message{
 		{Kind: Hello, Min: 1, Max: 1, Container: "c", Sockets: []Socket{{"8080", 1}}},
 		{Kind: Welcome, Version: 1, Role: Holder, Endpoints: []Endpoint{{Name: "8080", Text: ":8080", Twin: true, Unseen: "no"}}},
-		{Kind: Answer, ID: 3, Looks: []Look{{Generation: 1, Open: 2, Unseen: true}}},
+		{Kind: Answer, ID: 3, Looks: []Look{{Generation: 1, Open: 2, Unseen: true, Busy: []busy.Conn{{Peer: "[::1]:1", Why: "x", AgeMS: 7}}}}},
 		{Kind: Ping},
 		{Kind: Lost, Reason: strings.Repeat("x", MaxLine-100)},
 		{Kind: Kind("new"), Op: "new"},

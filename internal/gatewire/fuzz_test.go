@@ -66,6 +66,11 @@ func FuzzDecode(f *testing.F) {
 			if len(m.Looks) == 0 {
 				m.Looks = nil
 			}
+			for i := range m.Looks {
+				if len(m.Looks[i].Busy) == 0 {
+					m.Looks[i].Busy = nil
+				}
+			}
 		}
 		if !reflect.DeepEqual(m, same) {
 			t.Fatalf("%+v became %+v", m, same)

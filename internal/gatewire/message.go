@@ -20,6 +20,8 @@
 // result.
 package gatewire
 
+import "github.com/swapinit/swapinit/internal/busy"
+
 // Versions of the protocol that this program speaks.
 const (
 	VersionMin = 1
@@ -177,4 +179,6 @@ type Look struct {
 	Half       int  `wire:"half"`
 	Queued     int  `wire:"queued"`
 	Unseen     bool `wire:"unseen"`
+	// Busy are the oldest that are waited for, busy.Most at most. Of look only.
+	Busy []busy.Conn `wire:"busy,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -356,7 +357,7 @@ func TestLentOutlivesLeave(t *testing.T) {
 		must(t, err)
 		defer unix.Close(fd)
 	}
-	if got, err := procnet.Inode(int(given.Files[0])); got != want || err != nil {
+	if got, err := procnet.Inode(int(given.Files[0])); !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("the descriptor leads to socket %d, %v, want %d", got, err, want)
 	}
 	// The other way round: the loan's end is not the socket's.
@@ -731,13 +732,13 @@ func TestObservePaths(t *testing.T) {
 			t.Fatal("cannot observe")
 		}
 		want := steer.Look{Open: open, Queued: queued}
-		if got, err := observe(time.Hour); got != want || err != nil {
+		if got, err := observe(time.Hour); !reflect.DeepEqual(got, want) || err != nil {
 			t.Errorf("generation %d: %+v, %v; want %+v", n, got, err, want)
 		}
 		counted := false
 		must(t, p.Counts(time.Hour, func(of int, got steer.Look) {
 			if of == n {
-				if counted = true; got != want {
+				if counted = true; !reflect.DeepEqual(got, want) {
 					t.Errorf("generation %d: counted %+v, want %+v", n, got, want)
 				}
 			}
@@ -810,7 +811,7 @@ func TestObserveManyPaths(t *testing.T) {
 		defer unix.Close(fd)
 		must(t, unix.Connect(fd, &unix.SockaddrUnix{Name: name}))
 	}
-	if l, err := p.Observe(1)(0); l != (steer.Look{Open: many, Queued: many}) || err != nil {
+	if l, err := p.Observe(1)(0); !reflect.DeepEqual(l, steer.Look{Open: many, Queued: many}) || err != nil {
 		t.Errorf("%+v, %v", l, err)
 	}
 }

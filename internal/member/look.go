@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,12 +73,20 @@ func (g *Group) Counts(idleAfter time.Duration, each func(n int, l steer.Look)) 
 	return nil
 }
 
+// textMost bounds, in bytes, what the gate says of a connection.
+const textMost = 80
+
 // lookOf refuses numbers that cannot be.
 func lookOf(l *gatewire.Look) (steer.Look, error) {
 	if min(l.Open, l.Idle, l.Half, l.Queued) < 0 {
 		return steer.Look{}, errors.New("the gate has counted what cannot be")
 	}
-	return steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen}, nil
+	list := l.Busy[:min(len(l.Busy), busy.Most)]
+	for i := range list {
+		c := &list[i]
+		c.Peer, c.Why, c.AgeMS = text.Clip(c.Peer, textMost), text.Clip(c.Why, textMost), max(c.AgeMS, 0)
+	}
+	return steer.Look{Open: l.Open, Idle: l.Idle, Half: l.Half, Queued: l.Queued, Unseen: l.Unseen, Busy: list}, nil
 }
 
 // Dial returns a connection to an address at which the endpoint is reached, which the

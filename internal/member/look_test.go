@@ -2,11 +2,13 @@ package member
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/netip"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
@@ -36,7 +38,14 @@ func TestGroupLooks(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	p.answer(c, gatewire.Message{Looks: []gatewire.Look{{Generation: 1, Open: 5, Idle: 3, Half: 1, Queued: 2, Unseen: true}}})
-	if r := receive(t, done, "look"); r.err != nil || r.look != (steer.Look{Open: 5, Idle: 3, Half: 1, Queued: 2, Unseen: true}) {
+	if r := receive(t, done, "look"); r.err != nil || !reflect.DeepEqual(r.look, steer.Look{Open: 5, Idle: 3, Half: 1, Queued: 2, Unseen: true}) {
+		t.Errorf("%+v", r)
+	}
+	done = look()
+	one, long := busy.Conn{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}, busy.Conn{Peer: strings.Repeat("p", 1000), Why: strings.Repeat("w", 1000), AgeMS: -1}
+	p.answer(p.call(gatewire.OpLook), gatewire.Message{Looks: []gatewire.Look{{Busy: []busy.Conn{one, long, one, one, one, one, one}}}})
+	if r := receive(t, done, "look"); r.err != nil || len(r.look.Busy) != busy.Most || !reflect.DeepEqual(r.look.Busy[0], busy.Conn{Peer: "10.0.0.7:1", Why: "unread", AgeMS: 5, Idle: true}) ||
+		len(r.look.Busy[1].Peer) > textMost || len(r.look.Busy[1].Why) > textMost || r.look.Busy[1].AgeMS != 0 {
 		t.Errorf("%+v", r)
 	}
 	for want, a := range map[string]gatewire.Message{
@@ -85,7 +94,7 @@ func TestGroupLooks(t *testing.T) {
 	wantIs(t, receive(t, look(), "look").err, ErrAway)
 	go g.Leave(1)
 	until(t, "generation 1 has left", func() bool { return g.Inode(1) == 0 })
-	if r := receive(t, look(), "look"); r.err != nil || r.look != (steer.Look{}) {
+	if r := receive(t, look(), "look"); r.err != nil || !reflect.DeepEqual(r.look, steer.Look{}) {
 		t.Errorf("%+v", r)
 	}
 }

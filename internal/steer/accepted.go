@@ -14,7 +14,7 @@ import (
 func (g *TCP) Accepted(from netip.AddrPort) (yes bool, err error) {
 	at := netip.AddrPortFrom(from.Addr().Unmap(), g.at.Port())
 	q := question{at: at, states: ^uint32(0), peer: from.Port()}
-	err = q.ask(func(c *socket) { yes = c.peerPort == from.Port() && (c.inode != 0 || c.closed()) })
+	err = q.ask(func(c *socket) { yes = c.peer.Port() == from.Port() && (c.inode != 0 || c.closed()) })
 	if errors.Is(err, unix.ENOENT) { // not even there yet
 		err = nil
 	}

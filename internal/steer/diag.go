@@ -51,7 +51,7 @@ const (
 type socket struct {
 	at           netip.AddrPort
 	state        uint8
-	peerPort     uint16
+	peer         netip.AddrPort
 	cookie       uint64 // one socket's for ever
 	unread       uint32
 	unsent       uint32
@@ -220,14 +220,19 @@ func parse(data []byte, seq uint32, each func(*socket)) (done bool, err error) {
 // diagLen bytes. Attributes that are unknown, or shorter than known, are left out.
 func (s *socket) read(body []byte) error {
 	order := binary.NativeEndian
-	addr := netip.AddrFrom16([16]byte(body[8:]))
-	if body[0] == unix.AF_INET {
-		addr = netip.AddrFrom4([4]byte(body[8:]))
+	addr := func(at int) netip.Addr {
+		if body[0] == unix.AF_INET {
+			return netip.AddrFrom4([4]byte(body[at:]))
+		}
+		return netip.AddrFrom16([16]byte(body[at:]))
 	}
-	s.at, s.state = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(body[4:])), body[1]
-	s.peerPort = binary.BigEndian.Uint16(body[6:])
+	s.at, s.state = netip.AddrPortFrom(addr(8), binary.BigEndian.Uint16(body[4:])), body[1]
+	s.peer = netip.AddrPortFrom(addr(24).Unmap(), binary.BigEndian.Uint16(body[6:]))
 	s.cookie = order.Uint64(body[44:])
 	s.unread, s.unsent, s.inode = order.Uint32(body[56:]), order.Uint32(body[60:]), order.Uint32(body[68:])
+	if s.state == closeWait && s.unread > 0 {
+		s.unread-- // the client's FIN, which counts until it is read
+	}
 	for rest := body[diagLen:]; len(rest) >= 4; {
 		size, kind := int(order.Uint16(rest)), order.Uint16(rest[2:])
 		if size < 4 || size > len(rest) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/swapinit/swapinit/internal/netip"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -117,7 +119,7 @@ func FuzzParse(f *testing.F) {
 			if s.tag > tagMax {
 				t.Error("an impossible tag")
 			}
-			_ = s.idle(0)
+			_, _, _ = s.does(0)
 		})
 		if n > len(data)/(headerLen+diagLen) {
 			t.Errorf("%d sockets in %d bytes", n, len(data))
@@ -128,46 +130,64 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Each of the conditions of idleness, alone, makes a connection busy.
+func idle(s *socket) bool {
+	w, _, _ := s.does(1000)
+	return w == idles
+}
+
+// Each of the conditions of idleness, alone, makes a connection busy, and is told.
 func TestIdle(t *testing.T) {
 	quiet := socket{state: established, inode: 7, informed: true, sent: 1000, recv: 1001, acked: 5, taken: 5}
-	if !quiet.idle(1000) {
+	if !idle(&quiet) {
 		t.Fatal("a quiet connection is not idle")
 	}
 	silent := quiet
 	silent.acked, silent.taken = 0, 0
-	if !silent.idle(1000) {
+	if !idle(&silent) {
 		t.Error("a connection on which nobody said anything is not idle")
 	}
 	// In one tick, so that the ages do not tell whether the answer came last.
 	tie := quiet
 	tie.sent, tie.recv, tie.ack = 1001, 1001, 1001
-	if tie.idle(1000) {
+	if idle(&tie) {
 		t.Error("a request that came in the tick of the answer before is idle")
 	}
 	tie.ack = 1000
-	if !tie.idle(1000) {
+	if !idle(&tie) {
 		t.Error("an answer whose acknowledgement came later is not idle")
 	}
 	tie.sent, tie.recv, tie.ack = 5000, 5000, 5000
-	if !tie.idle(1000) {
+	if !idle(&tie) {
 		t.Error("what was quiet for five times as long is not idle")
 	}
-	for name, change := range map[string]func(*socket){
-		"half closed":             func(s *socket) { s.state = closeWait },
-		"not accepted":            func(s *socket) { s.inode = 0 },
-		"no info":                 func(s *socket) { s.informed = false },
-		"unread":                  func(s *socket) { s.unread = 1 },
-		"unsent":                  func(s *socket) { s.unsent = 1 },
-		"nothing answered":        func(s *socket) { s.acked = 0 },
-		"the request is the last": func(s *socket) { s.sent = 1002 },
-		"sent just now":           func(s *socket) { s.sent = 999 },
-		"received just now":       func(s *socket) { s.sent, s.recv = 999, 999 },
+	for name, c := range map[string]struct {
+		change func(*socket)
+		why    string
+		age    int64
+	}{
+		"half closed":             {func(s *socket) { s.state = closeWait }, "closed by the client, not by the server", 990},
+		"not accepted":            {func(s *socket) { s.inode, s.unread = 0, 9 }, "not accepted yet", 1001},
+		"no info":                 {func(s *socket) { s.informed = false }, "the kernel tells nothing about it", 0},
+		"unread":                  {func(s *socket) { s.unread, s.sent = 1, 2000 }, "1 byte unread by the server", 1001},
+		"unsent":                  {func(s *socket) { s.unsent = 4711 }, "4711 bytes not acknowledged by the client", 990},
+		"nothing answered":        {func(s *socket) { s.acked = 0 }, "a request without an answer", 1001},
+		"the request is the last": {func(s *socket) { s.sent = 1002 }, "a request without an answer", 1001},
+		"half closed after it":    {func(s *socket) { s.state, s.sent = closeWait, 1002 }, "a request without an answer", 1001},
+		"sent just now":           {func(s *socket) { s.sent = 999 }, "data within the last 1s", 999},
+		"received just now":       {func(s *socket) { s.sent, s.recv = 999, 999 }, "data within the last 1s", 999},
+		"in one tick":             {func(s *socket) { s.sent, s.ack = 1001, 1001 }, "data within the last 5s", 1001},
 	} {
 		busy := quiet
-		change(&busy)
-		if busy.idle(1000) {
+		busy.ack, busy.peer = 990, netip.MustParseAddrPort("10.0.0.7:4711")
+		c.change(&busy)
+		if idle(&busy) {
 			t.Errorf("%s: idle", name)
+		}
+		var l Look
+		w, age, limit := busy.does(1000)
+		l.name(&busy, w, age, limit)
+		if got := l.Busy[0]; got.Why != c.why || got.AgeMS != c.age || got.Peer != "10.0.0.7:4711" || got.Idle {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

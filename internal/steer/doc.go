@@ -64,8 +64,8 @@
 // A group whose sockets are lent to processes that are not ours is guarded (anchor.go),
 // and what they have kept of one whose owner has ended makes a group again (restore.go).
 //
-// What is idle tells socket.idle; Drain.Gone waits for the end of event streams and
-// WebSockets, which look like that.
+// What is idle, and why something is not, tells socket.does; Drain.Gone waits for the end of
+// event streams and WebSockets, which look like that.
 //
 // A look is one dump of inet_diag, filtered by the port: about a millisecond, 25 to
 // 55 with ten thousand connections. A look for strangers reads only listeners, 20 µs.

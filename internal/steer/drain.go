@@ -20,6 +20,7 @@ type Drain struct {
 	Hold      func() bool          // connections may still go there: nothing is looked at while it is true; may be nil
 	Busy      func(open, idle int) // called once, if the first look does not find it drained; may be nil
 	Error     func(err error)      // called for a look that failed, once for each different text; may be nil
+	Saw       func(Busy)           // called after each round of looks; may be nil
 }
 
 // errorsMost bounds the texts that are remembered.
@@ -59,11 +60,12 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			continue
 		}
 		begun := clock.Now()
-		drained, open, idle := true, 0, 0
+		drained, open, idle, all := true, 0, 0, Busy{}
 		for _, look := range d.Looks {
 			l, err := look(d.IdleAfter)
 			open += l.Open
 			idle += l.Idle
+			all.add(&l, d.Gone)
 			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != l.Idle || d.Gone && (l.Open != 0 || l.Unseen) {
 				drained = false
 			}
@@ -71,6 +73,9 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 				told = append(told, err.Error())
 				d.Error(err)
 			}
+		}
+		if d.Saw != nil {
+			d.Saw(all)
 		}
 		if drained {
 			return true

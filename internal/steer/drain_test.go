@@ -142,7 +142,8 @@ func TestDrainOfAGroup(t *testing.T) {
 		must(t, g.Aim(2, 1, shares.Full))
 		busy := make(chan struct{})
 		over := make(chan bool, 1)
-		d := Drain{Looks: looks{g.Observe(1)}, IdleAfter: soon, Gone: gone, Busy: func(int, int) { close(busy) }}
+		var saw []Busy
+		d := Drain{Looks: looks{g.Observe(1)}, IdleAfter: soon, Gone: gone, Busy: func(int, int) { close(busy) }, Saw: func(b Busy) { saw = append(saw, b) }}
 		go func() { over <- d.Run(nil) }()
 		<-busy
 		select {
@@ -156,6 +157,9 @@ func TestDrainOfAGroup(t *testing.T) {
 		}
 		if !<-over {
 			t.Error("stopped")
+		}
+		if first, last := saw[0], saw[len(saw)-1]; len(first.List) != 1 || first.More != 0 || first.List[0].Idle || len(last.List) != 0 || last.More != 0 {
+			t.Errorf("it saw %+v", saw)
 		}
 		if !gone {
 			far.close()

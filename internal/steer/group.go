@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/shares"
 	"golang.org/x/sys/unix"
 )
@@ -81,6 +82,10 @@ type Look struct {
 	Half   int  // handshakes that were under way at the first look and still are
 	Queued int  // of Open: not accepted yet
 	Unseen bool // Open and Idle cannot be told; Half is 1 while something may be on its way
+
+	// Busy names busy.Most of these and of the handshakes, those that are not idle first, and
+	// the oldest of them first. Observe's only, and only TCP's: other clients have no address.
+	Busy []busy.Conn
 }
 
 // Errors of any group.

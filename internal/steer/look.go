@@ -11,26 +11,6 @@ import (
 // alive are the states in which a server still has something to do.
 const alive = 1<<established | 1<<closeWait
 
-// sameTick is how many times as long a connection must have been quiet of which
-// nobody can tell who was the last to speak: the kernel's ages are in ticks of
-// up to 10 ms. An answer and the request after it may share one, and so may a
-// request and its answer.
-const sameTick = 5
-
-// idle: a connection on which a request was answered, or none was begun, and
-// which has been quiet for limit ms. It errs on the busy side, but an event
-// stream between two events looks the same.
-func (s *socket) idle(limit uint32) bool {
-	if s.taken > 0 && s.sent == s.recv && s.ack >= s.recv {
-		limit = min(limit, 1<<28) * sameTick
-	}
-	return s.state == established && s.inode != 0 && s.informed &&
-		s.unread == 0 && s.unsent == 0 &&
-		(s.taken == 0 || s.acked > 0) && // something was answered
-		s.sent <= s.recv && // and it was the last to be said
-		s.sent >= limit && s.recv >= limit
-}
-
 func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), 1<<31))
 }
@@ -90,6 +70,7 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 	}
 	at, tag := g.at, m.tag
 	var known map[uint64]bool // handshakes, by cookie; nil before the first look
+	var began clock.Time      // when that was
 	return func(idleAfter time.Duration) (look Look, err error) {
 		here, queued, err := g.queue(m, tag)
 		if err != nil || !here {
@@ -97,6 +78,10 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 		}
 		still := map[uint64]bool{}
 		limit := milliseconds(idleAfter)
+		if began.IsZero() {
+			began = clock.Now()
+		}
+		waited := milliseconds(clock.Since(began))
 		q := question{at: at, states: alive | 1<<synRecv, info: true}
 		err = q.ask(func(s *socket) {
 			switch {
@@ -104,9 +89,11 @@ func (g *TCP) Observe(n int) func(idleAfter time.Duration) (look Look, err error
 			case s.state == synRecv && !s.tagged:
 				if known == nil || known[s.cookie] {
 					still[s.cookie] = true
+					look.name(s, handshake, waited, limit)
 				}
 			case s.tagged && s.tag == tag:
-				look.add(s, limit)
+				w, age, quiet := look.add(s, limit)
+				look.name(s, w, age, quiet)
 			}
 		})
 		if err != nil {
@@ -143,11 +130,13 @@ func Queue(fd int) (int, error) {
 }
 
 // add counts an accepted connection, or one that waits to be.
-func (l *Look) add(s *socket, limit uint32) {
+func (l *Look) add(s *socket, limit uint32) (w what, age, quiet uint32) {
 	l.Open++
-	if s.idle(limit) {
+	w, age, quiet = s.does(limit)
+	if w == idles {
 		l.Idle++
 	}
+	return w, age, quiet
 }
 
 func (g *TCP) Counts(idleAfter time.Duration, each func(n int, l Look)) error {

@@ -87,7 +87,7 @@ func probe(at netip.AddrPort) (err error) {
 	}
 	seen := false
 	q := question{at: at, states: ^uint32(0), peer: from.Port()}
-	err = q.ask(func(c *socket) { seen = c.peerPort == from.Port() && c.tagged && c.tag == tag })
+	err = q.ask(func(c *socket) { seen = c.peer.Port() == from.Port() && c.tagged && c.tag == tag })
 	if err == nil && !seen {
 		err = errors.New("inet_diag: connections do not show INET_DIAG_SOCKOPT (Linux 5.10)")
 	}

@@ -223,10 +223,10 @@ func TestAHandedOnSocketGetsANewTag(t *testing.T) {
 	add(t, g, 2)
 	now := dial(t, to)
 	defer now.close()
-	if l, err := old(never); err != nil || l != (Look{Open: 1}) {
+	if l, err := old(never); err != nil || !l.is(Look{Open: 1}) {
 		t.Errorf("of the former: %+v, %v", l, err)
 	}
-	if l, err := g.Observe(2)(never); err != nil || l != (Look{Open: 1, Queued: 1}) {
+	if l, err := g.Observe(2)(never); err != nil || !l.is(Look{Open: 1, Queued: 1}) {
 		t.Errorf("of the latter: %+v, %v", l, err)
 	}
 }
@@ -492,7 +492,7 @@ func TestAfterClose(t *testing.T) {
 	if g.Inode(1) != 0 || len(fdsOf(g)) != 0 || g.Observe(1) != nil {
 		t.Error("something is left")
 	}
-	if l, err := look(0); l != (Look{}) || err != nil {
+	if l, err := look(0); !l.is(Look{}) || err != nil {
 		t.Errorf("a look: %v", err)
 	}
 	must(t, g.Counts(0, func(int, Look) { t.Error("a count") }))

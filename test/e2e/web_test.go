@@ -162,10 +162,22 @@ type status struct {
 		Open       *int     `json:"open"`
 		Idle       *int     `json:"idle"`
 		Queued     *int     `json:"queued"`
+		SinceMS    *int64   `json:"since_ms"`
+		LeftMS     *int64   `json:"left_ms"`
+		Kept       bool     `json:"kept"`
+		Busy       []busy   `json:"busy"`
+		BusyMore   int      `json:"busy_more"`
 	} `json:"generations"`
 	Endpoints []json.RawMessage `json:"endpoints"`
-	LastSwap  *lastSwap         `json:"last_swap"`
-	Joined    *struct {
+	Swap      *struct {
+		Generation int     `json:"generation"`
+		Stage      string  `json:"stage"`
+		SinceMS    *int64  `json:"since_ms"`
+		LeftMS     *int64  `json:"left_ms"`
+		Share      float64 `json:"share"`
+	} `json:"swap"`
+	LastSwap *lastSwap `json:"last_swap"`
+	Joined   *struct {
 		Gate   string `json:"gate"`
 		Role   string `json:"role"`
 		AwayMS *int64 `json:"away_ms"`

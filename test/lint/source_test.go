@@ -152,7 +152,7 @@ var rules = []rule{
 // leaves have no state and import no package of ours, but for wire and procnet. What several
 // packages need is there once.
 var leaves = []string{
-	"internal/atomicfile", "internal/awake", "internal/cgroup", "internal/clock", "internal/file", "internal/folder", "internal/json", "internal/insertion", "internal/lines", "internal/netip", "internal/procnet", "internal/shares", "internal/text", "internal/unixname", "internal/wire",
+	"internal/atomicfile", "internal/awake", "internal/busy", "internal/cgroup", "internal/clock", "internal/file", "internal/folder", "internal/json", "internal/insertion", "internal/lines", "internal/netip", "internal/procnet", "internal/shares", "internal/text", "internal/unixname", "internal/wire",
 }
 
 // mayImport is the layout: who may import whom within the module.
