@@ -58,6 +58,9 @@ func (a *account) closeStage() int64 {
 
 // end makes the running swap the last one. g is its successor, 0 if none was started.
 func (c *clients) end(g int, reason string) {
+	if c.running == nil {
+		c.begin(g)
+	}
 	a := c.running
 	a.closeStage()
 	a.told.Generation, a.told.Pid = g, c.gens.live[g].pid()
