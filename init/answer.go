@@ -86,7 +86,7 @@ func StrategyProblem(a control.SwapArgs) string {
 	switch {
 	case a.Strategy != "" && !known:
 		return "unknown strategy " + text.Quote(a.Strategy, 40) + ", accepted: " + strings.Join(swap.StrategyNames(), ", ")
-	case a.Canary != "" && !s.Gradual():
+	case a.Canary != "" && a.Canary != "off" && !s.Gradual():
 		return "a canary needs the strategy overlap"
 	}
 	return ""

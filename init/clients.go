@@ -21,7 +21,8 @@ type clients struct {
 	calls     map[uint64]*control.Call // by the number under which the machine knows them
 	last      uint64
 	followers []follower
-	lastSwap  *control.LastSwap
+	running   *account      // the swap that runs, nil: none does
+	lastSwap  *account      // that has ended, nil: none has
 	writing   int           // target files being written, and moves of connections
 	withheld  []*swap.Reply // replies that wait for them
 }
@@ -51,12 +52,16 @@ func (c *clients) reply(f *swap.Reply) {
 		c.withheld = append(c.withheld, f)
 		return
 	}
-	if call, ok := c.calls[f.ID]; ok && f.Reason == "" && call.Swap.Follow {
-		delete(c.calls, f.ID)
-		c.follow(call, f.Generation)
-		return
+	r := &control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation}
+	if call, ok := c.calls[f.ID]; ok && call.Begins() {
+		if r.OK && call.Swap.Follow {
+			delete(c.calls, f.ID)
+			c.follow(call, f.Generation)
+			return
+		}
+		r.Swap = c.lastSwap.of(f)
 	}
-	c.done(f.ID, &control.Reply{OK: f.Reason == "", Error: f.Reason, Generation: f.Generation})
+	c.done(f.ID, r)
 }
 
 // done answers a client that is not to follow anything.

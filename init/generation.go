@@ -108,6 +108,7 @@ func (g *generation) unlink() {
 type generations struct {
 	workers int // of each
 	live    map[int]*generation
+	newest  int       // number of the one that was started last
 	past    []*record // of those that went last
 	current []string  // the command that a swap without one starts, if an earlier swap named one
 }
@@ -157,7 +158,7 @@ func (gs *generations) next(f *swap.Start) (w, old *worker) {
 		if other := gs.recordOf(f.Like); other != nil {
 			g.source = other.source
 		}
-		gs.live[f.Generation] = g
+		gs.live[f.Generation], gs.newest = g, f.Generation
 	}
 	w = &worker{g: g, index: f.Worker, born: clock.Now(), bound: make(chan struct{})}
 	if old = g.workers[f.Worker].Load(); old != nil {

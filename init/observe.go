@@ -46,7 +46,7 @@ func (a *adoption) accepts(n int, stop <-chan struct{}) error {
 		if e.tcp == nil || e.whyShared() != "" || e.unseen() != "" {
 			continue // no connection can be aimed, or seen; that it has bound has to do
 		}
-		dial := func(to netip.AddrPort) (*os.File, func(), error) { return e.tcp.Dial(n, to) }
+		dial := func(to netip.AddrPort) (*os.File, error) { return e.tcp.Dial(n, to) }
 		to := e.loopback()
 		if err := ready.Reach(stop, to, dial, func(conn *os.File) error { return e.accepted(n, conn) }); err != nil {
 			if to.Addr().Is6() && errors.Is(err, unix.EADDRNOTAVAIL) {

@@ -63,11 +63,6 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Aim:
 		i.check.end()
 		i.aim(f.Generation, f.Rest, f.Share)
-		if g := i.gens.live[f.Generation]; g != nil && g.canary && f.Share < swap.Full {
-			i.check.begin(g.number, func(reason string) {
-				i.post(func() { i.happened(swap.CheckFailed, g.number, reason) })
-			})
-		}
 	case *swap.CutOver:
 		i.check.end()
 		i.aim(f.Generation, f.Predecessor, swap.Full)
@@ -80,9 +75,15 @@ func (i *Init) perform(f swap.Effect) {
 		who := "rollout"
 		if f.Generation != 0 {
 			who = named(f.Generation)
+		} else if f.Begins() {
+			i.clients.begin(i.gens.newest + 1)
 		}
 		i.debug("transition", who+": "+f.From+" -> "+f.To+": "+f.Cause, f.Generation, 0)
 	case *swap.Progress:
+		if f.Stage == swap.StageCanary && f.ID == 0 {
+			i.check.end()
+			i.gens.with(f.Generation, i.checkCanary)
+		}
 		i.progress(f)
 	case *swap.Swapped:
 		i.swapped(f)

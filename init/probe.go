@@ -15,7 +15,7 @@ import (
 	"github.com/swapinit/swapinit/swap"
 )
 
-// probeTime bounds one run of an exec: probe, or of a canary's check.
+// probeTime bounds one run of an exec: probe, or one try of a canary's check.
 const probeTime = 10 * time.Second
 
 // probe starts whatever has to be asked, rather than waited for, to learn that
@@ -35,22 +35,28 @@ func (i *Init) probe(w *worker) {
 		i.ready(w)
 		return
 	}
-	c := &candidate{worker: w, launcher: i.launcher}
-	if e := i.probed(); e != nil {
-		c.endpoint = e
-		c.dial = func(to netip.AddrPort) (*os.File, func(), error) {
-			e := e.reached(to.Addr())
-			if why := e.whyShared(); why != "" {
-				return nil, nil, errors.New("the probe cannot be steered to the successor: " + why)
-			}
-			return e.tcp.Dial(w.g.number, to)
-		}
-	}
+	c := i.candidate(w, &i.mode, ready.TryTime)
 	stop := make(chan struct{})
 	w.stopProbes = sync.OnceFunc(func() { close(stop) })
 	ask := func(stop <-chan struct{}) error { return i.mode.Probe(c, stop) }
 	failed := func(err error) { i.post(func() { i.from(w, swap.Note, "last probe: "+err.Error(), 0) }) }
 	go ready.Poll(stop, ready.Every, ask, failed, func() { i.post(func() { i.ready(w) }) })
+}
+
+// candidate is w as a probe sees it, which has that much time for one try.
+func (i *Init) candidate(w *worker, mode *ready.Mode, patience time.Duration) *candidate {
+	c := &candidate{worker: w, launcher: i.launcher, patience: patience, check: i.steering.checkAddress}
+	if e := i.probed(mode); e != nil {
+		c.endpoint = e
+		c.dial = func(to netip.AddrPort) (*os.File, error) {
+			e := e.reached(to.Addr())
+			if why := e.whyShared(); why != "" {
+				return nil, errors.New("the probe cannot be steered to the successor: " + why)
+			}
+			return e.tcp.Dial(w.g.number, to)
+		}
+	}
+	return c
 }
 
 // watchSocket looks, less and less often, whether the notification socket is where w
@@ -82,9 +88,13 @@ type candidate struct {
 	launcher *launcher
 	dial     ready.Dial
 	endpoint *endpoint // that is probed, or nil
+	patience time.Duration
+	check    func(n int) string // see steering.checkAddress
 }
 
 func (c *candidate) Dial() ready.Dial { return c.dial }
+
+func (c *candidate) Patience() time.Duration { return c.patience }
 
 func (c *candidate) Accepted(conn *os.File) error {
 	from, err := localOf(conn)
@@ -95,7 +105,11 @@ func (c *candidate) Accepted(conn *os.File) error {
 }
 
 func (c *candidate) Run(command []string, stop <-chan struct{}) error {
-	return c.launcher.run(&helper{command: command, generation: c.g.number, env: []string{c.variable()}, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
+	env := []string{c.variable()}
+	if at := c.check(c.g.number); at != "" {
+		env = append(env, "SWAPINIT_CHECK_ADDRESS="+at)
+	}
+	return c.launcher.run(&helper{command: command, generation: c.g.number, env: env, stdout: -1, stderr: -1, limit: probeTime, stop: stop})
 }
 
 func (c *candidate) Listens(port uint16) (yes, sure bool) {

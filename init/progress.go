@@ -56,7 +56,13 @@ func (i *Init) progress(f *swap.Progress) {
 		i.warn("respawn", named(n)+": "+f.Detail, n, 0)
 		return
 	case swap.StageBack:
-		what = "has the traffic again: " + f.Detail
+		if what = "has the traffic again: " + f.Detail; f.Other != 0 {
+			i.lost(f)
+			return
+		}
+	case swap.StageDied:
+		i.lost(f)
+		return
 	case swap.StageFailed:
 		what = "failed: " + f.Detail
 	case swap.StageHung:
@@ -65,6 +71,7 @@ func (i *Init) progress(f *swap.Progress) {
 	}
 	message := named(n) + " " + what
 	if f.ID == 0 {
+		i.clients.stage(f.Stage, f.Generation, share)
 		if f.Stage != swap.StageFailed { // swapped says it
 			i.info("swap."+string(f.Stage), message, n, pid)
 		}
@@ -73,10 +80,29 @@ func (i *Init) progress(f *swap.Progress) {
 	i.clients.tell(f.ID, control.Event{Event: string(f.Stage), Generation: n, Pid: pid, Message: message, MS: since.Milliseconds(), Share: share})
 }
 
+// lost logs that a generation has lost the traffic, and notes it where the last swap had
+// given it that.
+func (i *Init) lost(f *swap.Progress) {
+	outcome, then := outcomeBack, named(f.Generation)+" has the traffic again"
+	switch {
+	case f.Stage == swap.StageDied:
+		outcome, then = outcomeDied, "no predecessor is there that could take over (SWAPINIT_KEEP keeps one)"
+	case f.Generation == 0:
+		then = "another container has the traffic again"
+	}
+	reason := f.Detail + "; " + then
+	i.warn("swap."+string(f.Stage), named(f.Other)+" "+reason, f.Other, i.gens.live[f.Other].pid())
+	if a := i.clients.lastSwap; a != nil && a.told.Generation == f.Other {
+		a.becomes(outcome, reason)
+	}
+}
+
 // swapped notes how a swap ended.
 func (i *Init) swapped(f *swap.Swapped) {
 	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
-	i.clients.lastSwap = &control.LastSwap{Generation: f.Generation, OK: f.Reason == "", Reason: f.Reason}
+	i.check.end()
+	i.steering.closeRelays()
+	i.clients.end(f.Generation, f.Reason)
 	if !f.First {
 		i.hooks.after(f.Generation, f.Reason == "")
 	}

@@ -51,6 +51,9 @@ func newInit(o Options) (*Init, error) {
 	i := &Init{set: s, opt: o,
 		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})}}
 	var err error
+	if i.check.mode, err = checkMode(s.CanaryCheck); err != nil {
+		return i, err
+	}
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
 		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
 	}
@@ -104,7 +107,6 @@ func (i *Init) assemble() {
 	}}
 	i.hooks = hooks{set: i.set, run: i.launcher.run, post: i.post, warn: i.warn,
 		stopping: func() bool { return i.machine.Phase() != swap.Running }}
-	i.check = check{command: i.set.CanaryCheck, run: i.launcher.run}
 }
 
 // open opens the endpoints and the control socket.
@@ -135,7 +137,10 @@ func (i *Init) open() error {
 		return err
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
-	if err := i.checkProbe(); err != nil {
+	if err := i.checkProbe("SWAPINIT_READY", &i.mode); err != nil {
+		return err
+	}
+	if err := i.checkProbe("SWAPINIT_CANARY_CHECK", &i.check.mode); err != nil {
 		return err
 	}
 	if i.set.Control == "off" {
@@ -154,16 +159,16 @@ func (i *Init) open() error {
 	return nil
 }
 
-// checkProbe refuses a readiness probe of an endpoint: swapinit itself listens
-// there, so that a connection stands before the successor even runs. An answer
-// by HTTP is one of the successor's own, where the probe can be steered to it.
-func (i *Init) checkProbe() error {
-	e := i.probed()
+// checkProbe refuses a probe of an endpoint: swapinit itself listens there, so that a
+// connection stands before the successor even runs. An answer by HTTP is one of the
+// successor's own, where the probe can be steered to it.
+func (i *Init) checkProbe(variable string, mode *ready.Mode) error {
+	e := i.probed(mode)
 	if e == nil {
 		return nil
 	}
 	why := "so a connection there says nothing about the server"
-	if i.mode.Aims {
+	if mode.Aims {
 		if e.tcp != nil {
 			_ = i.probeSteering()
 		}
@@ -172,8 +177,8 @@ func (i *Init) checkProbe() error {
 		}
 		why = "and the probe cannot be steered to the successor (" + why + ")"
 	}
-	return fmt.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, %s; "+
-		"probe an address of the server's own, or use fd, notify, exec or delay", i.mode.Text, e.Address, why)
+	return fmt.Errorf("%s=%s: %s is an endpoint, where swapinit itself listens, %s; "+
+		"probe an address of the server's own, or use fd, notify, exec or delay", variable, mode.Text, e.Address, why)
 }
 
 // closeInherited closes what is open above stderr without close-on-exec: only
@@ -228,7 +233,8 @@ func (i *Init) machineConfig() swap.Config {
 const hookGrace = 10 * time.Second
 
 // stages translates those of the settings for the machine.
-func stages(list []config.Stage) (canary []swap.Canary) {
+func stages(list []config.Stage) []swap.Canary {
+	canary := []swap.Canary{}
 	for _, s := range list {
 		canary = append(canary, swap.Canary{Share: s.Share, For: s.For})
 	}

@@ -48,7 +48,7 @@ func (c *clients) unhealthy() string {
 // report answers status: the loop's part here, the rest, for which the process
 // table is read, in a goroutine.
 func (c *clients) report(call *control.Call) {
-	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap}
+	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell()}
 	c.gate().report(&s)
 	now := c.now()
 	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }
@@ -59,7 +59,7 @@ func (c *clients) report(call *control.Call) {
 		return new(max(0, by-now).Milliseconds())
 	}
 	if v, runs := c.machine.Swap(); runs {
-		s.Swap = &control.SwapStage{Generation: v.Generation, Stage: v.Stage, SinceMS: since(v.Since), LeftMS: left(v.By), Share: v.Share}
+		s.Swap = &control.RunningSwap{Generation: v.Generation, Stage: v.Stage, SinceMS: since(v.Since), LeftMS: left(v.By), Share: v.Share}
 	}
 	var gens []*generation
 	for _, v := range c.machine.Views() {

@@ -11,7 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/member"
 	"github.com/swapinit/swapinit/internal/netip"
-	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -39,6 +39,7 @@ type endpoint struct {
 	moves  *steer.Mover  // group's
 	tcp    tcpGroup      // group, where it is one
 	remote *member.Group // group, where a gate has the sockets
+	relay  *relay        // to its generation that is checked; nil: none is needed. Under steering.mu
 	reason string
 	said   string // the reason in the log
 
@@ -50,9 +51,8 @@ type endpoint struct {
 // tcpGroup is a group of TCP sockets: ours (steer.TCP, see local), or a gate's.
 type tcpGroup interface {
 	steer.Group
-	// Dial connects to the address so that generation n gets the connection. end, unless
-	// there was an error, is called when that has been tried out.
-	Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err error)
+	// Dial connects to the address so that generation n gets the connection.
+	Dial(n int, to netip.AddrPort) (conn *os.File, err error)
 	Accepted(from netip.AddrPort) (bool, error)
 	Foreign() (int, error)
 	Unseen() string
@@ -64,12 +64,12 @@ type tcpGroup interface {
 // local is a group of our own.
 type local struct{ *steer.TCP }
 
-func (l local) Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err error) {
-	fd, end, err := procnet.Connect(to, func(from netip.AddrPort) (func(), error) { return l.Preflight(n, from) })
+func (l local) Dial(n int, to netip.AddrPort) (conn *os.File, err error) {
+	fd, err := l.Connect(n, to)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "probe"), end, nil
+	return os.NewFile(uintptr(fd), "probe"), nil
 }
 
 // list has all endpoints. They come and go with adoption only.
@@ -247,6 +247,7 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 	if n > 1 {
 		i.sayShared()
 	}
+	i.post(func() { i.openRelays(n) })
 	return i.endpoints.Lend(n)
 }
 
@@ -297,11 +298,10 @@ func (i *Init) lookForStrangers(g *generation) {
 	}
 }
 
-// probed is the group of an endpoint that an http:// probe addresses, nil if the
-// address is no endpoint.
-func (i *Init) probed() (e *endpoint) {
+// probed is the endpoint that a probe addresses, nil if its address is none.
+func (i *Init) probed(mode *ready.Mode) (e *endpoint) {
 	for _, e := range i.steering.list() {
-		if e.Addr != (netip.AddrPort{}) && i.mode.On(e.Addr) {
+		if e.Addr != (netip.AddrPort{}) && mode.On(e.Addr) {
 			return e
 		}
 	}

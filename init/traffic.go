@@ -183,7 +183,11 @@ func (i *Init) reportSteering(s *control.Status) {
 	for _, e := range i.steering.list() {
 		why := e.whyShared()
 		if e.of == nil {
-			s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Adopted: i.adoption.adopts(e), Steered: why == "", Reason: cmp.Or(why, e.unseen())})
+			shown := control.Endpoint{Name: e.Name, Address: e.Address, Inherited: e.Inherited, Adopted: i.adoption.adopts(e), Steered: why == "", Reason: cmp.Or(why, e.unseen())}
+			if at, n := i.steering.check(e); n != 0 {
+				shown.Check = at.String()
+			}
+			s.Endpoints = append(s.Endpoints, shown)
 		}
 		if e.group == nil {
 			continue

@@ -40,6 +40,8 @@ type checker struct {
 	replacing  int             // requests for a strategy that may end the active one first
 	was        map[int]bool    // active at some time
 	rolledBack map[int]bool    // the traffic was taken from them by request
+	knownGood  map[int]int     // who had the traffic until the swap to a generation was done
+	lost       int             // who has lost the traffic to none but an older one, as the machine has told in this step
 	aim        int             // gets the new connections,
 	share      int             // or this part of them: the rest is the active generation's
 	rolling    bool            // this step's event asked to go back
@@ -61,7 +63,7 @@ type checker struct {
 
 func newChecker(cfg Config) *checker {
 	cfg.Workers = max(cfg.Workers, 1)
-	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, rolledBack: map[int]bool{}, alive: map[int]bool{},
+	c := &checker{cfg: cfg, active: 1, aim: 1, share: Full, verbs: map[uint64]bool{}, was: map[int]bool{1: true}, rolledBack: map[int]bool{}, knownGood: map[int]int{}, alive: map[int]bool{},
 		parts: map[name]*part{}, pending: map[name]bool{}, status: map[int]Status{}, exited: map[int]bool{}, readyAt: map[int]time.Duration{}, holds: map[int]bool{},
 		failed: map[int]bool{}, left: map[int]bool{}, early: map[int]bool{}, aborted: map[int]bool{}, begun: map[int]int{}, asked: map[uint64]int{},
 		answered: map[uint64]bool{}, counts: map[string]int{}, waits: map[about]*wait{}, watched: map[int]bool{}, kept: map[int]bool{}, member: member{killed: map[int]time.Duration{}}, idleBy: -1, swap: swapWaits{killed: map[int]bool{}, killedAt: map[int]time.Duration{}}}
@@ -87,7 +89,7 @@ func (c *checker) all(g int, f func(*part)) {
 func (c *checker) in(now time.Duration, e Event) {
 	c.step++
 	c.now = now
-	c.rolling = false
+	c.rolling, c.lost = false, foreign
 	switch e := e.(type) {
 	case *GenerationEvent:
 		c.generationEvent(e)
@@ -241,7 +243,12 @@ func (c *checker) effect(e Effect) error {
 			c.aborted[g] = true
 		case e.Stage == StageStopping && e.Other == c.active && c.replacing > 0:
 			c.early[e.Other] = true
-		case e.Stage == StageBack && !c.was[g]:
+		case e.Stage == StageDied && (g != foreign || e.Other != c.active || !c.exited[e.Other]):
+			return fmt.Errorf("KnownGood: it has not died")
+		case e.Stage == StageDied, e.Stage == StageBack && (c.was[g] || g == foreign):
+			c.lost = e.Other
+		case e.Stage == StageBack:
+			c.knownGood[g] = c.knownGood[c.active]
 			if !c.exited[c.active] && !c.survived(c.active) || !c.early[c.active] {
 				return fmt.Errorf("the previous command is started again without need")
 			}
@@ -332,7 +339,7 @@ func (c *checker) effect(e Effect) error {
 			return fmt.Errorf("everything is ended although the active generation %d lives", c.active)
 		}
 		for g := range c.alive {
-			if !c.stopping && c.couldServe(g) {
+			if !c.stopping && c.mayHaveItBack(g) {
 				return fmt.Errorf("the container ends although generation %d could take over", g)
 			}
 		}

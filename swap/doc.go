@@ -16,6 +16,9 @@
 //     become one more swap, and each is answered once, by a swap that began
 //     after it was made.
 //   - FaithfulExit: the status at the end is the active generation's.
+//   - KnownGood: the traffic goes back to none but the generation that had it until the
+//     swap that gave it to the one which is lost, or was rolled back. What that means for
+//     the swap is told.
 //
 // There are three machines, each with a table of its own for all pairs of state
 // and event.
@@ -76,7 +79,7 @@
 //     predecessor being dead, becomes active first; any other is stopped with the
 //     rest. Workers that a failed roll has still to give back are not started. Once it
 //     waits for the connections, no predecessor takes over any more.
-//   - The active generation dies: a kept or draining predecessor takes the traffic
+//   - The active generation dies: its predecessor, kept or draining, takes the traffic
 //     back and the rollout goes on against that one. Without one, connections wait
 //     for the successor (preparing, waiting, rising), or it takes over at once
 //     (ready, canary, rolling). If that one fails too, the container ends.
@@ -92,7 +95,7 @@
 //   - A replacement is cut off: the rollout is restoring. The predecessor's command
 //     is started again once that one is gone, or has survived KILL.
 //   - Restoring is cut off, by the end of the failed successor, by that of the active
-//     generation, or by a rollback to an older one: what is left of it is dropped.
+//     generation, or by a rollback to its predecessor: what is left of it is dropped.
 //     Requests that came meanwhile are one swap that begins after it.
 //
 // # Another container has the traffic
@@ -110,9 +113,10 @@
 //   - Lost: what had the traffic goes the way of a predecessor, a swap inside is called
 //     off, and nothing is restored. Without a generation the container is retired: it
 //     tells so (NoServer) and stays. Rolled back, it ends with 1 in place of that.
-//   - Regained, Called: what is kept or drains takes the traffic back, and a swap that
-//     was to take it is called off. Called starts a server where there is none and no
-//     swap runs. Took is the answer to each, 0 if nothing can serve.
+//   - Regained, Called: what had the traffic until it was lost, and is kept or drains,
+//     takes it back, and a swap that was to take it is called off. Called starts a server
+//     where there is none of those and no swap runs. Took is the answer to each, 0 if
+//     nothing can serve.
 //   - The active generation, its own, dies and nothing of its own takes over: Leaving.
 //     While the turn is waited for, the swap goes on without.
 //   - The newcomer, which is the first start of a container that is not the first,

@@ -153,6 +153,11 @@ type Transition struct {
 	From, To, Cause string
 }
 
+// Begins reports whether a swap begins with it, to the generation after the newest.
+func (t *Transition) Begins() bool {
+	return t.Generation == 0 && t.From == rolloutStateNames[noRollout]
+}
+
 // Exit is the end. Nothing follows.
 type Exit struct{ Status Status }
 

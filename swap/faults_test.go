@@ -69,6 +69,10 @@ func TestCheckerCounts(t *testing.T) {
 			}
 			return in
 		},
+		"a loss that is not told": func(in []Effect, _ *Machine) []Effect {
+			return slices.DeleteFunc(in, func(e Effect) bool { p, ok := e.(*Progress); return ok && p.Stage == StageBack })
+		},
+		"a death that is none":       add(func(m *Machine) Effect { return &Progress{Stage: StageDied, Other: m.Active()} }),
 		"traffic left with the dead": drop(&CutOver{}),
 		"a lost rollback": func(in []Effect, _ *Machine) []Effect {
 			for i, e := range in {

@@ -24,6 +24,9 @@ func (m *Machine) finish() {
 	if m.cfg.Membership != Alone && m.phase < StopDraining && (told || !m.isForeign()) {
 		m.emit(&Leaving{Died: !told})
 	}
+	if !told && m.active.cutOverAt > 0 {
+		m.lost(StageDied, 0, m.status.String())
+	}
 	m.phase, m.by = Finishing, never
 	m.dropQueue()
 	for _, g := range slices.Clone(m.gens) {

@@ -56,7 +56,10 @@ func (m *Machine) yield(e *raised) {
 	if m.isForeign() {
 		return // so it was before
 	}
-	m.active = m.foreign
+	if e.back {
+		m.lost(StageBack, 0, e.reason)
+	}
+	m.foreign.predecessor, m.active = old.number, m.foreign
 	m.endKeeps()
 	if e.back {
 		old.standing = rolledBack

@@ -76,7 +76,7 @@ func (c *checker) tellsGate(e Effect) error {
 			return fmt.Errorf("nobody has asked, or there is nothing to give back")
 		}
 		for g := range c.alive {
-			if g != c.active && c.couldServe(g) {
+			if c.mayHaveItBack(g) {
 				return fmt.Errorf("generation %d could have it", g)
 			}
 		}
@@ -121,7 +121,7 @@ func (c *checker) takes(e *Took) error {
 		return fmt.Errorf("it has the traffic")
 	}
 	for other := range c.alive {
-		if g == 0 && c.active == foreign && c.member.called && !c.stopping && c.couldServe(other) {
+		if g == 0 && c.active == foreign && c.member.called && !c.stopping && c.mayHaveItBack(other) {
 			return fmt.Errorf("generation %d could serve", other)
 		}
 	}
@@ -145,8 +145,8 @@ func (c *checker) takenOver(e *CutOver, back bool) error {
 	g, m := e.Generation, &c.member
 	c.hasIt()
 	if back {
-		if !m.called || !c.left[g] || !c.alive[g] || c.rolledBack[g] {
-			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
+		if !m.called || !c.alive[g] {
+			return fmt.Errorf("the traffic goes back without need")
 		}
 		delete(c.left, g)
 		return nil

@@ -115,7 +115,7 @@ func (c *checker) gateSays(event Event) {
 // loses: another container has the traffic.
 func (c *checker) loses(e *ContainerEvent) {
 	g := c.active
-	c.left[g], c.rolledBack[g] = true, c.rolledBack[g] || e.Back
+	c.left[g], c.rolledBack[g], c.knownGood[foreign] = true, c.rolledBack[g] || e.Back, g
 	c.active, c.aim, c.share, c.full = foreign, foreign, Full, false
 	c.swap.lent = nil
 	c.done(g, "released", "given back")

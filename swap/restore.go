@@ -93,6 +93,7 @@ func (m *Machine) startAgain(*raised) {
 		return
 	}
 	g := m.newGeneration(Active, never, old.command)
+	g.predecessor, g.cutOverAt = old.predecessor, old.cutOverAt
 	m.active = g
 	m.startNext(g, len(g.workers), Start{Command: g.command, Like: old.number})
 	m.emit(&Aim{Generation: g.number, Share: Full})

@@ -60,7 +60,9 @@ func (m *Machine) prepare() {
 		return
 	}
 	m.enter(preparing, m.after(m.cfg.PrepareTimeout), "a swap was asked for")
-	m.report(requests, Progress{Generation: m.last + 1, Stage: StageHook})
+	e := Progress{Generation: m.last + 1, Stage: StageHook}
+	m.emit(&e)
+	m.report(requests, e)
 	m.swaps++
 	m.emit(&Prepare{Swap: m.swaps, Generation: m.last + 1})
 }

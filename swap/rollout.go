@@ -1,6 +1,7 @@
 package swap
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -163,6 +164,7 @@ func (m *Machine) enqueue(e *raised) {
 // way out. The swap has succeeded.
 func (m *Machine) cutOver() {
 	old, g, first := m.active, m.rollout.successor, m.rollout.newcomer
+	g.predecessor, g.cutOverAt = old.number, m.now
 	m.activate(g, "cut-over")
 	m.progress(g, StageCutOver, "")
 	if m.phase == Running { // whose batch did not come: the predecessor has died
@@ -189,30 +191,44 @@ func (m *Machine) cutOver() {
 	m.idle("done")
 }
 
-// fallback finds the newest generation out of service to which the traffic can go
-// back: it serves, was not told to stop, and nobody took the traffic from it. starting:
-// one has to do of which a worker is only to be started again.
+// fallback is the predecessor of the active generation, if the traffic can go back to it:
+// it serves, was not told to stop, and nobody took the traffic from it. An older one that
+// still drains is no release that anybody wants to see again. starting: it has to do that
+// a worker is only to be started again.
 func (m *Machine) fallback(starting bool) *generation {
-	for i := len(m.gens) - 1; i >= 0; i-- {
-		if g := m.gens[i]; (g.state == Kept || g.state == Draining) && g.standing == good && (starting || g.canServe()) {
-			return g
-		}
+	g := m.find(m.active.predecessor)
+	if g == nil || g.state != Kept && g.state != Draining || g.standing != good || !starting && !g.canServe() {
+		return nil
 	}
-	return nil
+	return g
 }
 
-// takeBack makes a generation that was out of service the active one again.
-func (m *Machine) takeBack(g *generation, cause string) {
-	old := m.active
+// takeBack makes a generation that was out of service the active one again. why says it
+// of the one that loses the traffic.
+func (m *Machine) takeBack(g *generation, why string) {
+	cause := m.lost(StageBack, g.number, why)
 	for k := range g.workers {
 		m.watch(&g.workers[k])
 	}
 	m.activate(g, cause)
 	m.rollout.dismissed = false
-	m.progressOther(g, StageBack, cause, old.number)
 	if m.phase == Running { // some were replaced in a batch, or died meanwhile
 		m.startMissing(g)
 	}
+}
+
+// lost tells that the active generation loses the traffic, why, and to whom: 0 is
+// another container, or with StageDied nobody. It returns the cause.
+func (m *Machine) lost(s Stage, to int, why string) (cause string) {
+	old := m.active
+	if cause = why; old != m.foreign {
+		cause = fmt.Sprintf("generation %d %s", old.number, why)
+	}
+	if old.cutOverAt > 0 {
+		why += ", " + seconds(m.now-old.cutOverAt) + " after its cut-over"
+	}
+	m.emit(&Progress{Stage: s, Generation: to, Other: old.number, Detail: why})
+	return cause
 }
 
 // endKeeps ends every keep. It reports whether there was one.

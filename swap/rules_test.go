@@ -71,9 +71,10 @@ func (c *checker) givenUp(g int) {
 	}
 }
 
-// couldServe: a predecessor that lives, and nobody has told it to stop.
-func (c *checker) couldServe(g int) bool {
-	fit := c.left[g] && !c.failed[g] && !c.rolledBack[g] && !c.exited[g]
+// mayHaveItBack: the predecessor of the active generation that lives, and nobody has told
+// it to stop.
+func (c *checker) mayHaveItBack(g int) bool {
+	fit := g == c.knownGood[c.active] && c.left[g] && !c.failed[g] && !c.rolledBack[g] && !c.exited[g]
 	c.all(g, func(p *part) { fit = fit && !p.told })
 	return fit
 }
@@ -178,13 +179,19 @@ func (c *checker) cutOver(e *CutOver) error {
 	if c.exited[g] {
 		return fmt.Errorf("the traffic goes to a dead generation")
 	}
-	c.active = g
+	if c.active = g; !back {
+		c.knownGood[g] = old
+	} else if g != c.knownGood[old] || !c.left[g] || c.rolledBack[g] {
+		return fmt.Errorf("KnownGood: the traffic goes back to another one than had it until the swap, or to one that lost it")
+	} else if old != c.lost {
+		return fmt.Errorf("KnownGood: nobody is told what generation %d has lost", old)
+	}
 	if old == foreign {
 		return c.takenOver(e, back)
 	}
 	if back { // to one that was active before and never told to stop
-		if !oldDead && !c.rolling || !c.left[g] || !c.alive[g] || c.rolledBack[g] {
-			return fmt.Errorf("the traffic goes back without need, or to a generation that lost it")
+		if !oldDead && !c.rolling || !c.alive[g] {
+			return fmt.Errorf("the traffic goes back without need")
 		}
 		delete(c.left, g)
 		c.full = false // it may miss those of its workers that were replaced in batches

@@ -24,12 +24,13 @@ var (
 
 // invariants are the scenarios that have a test which bears their invariant's name:
 // those whose names begin so.
-var invariants = []string{"ready-before-retire", "failure-is-free", "one-swap-at-a-time", "faithful-exit"}
+var invariants = []string{"ready-before-retire", "failure-is-free", "one-swap-at-a-time", "faithful-exit", "known-good"}
 
 func TestReadyBeforeRetire(t *testing.T) { playAll(t, "ready-before-retire") }
 func TestFailureIsFree(t *testing.T)     { playAll(t, "failure-is-free") }
 func TestOneSwapAtATime(t *testing.T)    { playAll(t, "one-swap-at-a-time") }
 func TestFaithfulExit(t *testing.T)      { playAll(t, "faithful-exit") }
+func TestKnownGood(t *testing.T)         { playAll(t, "known-good") }
 
 func TestScenarios(t *testing.T) { playAll(t, "") }
 

@@ -21,7 +21,8 @@ const (
 	StageFailed   Stage = "failed"   // why
 	StageDone     Stage = "done"     // not of the machine: pid1 says it
 	StageRespawn  Stage = "respawn"  // Worker; why
-	StageBack     Stage = "back"     // why
+	StageBack     Stage = "back"     // Generation has it again, Other has lost it (0: another container); why
+	StageDied     Stage = "died"     // Other was active, and nobody takes over; why
 	StageHung     Stage = "hung"     // Worker
 )
 
@@ -51,5 +52,6 @@ var Stages = [...]struct {
 	{Stage: StageDone, Means: "with `follow` only: the swap has succeeded"},
 	{Stage: StageRespawn, Means: "a worker ended and is started again", Logged: true},
 	{Stage: StageBack, Means: "the generation has the traffic again", Logged: true},
+	{Stage: StageDied, Means: "the generation has ended, and there is none to go back to", Logged: true},
 	{Stage: StageHung, Means: "the generation missed its watchdog and gets ABRT", Logged: true},
 }

@@ -72,6 +72,11 @@ type generation struct {
 	// are answered once it is known whether g has to wait for its connections.
 	asked     []Request
 	successor int
+
+	// predecessor had the traffic until the swap that gave it to g: it alone is known to
+	// be good, should g be lost. 0: there is none, or it is another container's.
+	predecessor int
+	cutOverAt   time.Duration // when that swap was done; 0: none gave it the traffic
 }
 
 // dead: none of its workers lives, nor will again.

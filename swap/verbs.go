@@ -23,7 +23,7 @@ func (m *Machine) rollback(e *raised) {
 	case to == nil:
 		m.answer(*e.request, 0, "nothing to go back to: no canary runs, and no predecessor is there that was not told to stop (SWAPINIT_KEEP keeps one)")
 	default:
-		m.takeBack(to, byRequest)
+		m.takeBack(to, "was "+byRequest)
 		if old.state == Active { // else it has ended, or was told to for a swap
 			old.standing = rolledBack
 			m.drain(old, byRequest)

@@ -292,6 +292,9 @@ func (c *checker) stage(e *Progress) {
 		c.risen(g)
 		c.goes(g)
 	case StageBack:
+		if g == foreign {
+			return
+		}
 		c.risen(g)
 		c.done(g, "kept", "drained")
 	}

@@ -22,6 +22,7 @@ type verbArgs struct {
 	watch bool             // status
 	wait  control.WaitArgs // wait
 	swap  control.SwapArgs // swap, restart
+	tells bool             // the same: --json
 	data  string           // message: JSON
 }
 
@@ -32,6 +33,9 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 	swap, message, wait := verb == control.VerbSwap, verb == control.VerbMessage, verb == control.VerbWait
 	flags := map[string]*bool{"--json": &a.json, "--watch": &a.watch, "--no-wait": &a.swap.NoWait, "--follow": &a.swap.Follow, "--force": &a.swap.Force, "--cancel": &a.swap.Cancel,
 		"--or-rollback": &a.wait.Rollback}
+	if swap || verb == control.VerbRestart {
+		flags["--json"] = &a.tells
+	}
 	for len(args) > 0 && err == nil {
 		arg := args[0]
 		args = args[1:]
@@ -87,6 +91,8 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 	}
 	switch {
 	case err != nil || a.help:
+	case a.tells && (a.swap.NoWait || a.swap.Follow || a.swap.Cancel):
+		err = errors.New("--json tells how a swap went, which --no-wait, --follow and --cancel do not wait for")
 	case message && a.data == "":
 		err = errors.New("DATA is missing")
 	case wait && a.wait.Name == "":
@@ -108,7 +114,7 @@ func parseTimeout(s string) (ms int64, err error) {
 
 func checkCanary(s string) error {
 	if _, err := config.ParseStages(s); err != nil {
-		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s", err)
+		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s, and off", err)
 	}
 	return nil
 }

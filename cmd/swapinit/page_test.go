@@ -39,7 +39,7 @@ func widest() *control.Status {
 			{Name: "gunicorn.sock", Address: "unix:///run/application/with/a/very/long/path/that/nobody/would/want/to/type/gunicorn.sock?mode=0660", Steered: true},
 		},
 		Joined:   &control.Joined{Gate: "/gate/gate.sock", Role: "holder", AwayMS: &ms},
-		Swap:     &control.SwapStage{Generation: 9, Stage: "canary", SinceMS: 12_300, LeftMS: &left, Share: 2500},
+		Swap:     &control.RunningSwap{Generation: 9, Stage: "canary", SinceMS: 12_300, LeftMS: &left, Share: 2500},
 		LastSwap: &control.LastSwap{Generation: 8, Reason: "not ready within 60s: it has neither written to SWAPINIT_READY_FD nor sent READY=1; set SWAPINIT_READY to what it does"},
 	}
 }
@@ -76,7 +76,7 @@ func TestPageOfStates(t *testing.T) {
 		g.Command = []string{"/srv"}
 		return &control.Status{Generations: []control.Generation{g}}
 	}
-	swapped := func(w control.SwapStage) *control.Status { return &control.Status{Swap: &w} }
+	swapped := func(w control.RunningSwap) *control.Status { return &control.Status{Swap: &w} }
 	for _, c := range []struct {
 		s    *control.Status
 		want string
@@ -90,9 +90,9 @@ func TestPageOfStates(t *testing.T) {
 		{of(control.Generation{State: "stopping", SinceMS: 1500, LeftMS: &left}), "     stopping for 1.5 s, 1m01s left\n"},
 		{of(control.Generation{State: "draining", Busy: []busy.Conn{{Peer: "[::1]:80", AgeMS: 12_000, Why: "open, idle"}, {Peer: "10.0.0.7:4711", AgeMS: 5, Why: "not accepted yet"}}}),
 			"     draining for 0 ms, waits for 2 connections\n       [::1]:80       12.0 s  open, idle\n       10.0.0.7:4711  5 ms    not accepted yet\n"},
-		{swapped(control.SwapStage{Generation: 2, Stage: "starting", SinceMS: 1200, LeftMS: &left}), "swap: generation 2, starting for 1.2 s, 1m01s left\n"},
-		{swapped(control.SwapStage{Generation: 2, Stage: "canary", SinceMS: 1200, LeftMS: &left, Share: 50}), "swap: generation 2, canary with 0.5% for 1.2 s, 1m01s left\n"},
-		{swapped(control.SwapStage{Generation: 2, Stage: "asking", SinceMS: 1200}), "swap: generation 2, asking for 1.2 s\n"},
+		{swapped(control.RunningSwap{Generation: 2, Stage: "starting", SinceMS: 1200, LeftMS: &left}), "swap: generation 2, starting for 1.2 s, 1m01s left\n"},
+		{swapped(control.RunningSwap{Generation: 2, Stage: "canary", SinceMS: 1200, LeftMS: &left, Share: 50}), "swap: generation 2, canary with 0.5% for 1.2 s, 1m01s left\n"},
+		{swapped(control.RunningSwap{Generation: 2, Stage: "asking", SinceMS: 1200}), "swap: generation 2, asking for 1.2 s\n"},
 	} {
 		page := (&verbRun{}).page(c.s)
 		_, got, _ := strings.Cut(page, "\n")

@@ -55,6 +55,11 @@ func (p *page) status(s *control.Status) {
 	}
 	p.table("", rows...)
 	p.endpoints(s.Endpoints)
+	for i := range s.Endpoints {
+		if e := &s.Endpoints[i]; e.Check != "" {
+			p.line(0, text.Escape(e.Name+": the successor is reached at "+e.Check))
+		}
+	}
 	if j := s.Joined; j != nil {
 		line := "gate: " + j.Gate + ", " + j.Role
 		if j.AwayMS != nil {
@@ -71,17 +76,11 @@ func (p *page) status(s *control.Status) {
 		}
 		p.wrap(logline.Yellow, "", text.Escape(line+times(w.SinceMS, w.LeftMS)))
 	}
-	last, paint := "none", logline.Color(0)
-	if l := s.LastSwap; l != nil {
-		last = generation(l.Generation)
-		if l.OK {
-			last += ", ok"
-		} else {
-			last += " failed: " + l.Reason
-			paint = logline.Red
-		}
+	paint := logline.Color(0)
+	if l := s.LastSwap; l != nil && !l.OK {
+		paint = logline.Red
 	}
-	p.wrap(paint, "", text.Escape("last swap: "+last))
+	p.wrap(paint, "", text.Escape("last swap: "+lastSwap(s.LastSwap)))
 }
 
 // times says for how long something has been so, and for how long it may.

@@ -23,7 +23,8 @@ import (
 // The verbs are clients of the running init. What they print:
 //
 //   - stdout: what was asked for (a table, JSON, the stages of a swap), steady
-//     plain lines; colours only on a terminal. status --watch prints it again and
+//     plain lines; colours only on a terminal. swap --json prints one object at the end,
+//     exactly when the status is 0 or 1. status --watch prints it again and
 //     again, on a terminal each table over the one before.
 //   - stderr: one line, `swapinit: reason`, exactly when the status is not 0.
 //   - Text from the init is escaped, as it quotes commands and servers.
@@ -45,7 +46,8 @@ type verbRun struct {
 	program  string                     // by which this was started
 	version  string                     // of this file
 	commit   string                     // the same
-	last     string                     // the last stage of the swap that was printed
+	last     string                     // the last stage of the swap that was printed, or would be
+	result   result
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
@@ -91,11 +93,13 @@ func (v *verbRun) run(verb string, args []string) int {
 	if a.watch {
 		return v.watch(a)
 	}
+	v.result.set(a.tells, nil)
 	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
 	var reply *control.Reply
 	if err == nil {
 		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
 	}
+	v.result.set(a.tells, reply)
 	return v.answered(verb, a, reply, err)
 }
 
@@ -167,6 +171,9 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, delivered(*r.Delivered))
 	case a.swap.Cancel:
 		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
+	case a.tells:
+		v.tell("")
+		return exitDone
 	case !a.swap.NoWait:
 		return v.say(logline.Green, swapDone(verb, r.Generation))
 	case r.Generation > 0:
@@ -205,6 +212,9 @@ func swapDone(verb string, n int) string {
 
 func (v *verbRun) fail(status int, reason string) int {
 	io.WriteString(v.err, "swapinit: "+text.Escape(reason)+"\n")
+	if status == exitFailed {
+		v.tell(reason)
+	}
 	return status
 }
 
@@ -249,7 +259,9 @@ func (v *verbRun) stage(e control.Event) {
 		}
 	}
 	v.last = line
-	v.say(paint, line)
+	if !v.result.wanted {
+		v.say(paint, line)
+	}
 }
 
 func generation(n int) string { return "generation " + strconv.Itoa(n) }

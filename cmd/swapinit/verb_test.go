@@ -256,6 +256,57 @@ func TestSwapFails(t *testing.T) {
 	}
 }
 
+// swap --json prints one object and nothing else, exactly where the status is 0 or 1.
+func TestSwapJSON(t *testing.T) {
+	account := &control.LastSwap{Generation: 2, Reason: "it\x1b", Outcome: "rolled back", OutcomeAt: "O", Began: "B", Ended: "E", Pid: 7, Stages: []control.SwapStage{{Stage: "started", AtMS: 3, MS: 4}}}
+	const told = `{"v":1,"generation":2,"ok":false,"reason":"it\u001b","outcome":"rolled back","outcome_at":"O","ago_ms":0,"began":"B","ended":"E","pid":7,"stages":[{"stage":"started","at_ms":3,"ms":4}]}`
+	object := func(generation int, ok bool, reason, outcome string) string {
+		return fmt.Sprintf(`{"v":1,"generation":%d,"ok":%v,"reason":%q,"outcome":%q,"outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}`, generation, ok, reason, outcome)
+	}
+	for _, c := range []struct {
+		args         []string
+		reply        *control.Reply // nil: the init goes away
+		status       int
+		stdout, errs string
+	}{
+		{[]string{"swap", "--json"}, &control.Reply{Error: "no", Generation: 2, Swap: account}, 1, told, "swap failed: no"},
+		{[]string{"restart", "--json"}, &control.Reply{OK: true, Generation: 2, Swap: account}, 0, told, ""},
+		{[]string{"swap", "--json", "--", "--no-wait"}, &control.Reply{OK: true, Generation: 3}, 0, object(3, true, "", "ok"), ""},
+		{[]string{"swap", "--json"}, &control.Reply{Error: "superseded"}, 1, object(0, false, "superseded", "failed"), "swap failed: superseded"},
+		{[]string{"swap", "--json"}, &control.Reply{Error: "not yours", Code: control.CodeRefused}, 125, "", "not yours"},
+		{[]string{"swap", "--json"}, nil, 1, object(0, false, "swap failed: the init went away before it answered", "failed"), "swap failed: the init went away before it answered"},
+	} {
+		var s *control.Server
+		s, err := control.Listen(filepath.Join(t.TempDir(), "s"), os.Getpid(), os.Getuid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		s.Serve(func(call *control.Call) {
+			if c.reply == nil {
+				go s.Close()
+				return
+			}
+			swapEvents(call)
+			own := *c.reply
+			call.Done(&own)
+		}, func(l string) { t.Log(l) })
+		status, out, errs := verb(s.Address(), true, c.args...)
+		if c.stdout != "" {
+			c.stdout += "\n"
+		}
+		if c.errs != "" {
+			c.errs = "swapinit: " + c.errs + "\n"
+		}
+		if status != c.status || out != c.stdout || errs != c.errs {
+			t.Errorf("%q: status %d, stderr %q, stdout\n%swant %d, %q,\n%s", c.args, status, errs, out, c.status, c.errs, c.stdout)
+		}
+	}
+	if status, out, _ := verb("/no/such/socket", false, "swap", "--json"); status != 125 || out != "" {
+		t.Errorf("without an init: status %d, %q", status, out)
+	}
+}
+
 func TestSwapArgsArrive(t *testing.T) {
 	calls := make(chan *control.Call, 1)
 	addr := initWith(t, func(c *control.Call) { calls <- c; c.Done(&control.Reply{OK: true, Generation: 3}) })
@@ -371,8 +422,8 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 		{full, []string{"status", "--json"}, `{"v":1,"pid":1,"ready":true,"generations":[` +
 			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0},` +
 			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],` +
-			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":""}],` +
-			`"swap":null,"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready"}}` + "\n"},
+			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":"","check_address":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":"","check_address":""}],` +
+			`"swap":null,"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready","outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
 			"GEN  STATE   PID  UPTIME  READY\n" +
 				"1    active  7    0 ms    -\n" +
@@ -380,6 +431,12 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 				"     status: " + strings.Repeat("ä", 61) + "\n\nlast swap: none\n"},
 		{&control.Status{}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: none\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 2, ok\n"},
+		{&control.Status{LastSwap: &control.LastSwap{Generation: 3, OK: true, Outcome: "ok", OutcomeAt: "T", AgoMS: 12_345}}, []string{"status"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 3, ok 12.3 s ago\n"},
+		{&control.Status{LastSwap: &control.LastSwap{Generation: 3, Outcome: "rolled back", OutcomeAt: "T", AgoMS: 65_000, Reason: "it was bad"}}, []string{"status"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 3 rolled back 1m05s ago: it was bad\n"},
+		{&control.Status{LastSwap: &control.LastSwap{Outcome: "failed", OutcomeAt: "T", Reason: "no room"}}, []string{"status"},
+			"GEN  STATE  PID  UPTIME  READY\n\nlast swap: failed 0 ms ago: no room\n"},
 	} {
 		now = c.s
 		status, out, errs := verb(addr, false, c.args...)
@@ -616,7 +673,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES] [--cancel] [-- command arg...]`},
+		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--cancel] [--json] [-- command arg...]`},
 		{[]string{"swap", "--cancel", "--no-wait"}, "swap: what calls a swap off begins none, accepted: swapinit swap"},
 		{[]string{"swap", "--cancel", "--", "cmd"}, "what calls a swap off begins none"},
 		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
@@ -652,12 +709,16 @@ func TestUsage(t *testing.T) {
 		{[]string{"message", "a\xff"}, "DATA is not UTF-8"},
 		{[]string{"status", "--follow"}, `unknown option "--follow"`},
 		{[]string{"swap", "--no-wait=true"}, `unknown option "--no-wait=true"`},
-		{[]string{"swap", "--json"}, `unknown option "--json"`},
+		{[]string{"swap", "--json", "--no-wait"}, "swap: --json tells how a swap went, which --no-wait, --follow and --cancel do not wait for, accepted: swapinit swap"},
+		{[]string{"swap", "--follow", "--json"}, "--json tells how a swap went"},
+		{[]string{"swap", "--cancel", "--json"}, "--json tells how a swap went"},
+		{[]string{"restart", "--json", "--no-wait"}, "restart: --json tells how a swap went"},
+		{[]string{"rollback", "--json"}, `unknown option "--json"`},
 		{[]string{"status", "--yaml\n"}, `status: unknown option "--yaml\n", accepted: swapinit status [--json] [--watch]`},
 		{[]string{"status", "--canary=1%/1s"}, `unknown option`},
 		{[]string{"swap", "--watch"}, `unknown option "--watch"`},
 		{[]string{"health", "--watch"}, `unknown option "--watch"`},
-		{[]string{"swap", "--canary"}, "cannot use --canary: no stage in it, accepted are stages such as 1%/10s,25%/30s, accepted: swapinit swap"},
+		{[]string{"swap", "--canary"}, "cannot use --canary: no stage in it, accepted are stages such as 1%/10s,25%/30s, and off, accepted: swapinit swap"},
 		{[]string{"swap", "--canary="}, "cannot use --canary: no stage in it"},
 		{[]string{"swap", "--canary", "1%"}, `cannot use --canary: no /DURATION in "1%"`},
 		{[]string{"swap", "--canary=1%/10s,100%/10s"}, `cannot use --canary: a share that is not from 0.01% to 99.99% in "100%/10s"`},
@@ -755,7 +816,7 @@ func FuzzRender(f *testing.F) {
 		small := int(n)
 		s := &control.Status{
 			Generations: []control.Generation{{Generation: int(n), State: state, Command: []string{word}, Status: text, ReadyMS: &n, UptimeMS: n, Share: &small, Open: &small, Workers: []control.Worker{{Pid: small}, {Restarts: small}}, SinceMS: n, LeftMS: &n, Kept: n > 0, BusyMore: small, Busy: []busy.Conn{{Peer: text, Why: word, AgeMS: n, Endpoint: state}, {Peer: word, Why: text}}}},
-			Swap:        &control.SwapStage{Generation: small, Stage: word, SinceMS: n, LeftMS: &n, Share: small},
+			Swap:        &control.RunningSwap{Generation: small, Stage: word, SinceMS: n, LeftMS: &n, Share: small},
 			Joined:      &control.Joined{Gate: text, Role: word, AwayMS: &n},
 			Endpoints:   []control.Endpoint{{Name: state, Address: text, Reason: word}},
 			LastSwap:    &control.LastSwap{Reason: text},
@@ -805,12 +866,28 @@ func TestDocumentedOutput(t *testing.T) {
 			Workers         []control.Worker
 		}
 		Endpoints []control.Endpoint
-		Last_Swap *control.LastSwap
+		Last_Swap struct {
+			Generation, Pid int
+			OK              bool
+			Reason, Outcome string
+			Outcome_At      string
+			Ago_MS          int64
+			Began, Ended    string
+			Stages          []struct {
+				Stage     string
+				At_MS, MS int64
+			}
+		}
 	}
 	if err := json.Unmarshal([]byte(strings.TrimSuffix(line, "}")), &s); err != nil {
 		t.Fatal(err)
 	}
-	known := &control.Status{Endpoints: s.Endpoints, LastSwap: s.Last_Swap}
+	l := s.Last_Swap
+	swapped := control.LastSwap{Generation: l.Generation, OK: l.OK, Reason: l.Reason, Outcome: l.Outcome, OutcomeAt: l.Outcome_At, AgoMS: l.Ago_MS, Began: l.Began, Ended: l.Ended, Pid: l.Pid}
+	for _, s := range l.Stages {
+		swapped.Stages = append(swapped.Stages, control.SwapStage{Stage: s.Stage, AtMS: s.At_MS, MS: s.MS})
+	}
+	known := &control.Status{Endpoints: s.Endpoints, LastSwap: &swapped}
 	for _, g := range s.Generations {
 		share := int(g.Share * 100)
 		known.Generations = append(known.Generations, control.Generation{Generation: g.Generation, State: g.State, Pid: g.Pid, UptimeMS: g.Uptime_MS, ReadyMS: g.Ready_MS, Command: g.Command, Status: g.Status,
@@ -825,5 +902,10 @@ func TestDocumentedOutput(t *testing.T) {
 	})
 	if _, want, _ := verb(addr, false, "swap"); !strings.Contains(doc, want) {
 		t.Errorf("the stages are not there:\n%s", want)
+	}
+	swapped.AgoMS = 0
+	addr = initWith(t, func(c *control.Call) { c.Done(&control.Reply{OK: true, Generation: 2, Swap: &swapped}) })
+	if _, want, _ := verb(addr, false, "swap", "--json"); !strings.Contains(doc, want) {
+		t.Errorf("the result is not there:\n%s", want)
 	}
 }

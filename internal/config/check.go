@@ -51,6 +51,11 @@ func (l *loader) check(s *Settings) error {
 		}
 		return l.bad(set, l.parsers.SignalName(sig)+" is in "+other+"="+quote(l.value(other))+" too, take it out of one")
 	}
+	if c := s.CanaryCheck; len(c) == 1 && (strings.HasPrefix(c[0], "http:") || strings.HasPrefix(c[0], "https:")) {
+		if err := l.parsers.Ready(c[0]); err != nil {
+			return l.bad("SWAPINIT_CANARY_CHECK", err.Error())
+		}
+	}
 	if err := l.gate(s); err != nil {
 		return err
 	}

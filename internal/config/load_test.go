@@ -96,7 +96,7 @@ func TestUnknownNames(t *testing.T) {
 func TestForeignNames(t *testing.T) {
 	s := mustLoad(t, []string{
 		"swapinit_listen=ftp:", "SWAPINIT=1", "XSWAPINIT_LOG=loud", "SWAPINIT_NOTHING", "=", "",
-		"SWAPINIT_GENERATION=1", "SWAPINIT_READY_FD=5", "SWAPINIT_RESULT=ok", "SWAPINIT_WORKER=0", "SWAPINIT_CHANNEL_FD=6",
+		"SWAPINIT_GENERATION=1", "SWAPINIT_READY_FD=5", "SWAPINIT_RESULT=ok", "SWAPINIT_CHECK_ADDRESS=127.0.0.2:8080", "SWAPINIT_WORKER=0", "SWAPINIT_CHANNEL_FD=6",
 		"SWAPINIT_CONTROL=what the outer one says",
 	}, []string{"x"})
 	if s.Control != "auto" || s.Log != "info" {

@@ -65,8 +65,8 @@ type Settings struct {
 	Drain           string                            `env:"DRAIN" envDefault:"idle" oneof:"idle, gone, off" help:"when a predecessor gets its stop signal: ^idle^ when all its connections are idle, ^gone^ when they are closed, ^off^ at once. An answer that pauses for longer than SWAPINIT_IDLE_AFTER looks idle: a server that sends such and dies abruptly when told to stop needs ^gone^"`
 	DrainTimeout    time.Duration                     `env:"DRAIN_TIMEOUT" envDefault:"30s" help:"but it gets that no later than this long after the cut-over; 0 = no limit"`
 	IdleAfter       time.Duration                     `env:"IDLE_AFTER" envDefault:"1s" help:"a connection that was quiet for so long, with nothing queued and no request without an answer, is idle; so is one in the pause of a half-sent answer (SWAPINIT_DRAIN=^gone^ waits for it)"`
-	Canary          []Stage                           `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`
-	CanaryCheck     []string                          `env:"CANARY_CHECK" accepts:"a command as shell-like words" help:"run every 2 s during the stages; when it fails the swap is rolled back. No shell is involved"`
+	Canary          []Stage                           `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100; or off" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`
+	CanaryCheck     []string                          `env:"CANARY_CHECK" accepts:"a command as shell-like words, or http://host[:port]/path" help:"run, or asked for any 2xx, every 2 s during the stages; when it fails the swap is rolled back. An http:// address that is an endpoint reaches the successor; a command finds one that does in SWAPINIT_CHECK_ADDRESS. No shell is involved"`
 	Keep            time.Duration                     `env:"KEEP" shown:"0, joined 1m" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
 	Workers         int                               `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`
 	Batch           Batch                             `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`
@@ -200,5 +200,5 @@ func Variables(p Parsers) (list []Variable) {
 // runtimeNames are what swapinit itself gives to its children. They are there
 // when swapinit runs below another swapinit, and never an error.
 var runtimeNames = [...]string{
-	"SWAPINIT_GENERATION", "SWAPINIT_READY_FD", "SWAPINIT_RESULT", "SWAPINIT_WORKER", "SWAPINIT_CHANNEL_FD",
+	"SWAPINIT_GENERATION", "SWAPINIT_READY_FD", "SWAPINIT_RESULT", "SWAPINIT_CHECK_ADDRESS", "SWAPINIT_WORKER", "SWAPINIT_CHANNEL_FD",
 }

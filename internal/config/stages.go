@@ -17,10 +17,13 @@ type Stage struct {
 	For   time.Duration // at least 1ms, at most MaxDuration
 }
 
-// ParseStages reads the value of SWAPINIT_CANARY, such as "1%/10s,25%/30s". The
-// shares need not grow, and a stage may be there twice. The error is one line
-// that says what is wrong and not what is accepted.
+// ParseStages reads the value of SWAPINIT_CANARY, such as "1%/10s,25%/30s"; "off" is no
+// stage, and an empty list that is not nil. The shares need not grow, and a stage may be
+// there twice. The error is one line that says what is wrong and not what is accepted.
 func ParseStages(s string) ([]Stage, error) {
+	if s == "off" {
+		return []Stage{}, nil
+	}
 	words := list(s)
 	if len(words) == 0 {
 		return nil, errors.New("no stage in it")

@@ -212,6 +212,9 @@ func TestRestartHasNoDeadline(t *testing.T) {
 func TestWireFormat(t *testing.T) {
 	ms := int64(1200)
 	share, none, three := 50, 0, 3
+	swapped := LastSwap{2, false, "no", "rolled back", "O", 5, "B", "E", 7, []SwapStage{{"started", 1, 20, 0}, {"canary", 21, 9, 2550}}}
+	const told = `{"generation":2,"ok":false,"reason":"no","outcome":"rolled back","outcome_at":"O","ago_ms":5,"began":"B","ended":"E","pid":7,` +
+		`"stages":[{"stage":"started","at_ms":1,"ms":20},{"stage":"canary","at_ms":21,"ms":9,"share":25.5}]}`
 	for _, c := range []struct{ got, want string }{
 		{string(encode(&Event{Event: "started", Generation: 2, Pid: 7, Message: "m", MS: 12})),
 			`{"v":1,"event":"started","generation":2,"pid":7,"message":"m","ms":12}`},
@@ -222,8 +225,10 @@ func TestWireFormat(t *testing.T) {
 			`{"v":1,"ok":true,"status":{"v":1,"pid":1,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":null}}`},
 		{(&Status{Pid: 1, Ready: true,
 			Generations: []Generation{{2, "active", 7, []int{7}, 5000, &ms, []string{"/a"}, "/d", "s", &share, &three, &none, &none, []Worker{{0, 7, true, 0}, {1, 0, false, 4}}, 9, &ms, true, []busy.Conn{{Peer: "10.0.0.7:4711", AgeMS: 41200, Why: "a request without an answer", Endpoint: "8080"}}, 3}},
-			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, ""}, {"dns", "udp://[::]:53", true, false, false, "it is udp"}}, Swap: &SwapStage{Generation: 3, Stage: "canary", SinceMS: 5, LeftMS: &ms, Share: 2550}, LastSwap: &LastSwap{2, true, ""}}).JSON() + "\n",
-			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}],"since_ms":9,"left_ms":1200,"kept":true,"busy":[{"peer":"10.0.0.7:4711","age_ms":41200,"why":"a request without an answer","endpoint":"8080"}],"busy_more":3}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":true,"steered":true,"reason":""},{"name":"dns","address":"udp://[::]:53","inherited":true,"adopted":false,"steered":false,"reason":"it is udp"}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":1200,"share":25.5},"last_swap":{"generation":2,"ok":true,"reason":""}}`},
+			Endpoints:   []Endpoint{{"8080", "tcp://[::]:8080", false, true, true, "", "127.0.0.2:8080"}, {"dns", "udp://[::]:53", true, false, false, "it is udp", ""}}, Swap: &RunningSwap{Generation: 3, Stage: "canary", SinceMS: 5, LeftMS: &ms, Share: 2550}, LastSwap: &swapped}).JSON() + "\n",
+			`{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7],"uptime_ms":5000,"ready_ms":1200,"command":["/a"],"dir":"/d","status":"s","share":0.5,"open":3,"idle":0,"queued":0,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":0},{"worker":1,"pid":0,"ready":false,"restarts":4}],"since_ms":9,"left_ms":1200,"kept":true,"busy":[{"peer":"10.0.0.7:4711","age_ms":41200,"why":"a request without an answer","endpoint":"8080"}],"busy_more":3}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":true,"steered":true,"reason":"","check_address":"127.0.0.2:8080"},{"name":"dns","address":"udp://[::]:53","inherited":true,"adopted":false,"steered":false,"reason":"it is udp","check_address":""}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":1200,"share":25.5},"last_swap":` + told + `}`},
+		{string(encode(&Reply{OK: true, Generation: 2, Swap: &swapped})), `{"v":1,"ok":true,"generation":2,"swap":` + told + `}`},
+		{swapped.JSON() + "\n", `{"v":1,` + told[1:]},
 		{(&Status{Generations: []Generation{{}}}).JSON() + "\n",
 			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],"endpoints":[],"swap":null,"last_swap":null}`},
 		{string(encode(&Request{Verb: "status"})), `{"v":1,"verb":"status"}`},

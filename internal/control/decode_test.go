@@ -157,12 +157,26 @@ func compact(t *testing.T, line []byte) string {
 	return b.String()
 }
 
+func sameSwap(t *testing.T, l LastSwap, of any) {
+	t.Helper()
+	same(t, l, of, "generation", "ok", "reason", "outcome", "outcome_at", "ago_ms", "began", "ended", "pid")
+	stages, _ := of.(map[string]any)["stages"].([]any)
+	if len(l.Stages) != len(stages) {
+		t.Fatalf("stages %+v, want %v", l.Stages, stages)
+	}
+	for i, s := range l.Stages {
+		same(t, s, stages[i], "stage", "at_ms", "ms")
+		sameShare(t, s.Share, stages[i])
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		`{"v":1,"event":"started","generation":2,"pid":7,"message":"m","ms":12}`, `{"v":1,"event":"canary","generation":2,"share":0.29}`, `{"v":1,"event":"canary","share":1e-9}`,
 		`{"v":1,"ok":true,"delivered":0,"exit":null}`, `{"v":1,"ok":false,"exit":137,"delivered":-1}`,
 		`{"v":1,"event":null,"ok":false,"error":"no","code":"busy"}`,
 		`{"v":1,"ok":true,"version":"1","generation":3,"status":{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7,8],"uptime_ms":5000,"ready_ms":1200,"command":["/a","\u00e4"],"dir":"/d","status":"s","share":25.01,"open":3,"idle":0,"queued":null,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":2},{}],"since_ms":4,"left_ms":null,"kept":true,"busy":[{"peer":"p","age_ms":1,"why":"w","endpoint":"e"}],"busy_more":2}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":true,"adopted":true,"steered":false,"reason":"r"}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":6,"share":0.5},"last_swap":{"generation":2,"ok":true,"reason":"x"}}}`,
+		`{"v":1,"ok":false,"error":"no","swap":{"generation":2,"ok":false,"reason":"x","outcome":"failed","outcome_at":"o","ago_ms":1,"began":"b","ended":"e","pid":7,"stages":[{"stage":"started","at_ms":1,"ms":2},{"stage":"canary","share":0.5},{}]}}`,
 		`{"v":1,"ok":true,"status":{"generations":null,"endpoints":[],"last_swap":null,"ready":null}}`,
 		`{"v":1,"ok":true,"status":{"generations":[{"ready_ms":0,"pids":[-0],"share":-0,"open":-0,"idle":-1}]}}`,
 	} {
@@ -185,8 +199,14 @@ func FuzzAnswer(f *testing.F) {
 			sameShare(t, e.Share, m)
 			return
 		}
-		status := r.Status
-		r.Status = nil
+		status, swapped := r.Status, r.Swap
+		r.Status, r.Swap = nil, nil
+		if (swapped != nil) != (m["swap"] != nil) {
+			t.Fatalf("swap %v, want %v", swapped, m["swap"])
+		}
+		if swapped != nil {
+			sameSwap(t, *swapped, m["swap"])
+		}
 		same(t, *r, m, "ok", "error", "code", "generation", "version", "", "delivered", "exit")
 		if (r.Delivered != nil) != (m["delivered"] != nil) || (r.Exit != nil) != (m["exit"] != nil) {
 			t.Fatalf("%+v, want %v", r, m)
@@ -224,7 +244,7 @@ func FuzzAnswer(f *testing.F) {
 			same(t, p, endpoints[i], "name", "address", "inherited", "adopted", "steered", "reason")
 		}
 		if status.LastSwap != nil {
-			same(t, *status.LastSwap, s["last_swap"], "generation", "ok", "reason")
+			sameSwap(t, *status.LastSwap, s["last_swap"])
 		}
 		// It is printed as one object of text that prints, and says the same.
 		text := encode(&Reply{OK: true, Status: status})

@@ -27,6 +27,9 @@ func (s *Status) JSON() string {
 	return wire.Object(s)
 }
 
+// JSON is the object that `swapinit swap --json` prints, in one line.
+func (l *LastSwap) JSON() string { return string(append(wire.Begin(l), '}')) }
+
 // JSON is the object that `swapinit check --json` prints, in one line.
 func (p *Problems) JSON() string { return wire.Object(p) }
 

@@ -111,6 +111,11 @@ func (a SwapArgs) Problem() string {
 	return ""
 }
 
+// Begins reports whether r asks for a swap to begin.
+func (r Request) Begins() bool {
+	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.Cancel
+}
+
 // Timeout is TimeoutMS as a duration.
 func (a SwapArgs) Timeout() time.Duration { return time.Duration(a.TimeoutMS) * time.Millisecond }
 
@@ -140,6 +145,9 @@ type Reply struct {
 	Container string    `wire:"container,omitempty"` // wait, rollback, promote: who has the traffic
 	Release   string    `wire:"release,omitempty"`   // its
 	Problems  *Problems `wire:"check,omitempty"`     // check
+	// Swap is how the swap went, for swap and restart. It is absent where none has begun
+	// or is known of: with no_wait or follow, or where the request was not carried out.
+	Swap *LastSwap `wire:"swap,omitempty"`
 }
 
 // Problems is what the verb check has found; its "v" is always Version.
@@ -164,7 +172,7 @@ type Status struct {
 	Gate        *Gate        `wire:"gate,omitempty"` // of `swapinit gate`, which has no generations
 	Generations []Generation `wire:"generations"`
 	Endpoints   []Endpoint   `wire:"endpoints"`
-	Swap        *SwapStage   `wire:"swap"`             // null while none runs
+	Swap        *RunningSwap `wire:"swap"`             // null while none runs
 	LastSwap    *LastSwap    `wire:"last_swap"`        // null until one ended
 	Joined      *Joined      `wire:"joined,omitempty"` // absent where no gate was joined
 }
@@ -202,8 +210,8 @@ type Generation struct {
 	BusyMore int         `wire:"busy_more"` // how many it waits for besides these
 }
 
-// SwapStage is where the swap that runs stands.
-type SwapStage struct {
+// RunningSwap is where the swap that runs stands.
+type RunningSwap struct {
 	_ [0]func() // no ==, so no code for it
 
 	Generation int    `wire:"generation"` // the successor, which may be yet to come
@@ -229,13 +237,32 @@ type Endpoint struct {
 	Adopted   bool   `wire:"adopted"` // the server has bound it for itself, and got its socket
 	Steered   bool   `wire:"steered"` // each generation has its own socket
 	Reason    string `wire:"reason"`  // why they share one, or why connections cannot be counted; else ""
+	// Check is an address on which, while a swap runs, every connection reaches the
+	// successor; "" without one.
+	Check string `wire:"check_address"`
 }
 
-// LastSwap is how the latest swap that ended went.
+// LastSwap is how a swap went, and what became of it. The times are RFC 3339 in UTC, as
+// in the log.
 type LastSwap struct {
-	Generation int    `wire:"generation"`
-	OK         bool   `wire:"ok"`
-	Reason     string `wire:"reason"`
+	Generation int         `wire:"generation"` // the successor, 0 if none was started
+	OK         bool        `wire:"ok"`         // the outcome is "ok"
+	Reason     string      `wire:"reason"`     // why it is not, "" if it is
+	Outcome    string      `wire:"outcome"`    // ok, failed, rolled back, died
+	OutcomeAt  string      `wire:"outcome_at"`
+	AgoMS      int64       `wire:"ago_ms"` // since then
+	Began      string      `wire:"began"`
+	Ended      string      `wire:"ended"` // with the cut-over, or a failure
+	Pid        int         `wire:"pid"`   // of the successor's first worker
+	Stages     []SwapStage `wire:"stages"`
+}
+
+// SwapStage is one that a swap came to.
+type SwapStage struct {
+	Stage string `wire:"stage"`                   // a swap.Stage
+	AtMS  int64  `wire:"at_ms"`                   // since the swap began
+	MS    int64  `wire:"ms"`                      // until the next one, or the swap's end
+	Share int    `wire:"share,percent,omitempty"` // canary: of the new connections, in 1/10000; a number of percent on the wire
 }
 
 // Gate is what a gate tells of its members.

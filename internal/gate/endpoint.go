@@ -19,8 +19,6 @@ type endpoint struct {
 	unix  *steer.Unix  // likewise
 	of    *endpoint    // whose twin it is, or nil
 
-	probing sync.Mutex // held while a connection is aimed
-
 	mu    sync.Mutex
 	looks map[int]*look // by slot
 }

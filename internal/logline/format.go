@@ -79,6 +79,9 @@ func appendField(b []byte, name string, n int) []byte {
 	return strconv.AppendInt(append(b, `,"`+name+`":`...), int64(n), 10)
 }
 
+// Stamp is the present moment as lines have it.
+func Stamp() string { return string(appendTime(nil, time.Now())) }
+
 // appendTime appends a moment as RFC 3339 has it, in UTC. Package time would keep all
 // formats and time zones in the binary for that. The day of the Gregorian calendar is
 // counted from the first of March of the year 0, so that a leap day is the last of a year.

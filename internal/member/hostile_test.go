@@ -118,7 +118,7 @@ func TestHung(t *testing.T) {
 	for _, f := range []func() error{
 		func() error { _, err := observe(time.Second); return err },
 		func() error { return g.Counts(time.Second, nil) },
-		func() error { _, _, err := g.Dial(1, netip.AddrPort{}); return err },
+		func() error { _, err := g.Dial(1, netip.AddrPort{}); return err },
 		func() error { _, err := g.Accepted(netip.AddrPort{}); return err },
 		func() error { return g.Listen(1) },
 		func() error {
@@ -188,7 +188,7 @@ func FuzzGate(f *testing.F) {
 		})
 		calls.Go(func() { _ = g.Counts(time.Second, func(int, steer.Look) {}) })
 		calls.Go(func() {
-			if conn, _, err := g.Dial(1, netip.AddrPort{}); err == nil {
+			if conn, err := g.Dial(1, netip.AddrPort{}); err == nil {
 				conn.Close()
 			}
 		})

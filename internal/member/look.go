@@ -90,11 +90,10 @@ func lookOf(l *gatewire.Look) (steer.Look, error) {
 }
 
 // Dial returns a connection to an address at which the endpoint is reached, which the
-// kernel leads to generation n. It may not stand yet, is non-blocking and in the poller,
-// and is the caller's. end does nothing: the gate leads it there for as long as it takes.
-func (g *Group) Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err error) {
+// kernel leads to generation n. It is non-blocking and in the poller, and is the caller's.
+func (g *Group) Dial(n int, to netip.AddrPort) (conn *os.File, err error) {
 	if g.over() {
-		return nil, nil, steer.ErrClosed
+		return nil, steer.ErrClosed
 	}
 	c := g.call(gatewire.OpProbe, n)
 	c.Address = to.String()
@@ -113,9 +112,9 @@ func (g *Group) Dial(n int, to netip.AddrPort) (conn *os.File, end func(), err e
 	}
 	if err != nil {
 		closeAll(fds)
-		return nil, nil, err
+		return nil, err
 	}
-	return os.NewFile(uintptr(fds[0]), "probe"), func() {}, nil
+	return os.NewFile(uintptr(fds[0]), "probe"), nil
 }
 
 // Accepted reports whether a process has accepted the connection that Dial has returned,

@@ -118,7 +118,7 @@ func TestGroupDial(t *testing.T) {
 	to := netip.MustParseAddrPort("[::1]:8080")
 	dial := func(fds ...int) error {
 		done := run(func() error {
-			conn, _, err := g.Dial(2, to)
+			conn, err := g.Dial(2, to)
 			if err == nil {
 				conn.SetDeadline(time.Now().Add(time.Minute))
 				_, err = conn.Write([]byte("x"))

@@ -77,16 +77,19 @@ func (w *fakeWorker) Run(command []string, _ <-chan struct{}) error {
 	return w.err
 }
 
+func (w *fakeWorker) Patience() time.Duration { return TryTime }
+
 func (w *fakeWorker) Dial() Dial { return w.dial }
 
 // aimed is a Dial that tells aim first from where it comes.
 func aimed(aim func(from netip.AddrPort) (func(), error)) Dial {
-	return func(to netip.AddrPort) (*os.File, func(), error) {
+	return func(to netip.AddrPort) (*os.File, error) {
 		fd, end, err := procnet.Connect(to, aim)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return os.NewFile(uintptr(fd), "probe"), end, nil
+		end()
+		return os.NewFile(uintptr(fd), "probe"), nil
 	}
 }
 

@@ -78,6 +78,8 @@ type Worker interface {
 	// Dial is what makes a connection to the Mode's Addr reach this worker's
 	// generation, where that is an endpoint; nil where it is none.
 	Dial() Dial
+	// Patience is how long one try over a connection may take.
+	Patience() time.Duration
 	// Accepted waits, within the connection's deadline, until a process has accepted
 	// one that was aimed: a listening socket alone takes it too.
 	Accepted(conn *os.File) error

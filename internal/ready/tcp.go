@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryTimeout bounds one try of a TCP or HTTP probe, from the connect to the
-// last byte that is read.
-const tryTimeout = time.Second
+// TryTime bounds one try of a probe of readiness, from the connect to the last byte that
+// is read.
+const TryTime = time.Second
 
 var errStopped = errors.New("the probe was stopped")
 
@@ -37,15 +37,14 @@ func parseTCP(m *Mode, rest string, _ func(string) ([]string, error)) (err error
 // answers returns a probe that succeeds when use does with a connection to addr
 // and it is the worker, not its predecessor on the same port, that has answered.
 // Where nobody here listens on the port, or its descriptors cannot be seen, the
-// answer has to do. Each try takes at most a second and has a connection of its
-// own.
+// answer has to do. Each try has a connection of its own.
 func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
 	return func(w Worker, stop <-chan struct{}) error {
 		aimed := w.Dial()
 		if aimed != nil {
-			return connect(stop, addr, aimed, use)
+			return connect(stop, addr, aimed, w.Patience(), use)
 		}
-		if err := connect(stop, addr, dial, use); err != nil {
+		if err := connect(stop, addr, dial, w.Patience(), use); err != nil {
 			return err
 		}
 		if yes, sure := w.Listens(addr.Port()); sure && !yes {
@@ -56,27 +55,25 @@ func answers(addr netip.AddrPort, use func(*os.File) error) Probe {
 }
 
 // Dial begins to connect to an address so that one generation gets the connection, which
-// is the caller's, does not block and is in the poller. end, unless there was an error, is
-// called when the try is over.
-type Dial func(to netip.AddrPort) (conn *os.File, end func(), err error)
+// is the caller's, does not block and is in the poller.
+type Dial func(to netip.AddrPort) (conn *os.File, err error)
 
 // Reach tries once to connect to addr, and returns what use says of the connection. It
 // takes a second at most beside use and dial, and ends when stop is closed.
 func Reach(stop <-chan struct{}, addr netip.AddrPort, dial Dial, use func(*os.File) error) error {
-	return connect(stop, addr, dial, use)
+	return connect(stop, addr, dial, TryTime, use)
 }
 
 // connect calls use with a connection to addr, which it closes afterwards.
 // When stop is closed or the time of one try is over, all that waits on the
 // connection fails.
-func connect(stop <-chan struct{}, addr netip.AddrPort, dial Dial, use func(*os.File) error) error {
-	conn, end, err := dial(addr)
+func connect(stop <-chan struct{}, addr netip.AddrPort, dial Dial, patience time.Duration, use func(*os.File) error) error {
+	conn, err := dial(addr)
 	if err == nil {
-		defer end()
 		defer conn.Close()
 		ended := make(chan struct{})
 		defer close(ended)
-		_ = conn.SetDeadline(time.Now().Add(tryTimeout))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		go func() {
 			select {
 			case <-stop:
@@ -95,19 +92,19 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, dial Dial, use func(*os.
 		if stopped(stop) {
 			return errStopped
 		}
-		return errors.New("no answer from " + addr.String() + " within 1s")
+		return errors.New("no answer from " + addr.String() + " within " + patience.String())
 	}
 	return err
 }
 
 // dial begins to connect. The fd gets to the poller only then: before it, an unconnected
 // socket would count as hung up.
-func dial(to netip.AddrPort) (conn *os.File, end func(), err error) {
-	fd, end, err := procnet.Connect(to, nil)
+func dial(to netip.AddrPort) (conn *os.File, err error) {
+	fd, _, err := procnet.Connect(to, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "probe"), end, nil
+	return os.NewFile(uintptr(fd), "probe"), nil
 }
 
 // established waits until the connection stands or has failed.

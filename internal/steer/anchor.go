@@ -68,7 +68,7 @@ func (g *TCP) settle() {
 		return
 	}
 	last := g.order[len(g.order)-1]
-	if last == g.anchor || g.aimed(last) || last == g.probed || g.index(g.anchor) < 0 {
+	if last == g.anchor || g.aimed(last) || g.singled(last) || g.index(g.anchor) < 0 {
 		return
 	}
 	if n, err := g.strangers(); n > 0 || err != nil {

@@ -11,7 +11,7 @@
 // and only then told to stop: even one that dies on its stop signal cuts nothing off.
 //
 //	Add(2)       listens, and gets nothing: the program still answers 0
-//	Preflight    a probe of ours reaches it at the real address, nobody else
+//	Connect      a probe of ours reaches it at the real address, nobody else
 //	Aim(2)       the program answers 1
 //	Observe(1)   a Drain looks until generation 1 has nothing left to do
 //	Leave(1)     shutdown(2): out of the group; the program answers 0 again

@@ -17,6 +17,7 @@ type layout struct {
 	anchor  *member        // a guarded group's own; nil in another one, or for a moment
 	probed  *member        // gets those of the probe, if not nil
 	source  netip.AddrPort // of the probe
+	checked *member        // gets those to CheckAddr, if not nil
 	lastTag uint8
 }
 
@@ -48,9 +49,12 @@ func (l *layout) busiest() *member {
 	return l.to
 }
 
+// singled reports whether some connections go to m by where they are from, or to.
+func (l *layout) singled(m *member) bool { return m == l.probed || m == l.checked }
+
 // useless: nobody has it, and nothing goes there.
 func (l *layout) useless(m *member) bool {
-	return l.users(m) == 0 && !l.aimed(m) && l.probed != m && l.anchor != m
+	return l.users(m) == 0 && !l.aimed(m) && !l.singled(m) && l.anchor != m
 }
 
 // smooth tells whether m can leave without any connection going to the wrong one
@@ -60,10 +64,10 @@ func (l *layout) useless(m *member) bool {
 // them are to get connections anyway.
 func (l *layout) smooth(m *member) bool {
 	last := l.order[len(l.order)-1]
-	if last == m || !l.aimed(last) && last != l.probed {
+	if last == m || !l.aimed(last) && !l.singled(last) {
 		return true
 	}
-	if last == l.probed && len(l.order) > 2 {
+	if l.singled(last) && len(l.order) > 2 {
 		return false
 	}
 	return !slices.ContainsFunc(l.order, func(other *member) bool { return other != m && !l.aimed(other) })
@@ -120,6 +124,9 @@ func (l *layout) program() program {
 	var p program
 	if probed := l.index(l.probed); probed >= 0 {
 		p.match(l.source, probed)
+	}
+	if checked := l.index(l.checked); checked >= 0 {
+		p.matchCheck(checked)
 	}
 	p.split(to, rest, l.share)
 	return p

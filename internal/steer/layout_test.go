@@ -65,21 +65,21 @@ func TestSmooth(t *testing.T) {
 	for size := 2; size <= len(order); size++ {
 		for to := range size {
 			for rest := range size {
-				for probed := -1; probed < size; probed++ {
+				for single := -1; single < size*size; single++ { // the probe's and the check's
 					for leaver := range size {
 						b, named := newLayout(order[:size])
 						b.to, b.rest = named(order[to]), named(order[rest])
-						if probed >= 0 {
-							b.probed = named(order[probed])
+						if single >= 0 {
+							b.probed, b.checked = named(order[single%size]), named(order[single/size])
 						}
 						m := named(order[leaver])
-						if b.aimed(m) || b.probed == m {
+						if b.aimed(m) || b.singled(m) {
 							continue
 						}
 						want := safe(b, m)
 						if got := b.smooth(m); got && !want {
-							t.Errorf("%s to %c rest %c probed %d: %c may leave, but something goes to the wrong one", order[:size], order[to], order[rest], probed, order[leaver])
-						} else if !got && want && probed < 0 {
+							t.Errorf("%s to %c rest %c single %d: %c may leave, but something goes to the wrong one", order[:size], order[to], order[rest], single, order[leaver])
+						} else if !got && want && single < 0 {
 							t.Errorf("%s to %c rest %c: %c may not leave, but nothing would go to the wrong one", order[:size], order[to], order[rest], order[leaver])
 						}
 					}
@@ -102,6 +102,7 @@ func safe(b *layout, leaver *member) bool {
 		{b.to, []*member{b.to, b.rest}},
 		{b.rest, []*member{b.to, b.rest}},
 		{b.probed, []*member{b.probed}},
+		{b.checked, []*member{b.checked}},
 	} {
 		if target.m == nil {
 			continue

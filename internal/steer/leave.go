@@ -16,8 +16,13 @@ func (g *TCP) Leave(n int) {
 	_, _ = g.mend()
 	m := g.holders[n]
 	delete(g.holders, n)
-	if g.probed == m && g.users(m) == 0 {
-		g.probed = nil
+	if g.singled(m) && g.users(m) == 0 {
+		if g.checked == m {
+			g.checked = nil
+		}
+		if g.probed == m {
+			g.probed = nil
+		}
 		_ = g.attach()
 	}
 	g.tidy()

@@ -18,7 +18,7 @@ func visit(t *testing.T, g *TCP, to netip.AddrPort, n, others int) {
 		// As the kernel may write it for a dual-stack client.
 		from = netip.AddrPortFrom(netip.AddrFrom16(from.Addr().As16()), from.Port())
 	}
-	end, err := g.Preflight(n, from)
+	end, err := g.preflight(n, from)
 	must(t, err)
 	expect(t, g, to, others)
 	must(t, c.connect(to))
@@ -68,7 +68,7 @@ func TestPreflightMatchesTheAddress(t *testing.T) {
 		netip.AddrPortFrom(netip.MustParseAddr("2001:db8::7f00:1"), from.Port()), // the same last bytes
 		netip.AddrPortFrom(from.Addr(), from.Port()^1),
 	} {
-		_, err := g.Preflight(2, source)
+		_, err := g.preflight(2, source)
 		must(t, err)
 	}
 	must(t, c.connect(to))
@@ -87,7 +87,7 @@ func TestPreflightOfTheOtherFamily(t *testing.T) {
 	to4 := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to6.Port())
 	add(t, g, 2)
 	for _, source := range []string{"[::1]:7", "127.0.0.9:7"} {
-		end, err := g.Preflight(2, netip.MustParseAddrPort(source))
+		end, err := g.preflight(2, netip.MustParseAddrPort(source))
 		must(t, err)
 		expect(t, g, to4, 1)
 		expect(t, g, to6, 1)
@@ -104,9 +104,9 @@ func TestASecondPreflightReplacesTheFirst(t *testing.T) {
 	second, from2, err := bindClient(to)
 	must(t, err)
 	defer second.close()
-	end, err := g.Preflight(2, from)
+	end, err := g.preflight(2, from)
 	must(t, err)
-	_, err = g.Preflight(3, from2)
+	_, err = g.preflight(3, from2)
 	must(t, err)
 	end() // not the present one's
 	for c, want := range map[client]int{first: 1, second: 3} {
@@ -127,7 +127,7 @@ func TestPreflightDuringACanary(t *testing.T) {
 	for range 20 {
 		c, from, err := bindClient(to)
 		must(t, err)
-		end, err := g.Preflight(3, from)
+		end, err := g.preflight(3, from)
 		must(t, err)
 		must(t, c.connect(to))
 		got, conn, err := acceptAny(sockets(g))
@@ -147,7 +147,7 @@ func TestAGenerationLeavesDuringItsPreflight(t *testing.T) {
 	c, from, err := bindClient(to)
 	must(t, err)
 	defer c.close()
-	end, err := g.Preflight(2, from)
+	end, err := g.preflight(2, from)
 	must(t, err)
 	g.Leave(2)
 	must(t, c.connect(to))
@@ -156,7 +156,7 @@ func TestAGenerationLeavesDuringItsPreflight(t *testing.T) {
 	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
-	if _, err := g.Preflight(2, from); err == nil {
+	if _, err := g.preflight(2, from); err == nil {
 		t.Error("a visit to nobody")
 	}
 	orderIsTrue(t, g, to)

@@ -19,7 +19,7 @@ const (
 // ACK that brings back a SYN cookie. A load from beyond the packet would end
 // it with 0, a valid index; every packet has what is loaded here.
 type program struct {
-	code [16]unix.SockFilter
+	code [24]unix.SockFilter
 	n    int
 }
 
@@ -76,6 +76,17 @@ func (p *program) match(from netip.AddrPort, index int) {
 	p.unless(binary.BigEndian.Uint32(ip[12:]), 3)
 	p.load(unix.BPF_H, skfNet+port)
 	p.unless(uint32(from.Port()), 1)
+	p.answer(index)
+}
+
+// matchCheck sends the connections to CheckAddr to index, ahead of all others.
+func (p *program) matchCheck(index int) {
+	ip := CheckAddr().As4()
+	p.load(unix.BPF_B, skfNet)
+	p.put(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0xf0)
+	p.unless(0x40, 3)
+	p.load(unix.BPF_W, skfNet+16)
+	p.unless(binary.BigEndian.Uint32(ip[:]), 1)
 	p.answer(index)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/netip"
@@ -40,7 +41,10 @@ type TCP struct {
 	at      netip.AddrPort
 	unseen  string // see SetUnseen
 	asleep  bool   // see Sleep
+	checks  bool   // connections to CheckAddr come here
 	backlog int    // what the kernel made of Options.Backlog; 0 unless guarded
+
+	connecting sync.Mutex // held while Connect does, before the other one
 }
 
 // NewTCP makes a group of first, a socket that listens and that was bound
@@ -67,6 +71,7 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 		return nil, fmt.Errorf("cannot steer: %w", err)
 	}
 	g.useTag(m, tagFirst)
+	g.checks = !o.Guarded && takesIPv4(first, g.at.Addr())
 	// Without a program a second member would get connections from the start.
 	p := g.program()
 	if err = p.attach(first); err != nil {
@@ -132,6 +137,10 @@ func (g *TCP) Add(n int, share bool) error {
 	}
 	g.useTag(m, tag)
 	g.holders[n] = m
+	if g.checks {
+		g.checked = m
+		_ = g.attach() // else with the next program
+	}
 	g.settle()
 	return nil
 }
@@ -192,13 +201,16 @@ func (g *TCP) Aim(to, rest, share int) error {
 		if _, err := g.mend(); err != nil && (g.index(t.to) < 0 || g.index(t.rest) < 0) {
 			return err
 		}
-		was := g.target
+		was, checked := g.target, g.checked
 		if g.trouble != "" && t != was {
 			return errors.New(g.trouble)
 		}
 		g.target = t
+		if t.to == t.rest {
+			g.checked = nil
+		}
 		if err := g.attach(); err != nil {
-			g.target = was
+			g.target, g.checked = was, checked
 			return err
 		}
 		g.tidy()

@@ -285,7 +285,7 @@ func TestSharedByAll(t *testing.T) {
 			t.Error("connections of a shared socket are told apart")
 		}
 	}
-	if _, err := g.Preflight(2, netip.MustParseAddrPort("127.0.0.1:1")); err == nil {
+	if _, err := g.preflight(2, netip.MustParseAddrPort("127.0.0.1:1")); err == nil {
 		t.Error("a preflight on a shared socket")
 	}
 	g.Leave(1)
@@ -479,7 +479,7 @@ func TestAfterClose(t *testing.T) {
 	if err := g.Aim(1, 1, shares.Full); err == nil {
 		t.Error("Aim works")
 	}
-	if _, err := g.Preflight(1, to); err == nil {
+	if _, err := g.preflight(1, to); err == nil {
 		t.Error("Preflight works")
 	}
 	g.Leave(1)

@@ -152,4 +152,8 @@ func TestDockerComposeExample(t *testing.T) {
 	if generation, _ := c.status().active(); generation != 2 {
 		t.Errorf("generation %d is active, want 2", generation)
 	}
+	p.do("exec", "-T", "web", "swapinit", "rollback") // which it keeps a generation for
+	if generation, _ := c.status().active(); generation != 1 {
+		t.Errorf("generation %d is active after a rollback, want 1", generation)
+	}
 }

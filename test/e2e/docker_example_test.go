@@ -64,9 +64,23 @@ func TestDockerfileExample(t *testing.T) {
 			c.awaitReady()
 			load := dockerLoad(t, c, "-port", "8080", "-rate", "100")
 			load.atLeast(30)
-			for range 3 {
-				c.swap()
+			active := func(want int) {
+				t.Helper()
+				if n, _ := c.status().active(); n != want {
+					t.Errorf("generation %d is active, want %d", n, want)
+				}
+			}
+			for n := 2; n <= 4; n++ {
+				c.exec(c.swapinit(), "swap")
+				active(n)
 				load.more(30)
+				if n == 3 { // the predecessor is kept, and there is a way back
+					c.exec(c.swapinit(), "rollback")
+					active(2)
+				} else {
+					c.exec(c.swapinit(), "promote")
+				}
+				c.awaitStatus("the other one is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
 			}
 			load.stop().wantNoFailure(t)
 			dockerEventually(t, "healthy", func() bool { return c.inspect("{{.State.Health.Status}}") == "healthy" })

@@ -59,8 +59,7 @@ func TestSteerSuccessorCrashes(t *testing.T) {
 		c.awaitStates("1:draining 2:active")
 		crash(c, trigger)
 		c.awaitErr("generation 1")
-		// The swap itself had succeeded.
-		if s := c.status(); s.LastSwap == nil || !s.LastSwap.OK {
+		if s := c.status(); s.LastSwap == nil || s.LastSwap.Outcome != "rolled back" || s.LastSwap.OK {
 			t.Errorf("last swap: %+v", s.LastSwap)
 		}
 		over(c)

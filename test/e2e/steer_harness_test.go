@@ -78,6 +78,7 @@ func (s status) all() string {
 type endpoint struct {
 	Steered *bool  `json:"steered"`
 	Reason  string `json:"reason"`
+	Check   string `json:"check_address"`
 }
 
 func (c *container) endpoint(n int) endpoint {

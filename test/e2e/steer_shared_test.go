@@ -112,8 +112,8 @@ func TestSteerSettings(t *testing.T) {
 		{"SWAPINIT_DRAIN", []string{"idle", "gone", "off", ""}, []string{"none", "true"}},
 		{"SWAPINIT_DRAIN_TIMEOUT", []string{"0", "1h", ""}, []string{"30", "-1s"}},
 		{"SWAPINIT_IDLE_AFTER", []string{"1s", "10ms", ""}, []string{"1", "-1s"}},
-		{"SWAPINIT_CANARY", []string{"1%/10s,25%/30s", "0.01%/1ms 99.99%/1h", ""}, []string{"1%", "1/10s", "0%/1s", "100%/1s", "0.001%/1s", "5%/0", "-5%/1s", "x"}},
-		{"SWAPINIT_CANARY_CHECK", []string{"true", "sh -c 'exit 0'", ""}, []string{"'open"}},
+		{"SWAPINIT_CANARY", []string{"1%/10s,25%/30s", "0.01%/1ms 99.99%/1h", "off", ""}, []string{"1%", "1/10s", "0%/1s", "100%/1s", "0.001%/1s", "5%/0", "-5%/1s", "x"}},
+		{"SWAPINIT_CANARY_CHECK", []string{"true", "sh -c 'exit 0'", "http://127.0.0.1:9/x", "http://127.0.0.1:8080/", ""}, []string{"'open", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:99999/"}},
 		{"SWAPINIT_KEEP", []string{"0", "1m30s", ""}, []string{"5", "-1s", "for ever"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

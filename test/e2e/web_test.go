@@ -176,12 +176,8 @@ type status struct {
 		LeftMS     *int64  `json:"left_ms"`
 		Share      float64 `json:"share"`
 	} `json:"swap"`
-	LastSwap *struct {
-		Generation int    `json:"generation"`
-		OK         bool   `json:"ok"`
-		Reason     string `json:"reason"`
-	} `json:"last_swap"`
-	Joined *struct {
+	LastSwap *lastSwap `json:"last_swap"`
+	Joined   *struct {
 		Gate   string `json:"gate"`
 		Role   string `json:"role"`
 		AwayMS *int64 `json:"away_ms"`

@@ -14,7 +14,9 @@ var mutants = []mutant{
 	{"KILL between start and fork: a generation", "init/worker.go", "w.g.killed.Load() || w.killed.Load()", "w.killed.Load()", "./init"},
 	{"a stopped server is not continued at stop", "init/perform.go", "				resume(w.proc)\n", "", "./init"},
 	{"a stop says nothing of stopped servers", "swap/generation.go", "m.signal(g, sig, m.phase != Running)", "m.signal(g, sig, false)", scenarios},
-	{"the traffic goes back to a predecessor that was told", "swap/rollout.go", "(g.state == Kept || g.state == Draining) &&", "(g.state == Kept || g.state == Draining || g.state == Stopping) &&", scenarios},
+	{"the traffic goes back to a predecessor that was told", "swap/rollout.go", "g.state != Kept && g.state != Draining ||", "g.state != Kept && g.state != Draining && g.state != Stopping ||", scenarios},
+	{"an older release that drains gets the traffic", "swap/rollout.go", "\tg := m.find(m.active.predecessor)\n", "\tg := m.gens[0]\n", scenarios},
+	{"who has lost the traffic is not told", "swap/rollout.go", "\tm.emit(&Progress{Stage: s, Generation: to, Other: old.number, Detail: why})\n", "", scenarios},
 
 	{"ready: no deadline", "swap/rise.go", "m.newGeneration(Starting, m.after(r.timeout), r.command)",
 		"m.newGeneration(Starting, never, r.command)", scenarios},
