@@ -60,8 +60,8 @@ func screen(t *testing.T, text string, columns, rows int) []string {
 
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
+	p := newTerminal(t) // which ends after the container, and so after all who have it open
 	c := startWeb(t, steered("SWAPINIT_KEEP=1h", "SWAPINIT_CANARY=25%/1h", soonIdle))
-	p := newTerminal(t)
 	cmd := c.watchOn(p, unix.Winsize{Row: 40, Col: 100})
 	shows := func(pattern string) {
 		t.Helper()
@@ -98,8 +98,8 @@ func TestWatchOnATerminal(t *testing.T) {
 // A terminal with few lines, no colours wanted; and the init ends.
 func TestWatchOnASmallTerminal(t *testing.T) {
 	t.Parallel()
-	c := startWeb(t, steered())
 	p := newTerminal(t)
+	c := startWeb(t, steered())
 	cmd := c.watchOn(p, unix.Winsize{Row: 4, Col: 200}, "NO_COLOR=1")
 	await(t, "three frames", func() bool { return strings.Count(p.String(), "\x1b[H") > 2 })
 	if lines := screen(t, p.String(), 200, 4); !strings.HasPrefix(lines[0], "GEN ") || lines[3] != "" {
