@@ -1,12 +1,14 @@
 package pid1
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -64,6 +66,17 @@ func (i *Init) askSwap(c *control.Call) {
 		}
 		r.Canary = stages(list)
 	}
+	if by := c.Swap.CanaryBy; by != "" {
+		_, err := shares.ParseBy(by, 0)
+		if err == nil && (r.Canary == nil && len(i.set.Canary) == 0 || r.Canary != nil && len(r.Canary) == 0) {
+			err = errors.New("there are no stages of a canary")
+		}
+		if err != nil {
+			c.Done(&control.Reply{Error: "cannot use canary_by " + text.Quote(by, 40) + ": " + err.Error()})
+			return
+		}
+		r.CanaryBy = by
+	}
 	i.ask(c, swap.Swap, r)
 }
 
@@ -86,7 +99,7 @@ func StrategyProblem(a control.SwapArgs) string {
 	switch {
 	case a.Strategy != "" && !known:
 		return "unknown strategy " + text.Quote(a.Strategy, 40) + ", accepted: " + strings.Join(swap.StrategyNames(), ", ")
-	case a.Canary != "" && a.Canary != "off" && !s.Gradual():
+	case (a.Canary != "" && a.Canary != "off" || a.CanaryBy != "") && !s.Gradual():
 		return "a canary needs the strategy overlap"
 	}
 	return ""

@@ -17,14 +17,15 @@ type clients struct {
 	endpoints func(*control.Status) // adds them; not for the loop
 	now       func() time.Duration  // the machine's clock
 
-	asked     bool                     // readiness matters: see unhealthy
-	calls     map[uint64]*control.Call // by the number under which the machine knows them
-	last      uint64
-	followers []follower
-	running   *account      // the swap that runs, nil: none does
-	lastSwap  *account      // that has ended, nil: none has
-	writing   int           // target files being written, and moves of connections
-	withheld  []*swap.Reply // replies that wait for them
+	asked                bool                     // readiness matters: see unhealthy
+	calls                map[uint64]*control.Call // by the number under which the machine knows them
+	last                 uint64
+	followers            []follower
+	running              *account      // the swap that runs, nil: none does
+	lastSwap             *account      // that has ended, nil: none has
+	writing              int           // target files being written, and moves of connections
+	withheld             []*swap.Reply // replies that wait for them
+	canaryBy, oneAddress string        // as in control.Status
 }
 
 // add returns the number of a call that waits for the machine's answer, or has an

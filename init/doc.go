@@ -21,6 +21,7 @@
 //	hooks        what runs before and after a swap                   the loop's
 //	manager      who is told of the container as a whole             the loop's
 //	check        the canary's                                        the loop's
+//	peers        where connections come from while it runs           the loop's
 //	launcher     how a child is made, of what files and settings     any goroutine's but the loop's
 //	processes    whose a process is, by /proc                        any goroutine's but the loop's
 //	sweepers     who end what nobody waits for                       anybody's

@@ -74,12 +74,14 @@ func (i *Init) join() error {
 }
 
 // newLife tells this run of the init from an earlier one in the same container.
-func newLife() string {
+func newLife() string { return strconv.FormatUint(random(), 16) }
+
+func random() uint64 {
 	var b [8]byte
 	if _, err := unix.Getrandom(b[:], 0); err != nil {
-		return strconv.FormatInt(time.Now().UnixNano(), 16)
+		return uint64(time.Now().UnixNano())
 	}
-	return strconv.FormatUint(binary.NativeEndian.Uint64(b[:]), 16)
+	return binary.NativeEndian.Uint64(b[:])
 }
 
 // machine is what the machine has to know of it.
@@ -210,7 +212,7 @@ func (i *Init) gateAway(away bool) {
 
 // asked passes on what the machine asks of the gate.
 func (i *Init) askGate(f *swap.Ask) {
-	call := &gatewire.Message{Op: gatewire.OpAsk, Generation: f.Generation, Share: f.Share, Operator: f.Operator}
+	call := &gatewire.Message{Op: gatewire.OpAsk, Generation: f.Generation, Share: f.Share, By: string(i.gens.by(f.Generation, f.Share)), Operator: f.Operator}
 	if f.Share == 0 {
 		call = &gatewire.Message{Op: gatewire.OpTurn}
 	}

@@ -1,11 +1,13 @@
 package pid1
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -14,9 +16,10 @@ import (
 type generation struct {
 	*record
 	born       clock.Time
-	together   bool   // it has its predecessor's sockets; set before it is launched
-	canary     bool   // it is to get only a share of the connections first
-	drain      *drain // who watches its connections, or did; nil before
+	together   bool      // it has its predecessor's sockets; set before it is launched
+	canary     bool      // it is to get only a share of the connections first
+	by         shares.By // which connections these are
+	drain      *drain    // who watches its connections, or did; nil before
 	sweeper    *sweeper
 	readyAfter time.Duration // until all workers were ready for the first time; 0: they were not yet
 	statusText string        // the last STATUS=
@@ -106,11 +109,12 @@ func (g *generation) unlink() {
 // generations are those of which something is left, and what is remembered of
 // others. It is the loop's.
 type generations struct {
-	workers int // of each
-	live    map[int]*generation
-	newest  int       // number of the one that was started last
-	past    []*record // of those that went last
-	current []string  // the command that a swap without one starts, if an earlier swap named one
+	workers  int // of each
+	live     map[int]*generation
+	newest   int       // number of the one that was started last
+	past     []*record // of those that went last
+	current  []string  // the command that a swap without one starts, if an earlier swap named one
+	canaryBy string    // SWAPINIT_CANARY_BY
 }
 
 // record is what is remembered of a generation when it has gone.
@@ -139,6 +143,14 @@ func (gs *generations) recordOf(n int) *record {
 	return nil
 }
 
+// by is what decides which connections they are where generation n gets share of them.
+func (gs *generations) by(n, share int) shares.By {
+	if g := gs.live[n]; g != nil && share < shares.Full {
+		return g.by
+	}
+	return shares.Random
+}
+
 // with calls do with generation n, unless it is gone.
 func (gs *generations) with(n int, do func(*generation)) {
 	if g := gs.live[n]; g != nil {
@@ -152,7 +164,9 @@ func (gs *generations) next(f *swap.Start) (w, old *worker) {
 	g := gs.live[f.Generation]
 	if g == nil {
 		g = newGeneration(f.Generation, gs.workers)
-		g.canary = f.Canary
+		if g.canary = f.Canary; g.canary {
+			g.by, _ = shares.ParseBy(cmp.Or(f.CanaryBy, gs.canaryBy), salt()) // both were parsed before
+		}
 		g.together = f.Sockets == swap.SharedSockets
 		g.source.words, g.source.current = f.Command, gs.current
 		if other := gs.recordOf(f.Like); other != nil {

@@ -50,6 +50,7 @@ type Init struct {
 	hooks   hooks
 	manager manager
 	check   check // of the canary
+	peers   peers // the same
 	serving bool  // the first child was forked: see afterFirstFork
 	ran     bool  // a generation's own program has run
 	exiting bool

@@ -12,6 +12,7 @@ import (
 	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/logline"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
@@ -62,10 +63,10 @@ func (i *Init) perform(f swap.Effect) {
 		i.giveBack(f.ID)
 	case *swap.Aim:
 		i.check.end()
-		i.aim(f.Generation, f.Rest, f.Share)
+		i.aim(f.Generation, f.Rest, f.Share, i.gens.by(f.Generation, f.Share))
 	case *swap.CutOver:
 		i.check.end()
-		i.aim(f.Generation, f.Predecessor, swap.Full)
+		i.aim(f.Generation, f.Predecessor, swap.Full, shares.Random)
 		i.launcher.terminal.foreground(i.gens.live[f.Generation].pid())
 		i.clients.overtaken(f.Generation)
 		if f.Back {

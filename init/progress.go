@@ -9,6 +9,7 @@ import (
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -37,7 +38,22 @@ func (i *Init) progress(f *swap.Progress) {
 		what = "has the traffic"
 	case swap.StageCanary:
 		share = f.Share
-		what = "has " + shares.Percent(share) + "% of new connections " + f.Detail
+		what = "has " + shares.Percent(share) + "% of "
+		by := i.gens.by(n, share)
+		switch {
+		case by.ByNetworks():
+			share, what = 0, "has those from "+text.Clip(string(by), 80)+" of "
+		case by != shares.Random:
+			what += "clients and their "
+		}
+		what += "new connections " + f.Detail
+		i.inCanary(n, by, f.ID)
+	case swap.StageOneAddress:
+		what = "gets all connections or none: they come from one address, " + f.Detail + " (a proxy?)"
+		if f.ID == 0 {
+			i.warn("canary.one-address", named(n)+" "+what, n, 0)
+			return
+		}
 	case swap.StageStopping, swap.StageDraining, swap.StageKept:
 		n, what = f.Other, string(f.Stage)+": "+f.Detail
 		pid = i.gens.live[n].pid()
@@ -102,6 +118,7 @@ func (i *Init) swapped(f *swap.Swapped) {
 	time.AfterFunc(2*time.Second, debug.FreeOSMemory) // what a swap has used lies idle until the next one
 	i.check.end()
 	i.steering.closeRelays()
+	i.endCanary()
 	i.clients.end(f.Generation, f.Reason)
 	if !f.First {
 		i.hooks.after(f.Generation, f.Reason == "")

@@ -93,6 +93,7 @@ func (i *Init) assemble() {
 	if i.gens.workers = i.set.Workers; i.gens.workers == 0 { // auto
 		i.gens.workers = cpu.Allowed()
 	}
+	i.gens.canaryBy = i.set.CanaryBy
 	i.machine = swap.New(i.machineConfig(), nil)
 	i.gens.live = map[int]*generation{}
 	i.sweepers = &sweepers{all: map[*sweeper]struct{}{}}

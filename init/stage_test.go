@@ -61,12 +61,29 @@ func TestStagesAreTold(t *testing.T) {
 
 func TestUnknownStrategyIsRefused(t *testing.T) {
 	i := testInit(t)
-	for _, c := range []struct{ strategy, canary, want string }{
-		{"Replace", "", `cannot use args of swap: unknown strategy "Replace", accepted: overlap, handover, replace`},
-		{"replace", "1%/1s", "cannot use args of swap: a canary needs the strategy overlap"},
+	for _, c := range []struct{ strategy, canary, by, want string }{
+		{"Replace", "", "", `cannot use args of swap: unknown strategy "Replace", accepted: overlap, handover, replace`},
+		{"replace", "1%/1s", "", "cannot use args of swap: a canary needs the strategy overlap"},
+		{"handover", "", "client", "cannot use args of swap: a canary needs the strategy overlap"},
 	} {
-		_, r := request(t, control.Request{Verb: control.VerbSwap, Swap: control.SwapArgs{Strategy: c.strategy, Canary: c.canary}}, i.answer)
+		_, r := request(t, control.Request{Verb: control.VerbSwap, Swap: control.SwapArgs{Strategy: c.strategy, Canary: c.canary, CanaryBy: c.by}}, i.answer)
 		if r.OK || r.Code != control.CodeRequest || r.Error != c.want {
+			t.Errorf("%+v, want %s", r, c.want)
+		}
+	}
+}
+
+// What decides which connections a canary gets has to be known before it begins.
+func TestBadCanaryByIsRefused(t *testing.T) {
+	i := testInit(t)
+	for _, c := range []struct{ canary, by, want string }{
+		{"1%/1s", "clients", `cannot use canary_by "clients": "clients" is not an address and /bits with no bit set behind these`},
+		{"1%/1s", "10.0.0.0/8,10.0.0.1/8", `cannot use canary_by "10.0.0.0/8,10.0.0.1/8": "10.0.0.1/8" is not an address and /bits with no bit set behind these`},
+		{"off", "client", `cannot use canary_by "client": there are no stages of a canary`},
+		{"", "client", `cannot use canary_by "client": there are no stages of a canary`},
+	} {
+		_, r := request(t, control.Request{Verb: control.VerbSwap, Swap: control.SwapArgs{Canary: c.canary, CanaryBy: c.by}}, i.answer)
+		if r.OK || r.Error != c.want {
 			t.Errorf("%+v, want %s", r, c.want)
 		}
 	}

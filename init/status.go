@@ -6,6 +6,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -48,7 +49,7 @@ func (c *clients) unhealthy() string {
 // report answers status: the loop's part here, the rest, for which the process
 // table is read, in a goroutine.
 func (c *clients) report(call *control.Call) {
-	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell()}
+	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell(), CanaryBy: c.canaryBy, OneAddress: c.oneAddress}
 	c.gate().report(&s)
 	now := c.now()
 	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }
@@ -60,6 +61,9 @@ func (c *clients) report(call *control.Call) {
 	}
 	if v, runs := c.machine.Swap(); runs {
 		s.Swap = &control.RunningSwap{Generation: v.Generation, Stage: v.Stage, SinceMS: since(v.Since), LeftMS: left(v.By), Share: v.Share}
+		if shares.By(c.canaryBy).ByNetworks() {
+			s.Swap.Share = 0 // nobody knows it
+		}
 	}
 	var gens []*generation
 	for _, v := range c.machine.Views() {

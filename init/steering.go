@@ -55,6 +55,7 @@ type tcpGroup interface {
 	Dial(n int, to netip.AddrPort) (conn *os.File, err error)
 	Accepted(from netip.AddrPort) (bool, error)
 	Foreign() (int, error)
+	Peer() (from string, known bool, err error)
 	Unseen() string
 	Sleep()
 	Wake() error

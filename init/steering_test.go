@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -22,7 +23,7 @@ type slowGroup struct {
 
 func (g *slowGroup) Waits() bool { return g.waits }
 
-func (g *slowGroup) Aim(to, _, _ int) error {
+func (g *slowGroup) Aim(to, _, _ int, _ shares.By) error {
 	g.moved <- to
 	return nil
 }
@@ -53,7 +54,7 @@ func TestMoveOutsideTheLoop(t *testing.T) {
 	i.gens.live[1] = w.g
 	ended := make(chan struct{})
 	go func() { // the loop
-		i.aim(2, 1, swap.Full)
+		i.aim(2, 1, swap.Full, "")
 		i.perform(&swap.Reply{ID: 7})
 		i.perform(&swap.SignalWorker{Generation: 1, Signal: swap.Signal(syscall.SIGTERM)})
 		i.leaveSockets(1)
@@ -97,7 +98,7 @@ func TestDrainWaitsForTheMove(t *testing.T) {
 	}
 	w := testWorker(1)
 	i.gens.live[1] = w.g
-	i.aim(2, 1, swap.Full)
+	i.aim(2, 1, swap.Full, "")
 	i.drain(w.g)
 	select {
 	case <-i.posted:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -18,12 +19,13 @@ import (
 // moveTime bounds how long anything waits for a move.
 const moveTime = 10 * time.Second
 
-// aim moves new connections: share of them to generation to, the others to rest.
+// aim moves new connections: share of them to generation to, the others to rest; by
+// decides which.
 // What a file system or somebody else has to do for it goes on without the loop.
 // Whoever asked for the swap is answered after it, and nobody is told to stop before.
-func (i *Init) aim(to, rest, share int) {
+func (i *Init) aim(to, rest, share int, by shares.By) {
 	for _, e := range i.steering.groups() {
-		done := e.moves.Aim(to, rest, share)
+		done := e.moves.Aim(to, rest, share, by)
 		if !e.group.Waits() {
 			<-done
 			continue
@@ -177,6 +179,7 @@ func (i *Init) drain(g *generation) {
 // tells of each generation.
 func (i *Init) reportSteering(s *control.Status) {
 	of := map[int]*control.Generation{}
+	byNetworks := shares.By(s.CanaryBy).ByNetworks()
 	for n := range s.Generations {
 		of[s.Generations[n].Generation] = &s.Generations[n]
 	}
@@ -206,7 +209,7 @@ func (i *Init) reportSteering(s *control.Status) {
 		for n, g := range of {
 			// A path has no shares but all and nothing: where there is a TCP
 			// endpoint, that one tells more.
-			if share, ok := e.group.Share(n); ok && (g.Share == nil || e.tcp != nil) {
+			if share, ok := e.group.Share(n); ok && (g.Share == nil && !byNetworks || e.tcp != nil) {
 				g.Share = &share
 			}
 		}

@@ -29,6 +29,7 @@ type Start struct {
 	Command            []string // nil: the default one
 	Like               int      // the command of this generation instead; 0: none's
 	Canary             bool     // it is to get only a share of the connections first
+	CanaryBy           string   // which connections these are, as in Request
 	Sockets            Sockets
 }
 

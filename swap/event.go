@@ -130,6 +130,7 @@ func (e *ContainerEvent) String() string {
 	for _, c := range e.Request.Canary {
 		l.text("canary", strconv.Itoa(c.Share)+"/"+c.For.String())
 	}
+	l.text("canary-by", e.Request.CanaryBy)
 	l.number("strategy", int(e.Request.Strategy))
 	l.flag("again", e.Request.Again)
 	l.flag("force", e.Request.Force)
@@ -186,6 +187,7 @@ type Request struct {
 	Timeout time.Duration // time to become ready; 0: Config.ReadyTimeout
 	Canary  []Canary      // its stages; nil: Config.Canary
 
+	CanaryBy string   // passed on with Start, "": the default
 	Strategy Strategy // the zero value: Config.Strategy
 	Again    bool     // the command of the active generation, whatever the default is
 	Force    bool     // the active generation is killed first

@@ -127,6 +127,8 @@ func (e *ContainerEvent) set(p pair) error {
 		r.Command = append(r.Command, p.value)
 	case "timeout":
 		return duration(&r.Timeout, p.value)
+	case "canary-by":
+		r.CanaryBy = p.value
 	case "canary":
 		share, long, _ := strings.Cut(p.value, "/")
 		c := Canary{}
@@ -240,7 +242,7 @@ func named[T ~uint8](to *T, names []string, value string) error {
 func TestEventsAreReadStrictly(t *testing.T) {
 	for _, line := range []string{
 		`exited generation=2 worker=1 status=3`, `exited generation=1 signal=9`, `ping generation=1 for=2s`,
-		`swap id=1 command="a b" command="\"" timeout=5s canary="2500/1s" canary="5000/3s" strategy=3 again force`,
+		`swap id=1 command="a b" command="\"" timeout=5s canary="2500/1s" canary="5000/3s" canary-by="client" strategy=3 again force`,
 		`prepared swap=2 reason="no" hook="x"`, `forward signal=10`, `tick`, `lost reason="rolled back" back`,
 		`granted swap=2 share=10000`, `denied swap=1 reason="a newer one has it" superseded`, `away`, `never generation=3 reason="closed\nit"`,
 	} {

@@ -171,7 +171,7 @@ func (w *world) user() Event {
 			r.Command = []string{string(rune('a' + w.r.IntN(3)))}
 		}
 		if w.chance(5) {
-			r.Canary = []Canary{{2500, time.Second}, {5000, 3 * time.Second}}
+			r.Canary, r.CanaryBy = []Canary{{2500, time.Second}, {5000, 3 * time.Second}}, "client"
 		}
 		if w.chance(10) {
 			r.Strategy = Strategy(w.r.IntN(4))

@@ -33,13 +33,16 @@ func (m *Machine) begin(requests []Request) {
 		if q.Canary != nil {
 			r.stages = q.Canary
 		}
+		if q.CanaryBy != "" {
+			r.canaryBy = q.CanaryBy
+		}
 	}
 	if m.isForeign() {
 		// Its predecessor is no one's here to stop, and shares no socket with it.
 		r.strategy, r.force = &strategies[Overlap], false
 		r.newcomer, m.newcomer = m.newcomer, false
 	} else if !r.strategy.gradual || m.cfg.Batch < m.cfg.Workers {
-		r.stages = nil // there is nobody to share with, or the workers share by their number
+		r.stages, r.canaryBy = nil, "" // there is nobody to share with, or the workers share by their number
 	}
 	m.rollout = r
 	switch {
@@ -130,7 +133,7 @@ func (m *Machine) rise() {
 	m.enter(rising, never, "there is room for a successor")
 	g := m.newGeneration(Starting, m.after(r.timeout), r.command)
 	r.successor = g
-	first := Start{Command: g.command, Canary: len(r.stages) > 0}
+	first := Start{Command: g.command, Canary: len(r.stages) > 0, CanaryBy: r.canaryBy}
 	if r.like && !m.isForeign() {
 		first.Like = m.active.number
 	}

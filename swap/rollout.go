@@ -39,6 +39,7 @@ type rollout struct {
 	like       bool // the command of the active generation, whatever the default is
 	timeout    time.Duration
 	stages     []Canary // still to come
+	canaryBy   string
 	strategy   *strategy
 	force      bool
 	successor  *generation // nil while there is no room for it

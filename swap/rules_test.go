@@ -80,6 +80,9 @@ func (c *checker) mayHaveItBack(g int) bool {
 }
 
 func (c *checker) start(e *Start) error {
+	if e.CanaryBy != "" && !e.Canary {
+		return fmt.Errorf("what decides about a canary, and there is none")
+	}
 	g := e.Generation
 	if (c.stopping || c.sweeping) && c.step > 1 { // the first start comes with the first step
 		return fmt.Errorf("a start while the container stops")

@@ -5,25 +5,26 @@ type Stage string
 
 // The stages; Stages says what they mean. With Detail some say more.
 const (
-	StageQueued   Stage = "queued"
-	StageHook     Stage = "hook"
-	StageStarted  Stage = "started"
-	StageReady    Stage = "ready"
-	StageSettled  Stage = "settled"
-	StageCanary   Stage = "canary"   // Share, and for how long
-	StageBatch    Stage = "batch"    // how many of the workers
-	StageTakedown Stage = "takedown" // the resource
-	StageGo       Stage = "go"       // the resource
-	StageCutOver  Stage = "cutover"
-	StageKept     Stage = "kept"     // for how long
-	StageDraining Stage = "draining" // its connections
-	StageStopping Stage = "stopping" // why
-	StageFailed   Stage = "failed"   // why
-	StageDone     Stage = "done"     // not of the machine: pid1 says it
-	StageRespawn  Stage = "respawn"  // Worker; why
-	StageBack     Stage = "back"     // Generation has it again, Other has lost it (0: another container); why
-	StageDied     Stage = "died"     // Other was active, and nobody takes over; why
-	StageHung     Stage = "hung"     // Worker
+	StageQueued     Stage = "queued"
+	StageHook       Stage = "hook"
+	StageStarted    Stage = "started"
+	StageReady      Stage = "ready"
+	StageSettled    Stage = "settled"
+	StageCanary     Stage = "canary"      // Share, and for how long
+	StageOneAddress Stage = "one-address" // not of the machine: pid1 says it
+	StageBatch      Stage = "batch"       // how many of the workers
+	StageTakedown   Stage = "takedown"    // the resource
+	StageGo         Stage = "go"          // the resource
+	StageCutOver    Stage = "cutover"
+	StageKept       Stage = "kept"     // for how long
+	StageDraining   Stage = "draining" // its connections
+	StageStopping   Stage = "stopping" // why
+	StageFailed     Stage = "failed"   // why
+	StageDone       Stage = "done"     // not of the machine: pid1 says it
+	StageRespawn    Stage = "respawn"  // Worker; why
+	StageBack       Stage = "back"     // Generation has it again, Other has lost it (0: another container); why
+	StageDied       Stage = "died"     // Other was active, and nobody takes over; why
+	StageHung       Stage = "hung"     // Worker
 )
 
 // Stages is the only list of the stages, in the order in which they can come; the
@@ -40,7 +41,8 @@ var Stages = [...]struct {
 	{Stage: StageStarted, Means: "the successor runs", Besides: "pid"},
 	{Stage: StageReady, Means: "it said that it is ready", Besides: "ms"},
 	{Stage: StageSettled, Means: "it has lived on for the settle time", Besides: "ms"},
-	{Stage: StageCanary, Means: "a stage begins: it has this share of the new connections", Besides: "share"},
+	{Stage: StageCanary, Means: "a stage begins: it has this share of the new connections (no share where networks decide)", Besides: "share"},
+	{Stage: StageOneAddress, Means: "the canary is by client or by networks, and all connections come from one address: it has all of them or none"},
 	{Stage: StageBatch, Means: "so many of its workers have replaced others (SWAPINIT_BATCH)"},
 	{Stage: StageTakedown, Means: "handover: the predecessor is to release a resource", Other: true},
 	{Stage: StageGo, Means: "handover: the successor is to take it"},

@@ -13,6 +13,7 @@ import (
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // verbArgs are the parsed arguments of any verb.
@@ -45,7 +46,7 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 			a.help = true
 		case flags[arg] != nil && strings.Contains(usage, "["+arg+"]"):
 			*flags[arg] = true
-		case (name == "--timeout" || name == "--canary" || name == "--strategy") && strings.Contains(usage, "["+name+" "):
+		case (name == "--timeout" || name == "--canary" || name == "--canary-by" || name == "--strategy") && strings.Contains(usage, "["+name+" "):
 			if !inline && len(args) > 0 {
 				value, args = args[0], args[1:]
 			}
@@ -56,6 +57,11 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 				}
 			case "--canary":
 				a.swap.Canary, err = value, checkCanary(value)
+			case "--canary-by":
+				a.swap.CanaryBy = value
+				if _, err = shares.ParseBy(value, 0); err != nil {
+					err = errors.New("cannot use --canary-by: " + err.Error() + ", accepted are random, client, or networks such as 10.0.0.0/8,2001:db8::/32")
+				}
 			default:
 				if a.swap.Strategy = value; value == "" {
 					err = errors.New("--strategy needs a value")

@@ -56,6 +56,7 @@ func (p *page) gate(s *control.Status) {
 		p.line(0, "no container has joined")
 	}
 	p.endpoints(s.Endpoints)
+	p.canary(s)
 	last := "none"
 	if t := s.Gate.LastTakeover; t != nil {
 		last = release(t.Release, t.Container) + ", " + span(t.AgoMS) + " ago"

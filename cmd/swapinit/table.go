@@ -60,6 +60,7 @@ func (p *page) status(s *control.Status) {
 			p.line(0, text.Escape(e.Name+": the successor is reached at "+e.Check))
 		}
 	}
+	p.canary(s)
 	if j := s.Joined; j != nil {
 		line := "gate: " + j.Gate + ", " + j.Role
 		if j.AwayMS != nil {
@@ -81,6 +82,17 @@ func (p *page) status(s *control.Status) {
 		paint = logline.Red
 	}
 	p.wrap(paint, "", text.Escape("last swap: "+lastSwap(s.LastSwap)))
+}
+
+// canary adds what is to be said of one that is not by chance.
+func (p *page) canary(s *control.Status) {
+	if s.CanaryBy != "" {
+		p.line(0, "")
+		p.line(0, text.Escape("canary by: "+s.CanaryBy))
+	}
+	if s.OneAddress != "" {
+		p.wrap(logline.Yellow, "", text.Escape("all connections come from one address, "+s.OneAddress+" (a proxy?)"))
+	}
 }
 
 // times says for how long something has been so, and for how long it may.

@@ -247,7 +247,9 @@ func (v *verbRun) stage(e control.Event) {
 		// Why is in the reply, and that goes to stderr.
 		line, paint = g+" failed", logline.Red
 	case swap.StageCanary:
-		line += ": " + g + " has " + percent(e.Share) + " of new connections"
+		if line += ": " + e.Message; e.Share != 0 {
+			line = e.Event + ": " + g + " has " + percent(e.Share) + " of new connections"
+		}
 	case swap.StageKept, swap.StageDraining:
 		// Why is in the message, with the generation.
 		if line = e.Message; line == "" {

@@ -64,6 +64,8 @@ func canaryEvents(c *control.Call) {
 		{Event: "settled", Generation: 3, MS: 2196},
 		{Event: "canary", Generation: 3, Share: 100, Message: "said\nby the init"},
 		{Event: "canary", Generation: 3, Share: 2550},
+		{Event: "canary", Generation: 3, Message: "generation 3 has those from ::1 of new connections for 1 s"},
+		{Event: "one-address", Generation: 3, Message: "generation 3 gets all connections or none"},
 		{Event: "cutover", Generation: 3, MS: 42213},
 		{Event: "kept", Generation: 2, Message: "generation 2 kept: for 5m"},
 		{Event: "draining", Generation: 2, Message: "generation 2 draining: 3 connections open, 1 idle"},
@@ -112,6 +114,8 @@ generation 3 ready after 1.1 s
 generation 3 settled
 canary: generation 3 has 1% of new connections
 canary: generation 3 has 25.5% of new connections
+canary: generation 3 has those from ::1 of new connections for 1 s
+one-address: generation 3 gets all connections or none
 cut over to generation 3
 generation 2 kept: for 5m
 generation 2 draining: 3 connections open, 1 idle
@@ -319,6 +323,7 @@ func TestSwapArgsArrive(t *testing.T) {
 		{[]string{"swap", "--cancel"}, control.SwapArgs{Cancel: true}, "swap called off, generation 3 goes on\n"},
 		{[]string{"swap", "--timeout", "1m30s", "--", "a b", "--no-wait", "--", ""}, control.SwapArgs{TimeoutMS: 90000, Command: []string{"a b", "--no-wait", "--", ""}}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"swap", "--canary", "1%/10s,25%/30s"}, control.SwapArgs{Canary: "1%/10s,25%/30s"}, "swap done: generation 3 has all the traffic\n"},
+		{[]string{"swap", "--canary=1%/1s", "--canary-by=10.0.0.0/8, ::1"}, control.SwapArgs{Canary: "1%/1s", CanaryBy: "10.0.0.0/8, ::1"}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"swap", "--canary=0.5%/1m", "--no-wait", "--", "a"}, control.SwapArgs{Canary: "0.5%/1m", NoWait: true, Command: []string{"a"}}, "swap begun: generation 3\n"},
 		{[]string{"swap", "--strategy", "replace", "--follow"}, control.SwapArgs{Strategy: "replace", Follow: true}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"swap", "--strategy=overlap", "--canary=1%/1s"}, control.SwapArgs{Strategy: "overlap", Canary: "1%/1s"}, "swap done: generation 3 has all the traffic\n"},
@@ -504,6 +509,13 @@ ENDPOINT  ADDRESS                    STEERED
 80        tcp://[::]:80 (inherited)  no: swapinit was given it
 dns       udp://[::]:53              no
 `},
+		{control.Status{Generations: generations(nil, nil), CanaryBy: "client"}, plain + `
+canary by: client
+`},
+		{control.Status{Generations: generations(nil, nil), CanaryBy: strings.Repeat("10.0.0.0/8,", 9), OneAddress: "172.17.0.1\n"}, plain + `
+canary by: 10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10…
+all connections come from one address, 172.17.0.1\n (a proxy?)
+`},
 	} {
 		now = &c.s
 		status, out, errs := verb(addr, false, "status")
@@ -673,7 +685,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--cancel] [--json] [-- command arg...]`},
+		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--canary-by B] [--cancel] [--json] [-- command arg...]`},
 		{[]string{"swap", "--cancel", "--no-wait"}, "swap: what calls a swap off begins none, accepted: swapinit swap"},
 		{[]string{"swap", "--cancel", "--", "cmd"}, "what calls a swap off begins none"},
 		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
@@ -722,6 +734,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"swap", "--canary="}, "cannot use --canary: no stage in it"},
 		{[]string{"swap", "--canary", "1%"}, `cannot use --canary: no /DURATION in "1%"`},
 		{[]string{"swap", "--canary=1%/10s,100%/10s"}, `cannot use --canary: a share that is not from 0.01% to 99.99% in "100%/10s"`},
+		{[]string{"swap", "--canary-by", "10.0.0.1/8"}, `cannot use --canary-by: "10.0.0.1/8" is not an address and /bits with no bit set behind these, accepted are random, client, or networks such as 10.0.0.0/8,2001:db8::/32`},
+		{[]string{"swap", "--canary-by"}, "cannot use --canary-by: no network in it"},
+		{[]string{"swap", "--canary-by", "client", "--strategy", "replace"}, "a canary needs the strategy overlap"},
+		{[]string{"swap", "--canary-by", "client", "--cancel"}, "what calls a swap off begins none"},
 		{[]string{"swap", "--canary", "--no-wait"}, `cannot use --canary: no /DURATION in "--no-wait"`},
 		{[]string{"rollback", "2"}, `rollback: unexpected argument "2", accepted: swapinit rollback`},
 		{[]string{"promote", "--now"}, `promote: unknown option "--now", accepted: swapinit promote`},

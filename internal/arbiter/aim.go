@@ -31,7 +31,7 @@ func (a *Arbiter) wanted() Aim {
 		want.To = c.slot() // as before the gate ended, until it is known who is right
 	}
 	if m := a.turn; m != nil && m.state == canary && m.share > 0 && want.To.Member != m.Container {
-		want = Aim{To: Slot{m.Container, m.asked}, Rest: want.To, Share: m.share}
+		want = Aim{To: Slot{m.Container, m.asked}, Rest: want.To, Share: m.share, By: m.by}
 	}
 	return want
 }

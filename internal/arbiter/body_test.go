@@ -226,6 +226,11 @@ func (b *body) swap(w *world) error {
 }
 
 // ask calls the gate.
+// by is what may decide about a share, and about all of it though that means nothing.
+func (w *world) by() shares.By {
+	return []shares.By{shares.Random, shares.ByClient(w.r.Uint32()), "10.0.0.0/8"}[w.r.IntN(3)]
+}
+
 func (b *body) ask(w *world, e Event) {
 	b.id++
 	switch e := e.(type) {
@@ -266,7 +271,7 @@ func (b *body) raise(w *world) {
 		if w.chance(30) {
 			share = w.r.IntN(shares.Full)
 		}
-		b.ask(w, &Ask{Generation: n, Share: share})
+		b.ask(w, &Ask{Generation: n, Share: share, By: w.by()})
 		return nil
 	})
 }

@@ -1,5 +1,7 @@
 package arbiter
 
+import "github.com/swapinit/swapinit/internal/shares"
+
 // Effect is one thing to do, in their order; one of the types below.
 type Effect interface{ effect() }
 
@@ -10,10 +12,11 @@ type Save struct {
 }
 
 // Aim sends Share of the new connections, of shares.Full, to To and the others to Rest,
-// on all endpoints. The zero Slot: they wait.
+// on all endpoints; By decides which. The zero Slot: they wait.
 type Aim struct {
 	To, Rest Slot
 	Share    int
+	By       shares.By
 }
 
 // Drop: nobody of Member has its sockets any more. What waits in one to which

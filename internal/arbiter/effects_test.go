@@ -95,7 +95,7 @@ func (c *checker) aims(r *rig, e *Aim) error {
 	was := c.aim
 	c.aim = *e
 	p := c.peers[e.To.Member]
-	if e.Share <= 0 || e.Share > shares.Full || e.Share == shares.Full && e.Rest != (Slot{}) {
+	if e.Share <= 0 || e.Share > shares.Full || e.Share == shares.Full && (e.Rest != (Slot{}) || e.By != shares.Random) {
 		return errors.New("no such share")
 	}
 	if e.Share < shares.Full {
@@ -229,6 +229,9 @@ func (c *checker) answers(r *rig, e *Answer) error {
 	}
 	if ask.Share < shares.Full {
 		p.stage = ask.Generation
+		if c.aim.By != ask.By && ask.Share > 0 {
+			return fmt.Errorf("granted by %q, and connections go by %q", ask.By, c.aim.By)
+		}
 		if c.aim.Share != ask.Share && ask.Share > 0 {
 			return errors.New("another share")
 		}

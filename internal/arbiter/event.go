@@ -1,5 +1,7 @@
 package arbiter
 
+import "github.com/swapinit/swapinit/internal/shares"
+
 // Session names one connection of a member; each has another number. 0 is none.
 type Session int
 
@@ -57,13 +59,15 @@ type Turn struct {
 	ID      int
 }
 
-// Ask: Generation is to get Share of the new connections; shares.Full is the cut-over.
+// Ask: Generation is to get Share of the new connections, By decides which; shares.Full is
+// the cut-over.
 // Operator: by an operator's swap, so whatever its order is. Answer: Answer.
 type Ask struct {
 	Session    Session
 	ID         int
 	Generation int
 	Share      int
+	By         shares.By
 	Operator   bool
 }
 

@@ -81,6 +81,11 @@ func TestCheckerCounts(t *testing.T) {
 				e.Share = shares.Full - e.Share + 1
 			}
 		}),
+		"the wrong clients": each(func(e Effect) {
+			if e, ok := e.(*Aim); ok && e.Share < shares.Full {
+				e.By = "client:bad"
+			}
+		}),
 		"the wrong generation": each(func(e Effect) {
 			if e, ok := e.(*Aim); ok && e.To.Generation > 0 {
 				e.To.Generation++

@@ -126,7 +126,7 @@ func (b *body) answered(w *world, e *Answer) error {
 				if w.chance(50) {
 					share = c.Share + w.r.IntN(shares.Full-c.Share+1)
 				}
-				b.ask(w, &Ask{Generation: n, Share: share})
+				b.ask(w, &Ask{Generation: n, Share: share, By: c.By})
 				return nil
 			})
 		}

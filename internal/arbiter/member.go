@@ -1,6 +1,10 @@
 package arbiter
 
-import "time"
+import (
+	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
+)
 
 // state is where a member stands; see the drawing in doc.go.
 type state uint8
@@ -34,6 +38,7 @@ type member struct {
 	gen      int           // that serves, or would if the traffic came back; 0: none
 	asked    int           // canary, committing: the generation that it asks for
 	share    int           // canary: of the new connections
+	by       shares.By     // canary: decides which
 	operator bool          // canary, committing: by an operator's swap
 	hello    *Join         // joining: what it said
 	ends     Role          // how the holder has ended: what it is once another one has the traffic
@@ -47,7 +52,7 @@ type member struct {
 // enter is the only way into a state.
 func (a *Arbiter) enter(m *member, s state, reason string) {
 	if m.state == canary && s != canary {
-		m.share = 0
+		m.share, m.by = 0, shares.Random
 	}
 	if s != canary && s != committing {
 		m.asked, m.operator = 0, false

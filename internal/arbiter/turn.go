@@ -11,6 +11,7 @@ type request struct {
 	inside   bool // a Turn
 	gen      int
 	share    int
+	by       shares.By
 	operator bool
 }
 
@@ -21,7 +22,8 @@ func (a *Arbiter) requested(m *member, e Event) {
 	case *Turn:
 		r.id = e.ID
 	case *Ask:
-		r.id, r.inside, r.gen, r.share, r.operator = e.ID, false, e.Generation, min(max(e.Share, 0), shares.Full), e.Operator
+		r.id, r.inside, r.gen, r.operator = e.ID, false, e.Generation, e.Operator
+		r.share, r.by = min(max(e.Share, 0), shares.Full), e.By
 	}
 	if m.said.ID == r.id && r.id != 0 { // it has not heard the answer
 		reason, superseded := m.said.Reason, m.said.Superseded
@@ -113,7 +115,7 @@ func (a *Arbiter) grant(r *request) {
 		a.answer(r, h.Container+" has the traffic, which is newer", true)
 	case r.share < shares.Full:
 		a.take(m)
-		m.share, m.asked, m.operator = r.share, r.gen, r.operator
+		m.share, m.by, m.asked, m.operator = r.share, r.by, r.gen, r.operator
 		a.enter(m, canary, "it has a share of the traffic")
 		a.aim()
 		a.answer(r, "", false)

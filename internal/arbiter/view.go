@@ -14,6 +14,9 @@ func (a *Arbiter) Views() []View {
 	return views
 }
 
+// By is what decides which connections go to the one that has a share of them.
+func (a *Arbiter) By() shares.By { return a.aimed.By }
+
 // shown is the state in the words of the contract, which has fewer.
 func (m *member) shown() string {
 	switch m.state {

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/unixname"
 )
 
@@ -115,6 +116,8 @@ func (l *loader) together(s *Settings) error {
 		name = "SWAPINIT_CANARY"
 	case s.Steer == "off" && len(s.CanaryCheck) > 0:
 		name = "SWAPINIT_CANARY_CHECK"
+	case s.Steer == "off" && s.CanaryBy != "random":
+		name = "SWAPINIT_CANARY_BY"
 	case s.Keep > 0:
 		name = "SWAPINIT_KEEP"
 	case !beside && s.Batch != "all":
@@ -135,6 +138,8 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 		err = l.parsers.Listen(value)
 	case r.Name == "SWAPINIT_READY":
 		err = l.parsers.Ready(value)
+	case r.Name == "SWAPINIT_CANARY_BY":
+		_, err = shares.ParseBy(value, 0)
 	case r.Name == "SWAPINIT_ADOPT":
 		_, _, ok := Adopt(value).read()
 		return "", ok

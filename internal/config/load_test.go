@@ -48,6 +48,7 @@ func TestDefaults(t *testing.T) {
 		Drain:           "idle",
 		DrainTimeout:    30 * time.Second,
 		IdleAfter:       time.Second,
+		CanaryBy:        "random",
 		Workers:         1,
 		Batch:           "all",
 		Strategy:        "overlap",
@@ -148,7 +149,7 @@ func TestSignalConflicts(t *testing.T) {
 
 // What needs steering cannot be had without it, and the error names it.
 func TestSteeringConflicts(t *testing.T) {
-	for _, entry := range []string{"SWAPINIT_CANARY=1%/10s", "SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_KEEP=5m"} {
+	for _, entry := range []string{"SWAPINIT_CANARY=1%/10s", "SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_CANARY_BY=client", "SWAPINIT_KEEP=5m"} {
 		mustLoad(t, []string{entry}, []string{"x"})
 		mustLoad(t, []string{entry, "SWAPINIT_STEER=require", "SWAPINIT_DRAIN=off"}, []string{"x"})
 		_, err := Load([]string{entry, "SWAPINIT_STEER=off"}, []string{"x"}, testParsers())
@@ -159,7 +160,7 @@ func TestSteeringConflicts(t *testing.T) {
 			t.Errorf("%s: got %#v", entry, err)
 		}
 	}
-	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_DRAIN=gone", "SWAPINIT_DRAIN_TIMEOUT=5s", "SWAPINIT_IDLE_AFTER=2s", "SWAPINIT_KEEP=0", "SWAPINIT_CANARY=", "SWAPINIT_CANARY_CHECK="}, []string{"x"})
+	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_DRAIN=gone", "SWAPINIT_DRAIN_TIMEOUT=5s", "SWAPINIT_IDLE_AFTER=2s", "SWAPINIT_KEEP=0", "SWAPINIT_CANARY=", "SWAPINIT_CANARY_BY=random", "SWAPINIT_CANARY_CHECK="}, []string{"x"})
 }
 
 // Of two settings that contradict each other the error names one and says which
@@ -189,7 +190,7 @@ func TestStrategyConflicts(t *testing.T) {
 		}
 	}
 	// swap --canary may bring the stages, and swap --strategy another strategy.
-	mustLoad(t, []string{"SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_STRATEGY=replace", "SWAPINIT_KEEP=0", "SWAPINIT_BATCH=all"}, []string{"x"})
+	mustLoad(t, []string{"SWAPINIT_CANARY_CHECK=/check", "SWAPINIT_CANARY_BY=client", "SWAPINIT_STRATEGY=replace", "SWAPINIT_KEEP=0", "SWAPINIT_BATCH=all"}, []string{"x"})
 	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_STRATEGY=replace"}, []string{"x"})
 	mustLoad(t, []string{"SWAPINIT_STEER=off", "SWAPINIT_BATCH=1", "SWAPINIT_CANARY="}, []string{"x"})
 	_, err := Load([]string{"SWAPINIT_STEER=off", "SWAPINIT_STRATEGY=replace", "SWAPINIT_BATCH=1"}, []string{"x"}, testParsers())

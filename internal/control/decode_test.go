@@ -86,7 +86,7 @@ func sameShare(t *testing.T, got int, object any) {
 
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
-		`{"v":1,"verb":"swap","args":{"command":["a","b"],"timeout_ms":5,"no_wait":true,"canary":"1%/10s"}}`, `{"v":1,"verb":"rollback","args":{}}`, `{"v":1,"verb":"promote","args":{"canary":""}}`,
+		`{"v":1,"verb":"swap","args":{"command":["a","b"],"timeout_ms":5,"no_wait":true,"canary":"1%/10s","canary_by":"client"}}`, `{"v":1,"verb":"rollback","args":{}}`, `{"v":1,"verb":"promote","args":{"canary":""}}`,
 		`{"v":1,"verb":"swap","args":{"cancel":true}}`, `{"v":1,"verb":"swap","args":{"strategy":"replace","follow":true}}`, `{"v":1,"verb":"restart","args":{"force":true,"no_wait":false,"timeout_ms":1}}`,
 		`{"v":1,"verb":"message","args":{"data": [1.50e1, "\u0061\ud83d\ude00\/", {"\u0062" : null, "b":{}}] }}`, `{"v":1,"verb":"message","args":{"d\u0061ta":"\u0061\n"}}`,
 		"{\"v\":1,\"verb\":\"message\",\"args\":{\"data\":\"\x01\\n\"}}",
@@ -110,9 +110,9 @@ func FuzzRequest(f *testing.F) {
 		if m["v"] != json.Number("1") || m["verb"] != req.Verb {
 			t.Fatalf("%q gave %+v", line, req)
 		}
-		same(t, req.Swap, m["args"], "command", "timeout_ms", "no_wait", "canary", "strategy", "follow", "force", "cancel")
+		same(t, req.Swap, m["args"], "command", "timeout_ms", "no_wait", "canary", "canary_by", "strategy", "follow", "force", "cancel")
 		args, _ := m["args"].(map[string]any)
-		known := map[string]string{VerbSwap: " command timeout_ms no_wait canary strategy follow cancel ", VerbRestart: " timeout_ms no_wait force ", VerbMessage: " data "}
+		known := map[string]string{VerbSwap: " command timeout_ms no_wait canary canary_by strategy follow cancel ", VerbRestart: " timeout_ms no_wait force ", VerbMessage: " data "}
 		for name := range args {
 			if !strings.Contains(known[req.Verb], " "+name+" ") {
 				t.Fatalf("accepted the arg %q of %s", name, req.Verb)

@@ -87,6 +87,8 @@ type SwapArgs struct {
 	// Canary is the stages of this swap as in SWAPINIT_CANARY, not yet parsed;
 	// empty: the configured ones.
 	Canary string `wire:"canary,omitempty" verbs:"swap"`
+	// CanaryBy is what decides, as in SWAPINIT_CANARY_BY, not yet parsed; empty: that.
+	CanaryBy string `wire:"canary_by,omitempty" verbs:"swap"`
 	// Strategy is the name of one, not yet looked up; empty: the configured one.
 	Strategy string `wire:"strategy,omitempty" verbs:"swap"`
 	// Follow asks for the event done in place of the reply of a swap that succeeded,
@@ -101,7 +103,7 @@ type SwapArgs struct {
 // Problem is what cannot be asked for in args that are there, "" if there is
 // none. It names them so that it fits both the wire and the options of a verb.
 func (a SwapArgs) Problem() string {
-	others := a.Follow || a.NoWait || a.Canary+a.Strategy != "" || a.TimeoutMS != 0 || len(a.Command) > 0
+	others := a.Follow || a.NoWait || a.Canary+a.CanaryBy+a.Strategy != "" || a.TimeoutMS != 0 || len(a.Command) > 0
 	switch {
 	case a.Follow && a.NoWait:
 		return "a swap that nobody waits for cannot be followed"
@@ -172,9 +174,11 @@ type Status struct {
 	Gate        *Gate        `wire:"gate,omitempty"` // of `swapinit gate`, which has no generations
 	Generations []Generation `wire:"generations"`
 	Endpoints   []Endpoint   `wire:"endpoints"`
-	Swap        *RunningSwap `wire:"swap"`             // null while none runs
-	LastSwap    *LastSwap    `wire:"last_swap"`        // null until one ended
-	Joined      *Joined      `wire:"joined,omitempty"` // absent where no gate was joined
+	Swap        *RunningSwap `wire:"swap"`                  // null while none runs
+	LastSwap    *LastSwap    `wire:"last_swap"`             // null until one ended
+	Joined      *Joined      `wire:"joined,omitempty"`      // absent where no gate was joined
+	CanaryBy    string       `wire:"canary_by,omitempty"`   // absent while no canary runs by client or by networks
+	OneAddress  string       `wire:"one_address,omitempty"` // where all connections come from, where that matters
 }
 
 // Joined is what the init is at its gate.

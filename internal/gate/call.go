@@ -21,6 +21,10 @@ func (g *Gate) call(s *session, m *gatewire.Message) {
 		s.failed(m.ID, gatewire.CodeDenied, "the gate has not let it in yet")
 		return
 	}
+	if !shares.By(m.By).Valid() { // a stranger's
+		s.failed(m.ID, gatewire.CodeDenied, "cannot use by "+quote(m.By))
+		return
+	}
 	switch m.Op {
 	case gatewire.OpAdd:
 		g.add(s, m)
@@ -30,7 +34,7 @@ func (g *Gate) call(s *session, m *gatewire.Message) {
 		g.leave(s, m)
 	case gatewire.OpSleep, gatewire.OpWake:
 		g.sleep(s, m)
-	case gatewire.OpLook, gatewire.OpCounts, gatewire.OpShare, gatewire.OpProbe, gatewire.OpAccepted, gatewire.OpListening:
+	case gatewire.OpLook, gatewire.OpCounts, gatewire.OpShare, gatewire.OpProbe, gatewire.OpAccepted, gatewire.OpPeer, gatewire.OpListening:
 		g.look(s, m)
 	case gatewire.OpTwin:
 		if why := g.noTwin(s, m.Endpoint); why != "" {
@@ -50,7 +54,7 @@ func (g *Gate) call(s *session, m *gatewire.Message) {
 			s.failed(m.ID, gatewire.CodeDenied, why)
 			return
 		}
-		g.step(&arbiter.Ask{Session: s.id, ID: m.ID, Generation: m.Generation, Share: m.Share, Operator: m.Operator})
+		g.step(&arbiter.Ask{Session: s.id, ID: m.ID, Generation: m.Generation, Share: m.Share, By: shares.By(m.By), Operator: m.Operator})
 	case gatewire.OpRollback:
 		id := g.request(func(r *arbiter.Reply) {
 			if g.sessions[s.id] == nil {
@@ -189,7 +193,7 @@ func (g *Gate) aimOwn(s *session, m *gatewire.Message) {
 	var err error
 	g.move(func() {
 		var done <-chan struct{}
-		if done, err = g.endpoints.AimOne(m.Endpoint, to, rest, m.Share); err == nil {
+		if done, err = g.endpoints.AimOne(m.Endpoint, to, rest, m.Share, shares.By(m.By)); err == nil {
 			<-done
 		}
 	}, func() {

@@ -54,30 +54,30 @@ func (e *Endpoints) Add(name string, slot int, together bool) (fd int, err error
 }
 
 // Aim sends share (of shares.Full) of the new connections to slot to, and the others to
-// rest, on all endpoints. Where to has no socket yet it gets them with its Add; where
-// rest has none, all go to to. It has happened when Aim returns, but for what waits for
-// a file system: done is closed when that has been tried, too. A move that failed is
-// tried again.
-func (e *Endpoints) Aim(to, rest, share int) (done <-chan struct{}) {
-	return aim(e.list(), to, rest, share)
+// rest, on all endpoints; by decides which. Where to has no socket yet it gets them with
+// its Add; where rest has none, all go to to. It has happened when Aim returns, but for
+// what waits for a file system: done is closed when that has been tried, too. A move that
+// failed is tried again.
+func (e *Endpoints) Aim(to, rest, share int, by shares.By) (done <-chan struct{}) {
+	return aim(e.list(), to, rest, share, by)
 }
 
 // AimOne is Aim for one endpoint.
-func (e *Endpoints) AimOne(name string, to, rest, share int) (done <-chan struct{}, err error) {
+func (e *Endpoints) AimOne(name string, to, rest, share int, by shares.By) (done <-chan struct{}, err error) {
 	one := e.find(name)
 	if one == nil {
 		return nil, ErrNone
 	}
-	return aim([]*endpoint{one}, to, rest, share), nil
+	return aim([]*endpoint{one}, to, rest, share, by), nil
 }
 
-func aim(list []*endpoint, to, rest, share int) <-chan struct{} {
+func aim(list []*endpoint, to, rest, share int, by shares.By) <-chan struct{} {
 	var slow []<-chan struct{}
 	for _, one := range list {
 		one.mu.Lock()
 		clear(one.looks) // handshakes that are under way now count
 		one.mu.Unlock()
-		done := one.moves.Aim(to, rest, share)
+		done := one.moves.Aim(to, rest, share, by)
 		if one.group.Waits() {
 			slow = append(slow, done)
 		} else {
@@ -113,7 +113,7 @@ func (e *Endpoints) Wait() (err error) {
 		}
 		failed := one.moves.Add(slot, false)
 		if failed == nil {
-			<-aim([]*endpoint{one}, slot, slot, shares.Full)
+			<-aim([]*endpoint{one}, slot, slot, shares.Full, shares.Random)
 			<-one.moves.Leave(slot)
 		} else if err == nil {
 			err = failed

@@ -43,7 +43,7 @@ func TestAGateAfterAnother(t *testing.T) {
 	name, err := e.Twin("web")
 	must(t, err)
 	one, two := join(t, e, 1, "web", "other", name), join(t, e, 2, "web", name)
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	two.gets(t, e)
 	specs := specsOf(e)
 	e.Close()
@@ -53,7 +53,7 @@ func TestAGateAfterAnother(t *testing.T) {
 	e = reopened(t, specs, 2, one, two)
 	two.gets(t, e)
 	three := join(t, e, 3, "web", "unix", name)
-	<-e.Aim(3, 2, shares.Full)
+	<-e.Aim(3, 2, shares.Full, "")
 	e.LeaveAll(1, 2)
 	three.gets(t, e)
 
@@ -68,7 +68,7 @@ func TestAGateAfterAnother(t *testing.T) {
 	delete(three.fds, "unix") // a new socket is at its path
 	three.gets(t, e)
 	delete(four.fds, name)
-	<-e.Aim(4, 4, shares.Full)
+	<-e.Aim(4, 4, shares.Full, "")
 	before := four.waiting(t, "web") // of those by which the order was found out
 	conn := dial(t, e, "web", "::1")
 	defer conn.Close()

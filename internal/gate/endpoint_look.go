@@ -42,6 +42,15 @@ func (e *Endpoints) Counts(name string, idleAfter time.Duration, each func(slot 
 	return one.group.Counts(idleAfter, each)
 }
 
+// Peer is steer.TCP's. A Unix endpoint has none. It waits.
+func (e *Endpoints) Peer(name string) (from string, known bool, err error) {
+	one, err := e.tcpOf(name)
+	if err == nil {
+		from, known, err = one.tcp.Peer()
+	}
+	return from, known, err
+}
+
 // Queued counts the connections that wait at the endpoint to be accepted, whoever is to
 // do it. It waits where the endpoint does.
 func (e *Endpoints) Queued(name string) (int, error) {

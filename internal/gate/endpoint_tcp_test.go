@@ -46,7 +46,7 @@ func TestAHostileMember(t *testing.T) {
 			t.Errorf("it attaches a program: %v", err)
 		}
 	}
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	two.gets(t, e)
 }
 
@@ -105,7 +105,7 @@ func TestTwin(t *testing.T) {
 		t.Errorf("%d of 1 that has waited", n)
 	}
 	conn.Close()
-	<-e.Aim(2, 2, shares.Full)
+	<-e.Aim(2, 2, shares.Full, "")
 	e.Leave(name, 2)
 	if len(e.list()) != 1 {
 		t.Error("it is open, and nobody has it")
@@ -131,7 +131,7 @@ func TestSleep(t *testing.T) {
 	two := join(t, e, 2, "web")
 	must(t, e.Wake("web"))
 	one.gets(t, e)
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	two.gets(t, e)
 	if err := e.Sleep("unix"); err == nil {
 		t.Error("a path sleeps")
@@ -201,7 +201,7 @@ func TestLook(t *testing.T) {
 		reset(conn)
 	}
 	join(t, e, 2, "web", "unix")
-	<-e.Aim(2, 2, shares.Full)
+	<-e.Aim(2, 2, shares.Full, "")
 	e.LeaveAll(1)
 	for _, name := range []string{"web", "unix"} {
 		if l, err := e.Look(name, 1, 0); err != nil || !reflect.DeepEqual(l, steer.Look{}) {

@@ -164,14 +164,14 @@ func TestATakeover(t *testing.T) {
 	one.gets(t, e)
 	two := join(t, e, 2, "web", "unix")
 	one.gets(t, e)
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	two.gets(t, e)
 	if share, ok := e.Share("web", 2); share != shares.Full || !ok {
 		t.Errorf("its share is %d, %v", share, ok)
 	}
-	<-e.Aim(1, 2, shares.Full)
+	<-e.Aim(1, 2, shares.Full, "")
 	one.gets(t, e)
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	e.LeaveAll(1)
 	two.gets(t, e)
 	if _, ok := e.Share("web", 1); ok {
@@ -226,7 +226,7 @@ func TestWhatNobodyServesIsReset(t *testing.T) {
 	for name := range one.fds {
 		conns[name] = dial(t, e, name, "127.0.0.1")
 	}
-	<-e.Aim(2, 2, shares.Full)
+	<-e.Aim(2, 2, shares.Full, "")
 	for name, conn := range conns {
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -249,7 +249,7 @@ func TestAllPlaces(t *testing.T) {
 	}
 	e.LeaveAll(7)
 	last := join(t, e, 15, "web")
-	<-e.Aim(15, 1, shares.Full)
+	<-e.Aim(15, 1, shares.Full, "")
 	last.gets(t, e)
 }
 
@@ -265,7 +265,7 @@ func TestNobodyShares(t *testing.T) {
 	one.gets(t, e)
 	must(t, os.Remove(hidden))
 	two := join(t, e, 2, "web", "unix")
-	<-e.Aim(2, 1, shares.Full)
+	<-e.Aim(2, 1, shares.Full, "")
 	two.gets(t, e)
 	if _, err := e.Add("web", 3, true); err != nil { // as asked for
 		t.Error(err)

@@ -79,6 +79,8 @@ func (l *lookup) do() (err error) {
 		default:
 			a.Yes, err = l.e.Accepted(name, at)
 		}
+	case gatewire.OpPeer:
+		a.Address, a.Yes, err = l.e.Peer(name)
 	case gatewire.OpTwin:
 		twin, failed := l.e.Twin(name)
 		err = failed

@@ -145,7 +145,7 @@ func (g *Gate) aim(e *arbiter.Aim) {
 			g.wake() // the one before may have put them to sleep
 		}
 		g.aimed = e.To.Member
-		<-g.endpoints.Aim(to, rest, e.Share)
+		<-g.endpoints.Aim(to, rest, e.Share, e.By)
 	}, func() {
 		g.moving = false
 		g.perform()

@@ -8,6 +8,7 @@ import (
 	"github.com/swapinit/swapinit/internal/arbiter"
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
 )
 
@@ -21,7 +22,7 @@ func (g *Gate) report(c *control.Call) {
 		t.AgoMS = (g.now() - g.tookAt).Milliseconds()
 		gate.LastTakeover = &t
 	}
-	of := map[int]*control.GateMember{}
+	of, by := map[int]*control.GateMember{}, g.arbiter.By()
 	views := g.views()
 	gate.Members = make([]control.GateMember, len(views))
 	for i := range views { // newest first
@@ -33,8 +34,13 @@ func (g *Gate) report(c *control.Call) {
 			of[n] = m
 		}
 		if len(g.slots.of(v.Container)) > 0 {
-			m.Share = new(v.Share)
+			if v.Share%shares.Full == 0 || !by.ByNetworks() {
+				m.Share = new(v.Share)
+			}
 		}
+	}
+	if by != shares.Random {
+		s.CanaryBy = by.Text()
 	}
 	r := &control.Reply{OK: true, Status: s}
 	if g.gather != nil {
@@ -50,6 +56,11 @@ func (g *Gate) report(c *control.Call) {
 // count adds the endpoints, and the connections of those who have the slots.
 func (g *Gate) count(s *control.Status, of map[int]*control.GateMember) {
 	for _, e := range g.endpoints.list() {
+		if s.CanaryBy != "" && s.OneAddress == "" {
+			if from, known, _ := g.endpoints.Peer(e.name); known {
+				s.OneAddress = from
+			}
+		}
 		s.Endpoints = append(s.Endpoints, control.Endpoint{Name: e.name, Address: e.Address, Steered: true, Reason: cmp.Or(e.group.Reason(), e.unseen())})
 		_ = g.endpoints.Counts(e.name, g.set.IdleAfter, func(slot int, l steer.Look) {
 			if m := of[slot]; m != nil {

@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		`{"v":1,"kind":"hello","min":1,"max":2,"container":"c","release":"r","life":"l","state":"holder","generation":3,"epoch":9223372036854775807,"sockets":[{"endpoint":"8080","generation":1}],"fds":1}`,
 		`{"v":1,"kind":"welcome","version":1,"epoch":7,"role":"kept","order":3,"endpoints":[{"name":"8080","text":":8080","twin":true,"waits":true,"unseen":"ä"}],"fresh":true,"healthy":true}`,
-		`{"v":1,"kind":"call","id":1,"op":"aim","endpoint":"8080","generation":2,"rest":1,"share":50}`,
+		`{"v":1,"kind":"call","id":1,"op":"aim","endpoint":"8080","generation":2,"rest":1,"share":50,"by":"client:2a"}`,
 		`{"v":1,"kind":"answer","id":1,"error":"no","code":"full","looks":[{"generation":1,"open":2,"idle":1,"half":0,"queued":-0,"unseen":true},{}],"yes":true}`,
 		`{"v":1,"kind":"lost","epoch":8,"reason":"\ud83d\ude00\u0000","rolled_back":true,"new":[1e5]}`,
 		`{"v":1,"kind":"call","looks":[null]}`, `{"v":1,"kind":"x","fds":-1}`, `{"v":1,"kind":"x","fds":1e2}`, `{"v":2,"kind":"x"}`, `{"v":1}`, `[]`, "\xff", `{"v":1,"kind":"x","kind":"y"}`,

@@ -69,13 +69,14 @@ type Op string
 const (
 	// Of one endpoint, by its name.
 	OpAdd       Op = "add"       // Generation, Together -> its socket; Code full: try again later
-	OpAim       Op = "aim"       // Generation, Rest, Share: between generations of the holder's own
+	OpAim       Op = "aim"       // Generation, Rest, Share, By: between generations of the holder's own
 	OpLeave     Op = "leave"     // Generation: it has no process any more
 	OpLook      Op = "look"      // Generation, IdleMS -> Looks, one
 	OpCounts    Op = "counts"    // IdleMS -> Looks, one for each of the member's generations
 	OpShare     Op = "share"     // Generation -> Share; Code none: it has no socket
 	OpProbe     Op = "probe"     // Generation, Address: where to connect -> a connection that is aimed at it
 	OpAccepted  Op = "accepted"  // Address: the local one of such a connection -> Yes
+	OpPeer      Op = "peer"      // -> Yes: it is known where connections come from; Address: all of them from there
 	OpTwin      Op = "twin"      // -> Endpoints, one: that of the other address family
 	OpSleep     Op = "sleep"     // the holder: it is to refuse connections
 	OpWake      Op = "wake"      // no longer
@@ -83,7 +84,7 @@ const (
 
 	// Of the member as a whole.
 	OpTurn     Op = "turn"     // a swap of the holder's own may begin
-	OpAsk      Op = "ask"      // Generation, Share, Operator: it is to get that share of the traffic; shares.Full commits
+	OpAsk      Op = "ask"      // Generation, Share, By, Operator: it is to get that share of the traffic; shares.Full commits
 	OpDone     Op = "done"     // the swap has ended, well or not; the turn with it
 	OpTook     Op = "took"     // Generation: it has taken the traffic back (Back, Serve); 0: it cannot
 	OpLeaving  Op = "leaving"  // Died: its server has ended; else it was told to stop: connections are to wait
@@ -122,6 +123,7 @@ type Message struct {
 	Generation int    `wire:"generation,omitempty"`
 	Rest       int    `wire:"rest,omitempty"`
 	Share      int    `wire:"share,omitempty"` // of shares.Full
+	By         string `wire:"by,omitempty"`    // shares.By: decides where a connection goes
 	Together   bool   `wire:"together,omitempty"`
 	Operator   bool   `wire:"operator,omitempty"`
 	Died       bool   `wire:"died,omitempty"`

@@ -158,18 +158,18 @@ func TestPathsAim(t *testing.T) {
 	name := t.TempDir() + "/a"
 	set, p := mustGroup(t, name, 3)
 	reaches(t, p, name, 1, 2, 3)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	reaches(t, p, name, 2, 1, 3)
-	must(t, p.Aim(3, 2, shares.Full-1)) // cannot be divided: stays
+	must(t, p.Aim(3, 2, shares.Full-1, "")) // cannot be divided: stays
 	reaches(t, p, name, 2, 1, 3)
 	for n, want := range map[int]int{1: 0, 2: shares.Full, 3: 0} {
 		if share, ok := p.Share(n); !ok || share != want {
 			t.Errorf("generation %d has %d, %v", n, share, ok)
 		}
 	}
-	must(t, p.Aim(3, 1, 1)) // the rest is generation 1's: all is
+	must(t, p.Aim(3, 1, 1, "")) // the rest is generation 1's: all is
 	reaches(t, p, name, 1, 2, 3)
-	if err := p.Aim(4, 1, shares.Full); err == nil || !strings.Contains(err.Error(), "at generation 4: it has no socket") {
+	if err := p.Aim(4, 1, shares.Full, ""); err == nil || !strings.Contains(err.Error(), "at generation 4: it has no socket") {
 		t.Error(err)
 	}
 	reaches(t, p, name, 1, 2, 3)
@@ -189,7 +189,7 @@ func TestPathsAim(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 	p.Leave(1)
-	if p.Add(5, false) == nil || p.Aim(2, 1, shares.Full) == nil {
+	if p.Add(5, false) == nil || p.Aim(2, 1, shares.Full, "") == nil {
 		t.Error("closed, but goes on")
 	}
 	for n := -1; n <= 0; n++ {
@@ -219,7 +219,7 @@ func TestAlwaysAcceptingThroughAim(t *testing.T) {
 		crowd.calm.Add(1)
 		// Thousands, and as many as it takes for connects to be under way in some.
 		for i := 0; i < 3000 || crowd.succeeded.Load() < 300 && crowd.failed.Load() == nil; i++ {
-			must(t, p.Aim(2-i%2, 1, shares.Full))
+			must(t, p.Aim(2-i%2, 1, shares.Full, ""))
 		}
 		crowd.calm.Add(1)
 		crowd.calmly(t)
@@ -241,7 +241,7 @@ func TestAlwaysAcceptingThroughGenerations(t *testing.T) {
 	for n := 2; n <= 20; n++ {
 		must(t, p.Add(n, false))
 		drained(t, lent(t, set, n).Files[0])
-		must(t, p.Aim(n, n-1, shares.Full))
+		must(t, p.Aim(n, n-1, shares.Full, ""))
 		crowd.renewed(t) // one that has looked the path up before may be refused by Leave
 		p.Leave(n - 1)
 		crowd.renewed(t)
@@ -280,7 +280,7 @@ func TestPathsLeaveAimed(t *testing.T) {
 	if p.sockets() != 2 {
 		t.Errorf("%d sockets", p.sockets())
 	}
-	must(t, p.Aim(3, 2, shares.Full))
+	must(t, p.Aim(3, 2, shares.Full, ""))
 	if p.sockets() != 1 {
 		t.Errorf("nobody's socket is kept: %d", p.sockets())
 	}
@@ -312,7 +312,7 @@ func TestPathsLeave(t *testing.T) {
 			before++
 			t.Cleanup(func() { unix.Close(held) })
 		}
-		must(t, p.Aim(2, 1, shares.Full))
+		must(t, p.Aim(2, 1, shares.Full, ""))
 		p.Leave(1)
 		for _, conn := range waiting {
 			must(t, conn.SetReadDeadline(time.Now().Add(patience)))
@@ -350,7 +350,7 @@ func TestLentOutlivesLeave(t *testing.T) {
 	set, p := mustGroup(t, t.TempDir()+"/a", 2)
 	given := lent(t, set, 1)
 	want := p.Inode(1)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	p.Leave(1)
 	for range 50 { // whoever opens something now gets the lowest number
 		fd, err := newSocket(unix.AF_UNIX, unix.SOCK_STREAM)
@@ -402,7 +402,7 @@ func TestLendWhileLeaving(t *testing.T) {
 	}()
 	for n := 2; n < 200; n++ {
 		must(t, p.Add(n, false))
-		must(t, p.Aim(n, n-1, shares.Full))
+		must(t, p.Aim(n, n-1, shares.Full, ""))
 		p.Leave(n - 1)
 		current.Store(int64(n))
 	}
@@ -418,7 +418,7 @@ func TestPathsSurviveStranger(t *testing.T) {
 	dir := t.TempDir()
 	name := dir + "/a"
 	set, p := mustGroup(t, name, 3)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	lines := mustGuard(t, set)
 	file := &p.of(2).file
 	for i := range 20 {
@@ -441,14 +441,14 @@ func TestPathsSurviveStranger(t *testing.T) {
 	}
 	// One that has lost its hidden name cannot have the path.
 	must(t, os.Remove(spareName(name)))
-	if err := p.Aim(1, 2, shares.Full); err == nil || !strings.Contains(err.Error(), "a process removed "+spareName(name)) {
+	if err := p.Aim(1, 2, shares.Full, ""); err == nil || !strings.Contains(err.Error(), "a process removed "+spareName(name)) {
 		t.Error(err)
 	}
 	reaches(t, p, name, 2, 1, 3)
 	// Data is never destroyed.
 	must(t, os.WriteFile(dir+"/data", []byte("data"), 0o600))
 	must(t, os.Rename(dir+"/data", name))
-	if err := p.Aim(3, 2, shares.Full); err == nil || !strings.Contains(err.Error(), "is a regular file") {
+	if err := p.Aim(3, 2, shares.Full, ""); err == nil || !strings.Contains(err.Error(), "is a regular file") {
 		t.Error(err)
 	}
 	if data, err := os.ReadFile(name); err != nil || string(data) != "data" {
@@ -462,7 +462,7 @@ func TestPathsShutDown(t *testing.T) {
 	for _, aimed := range []int{1, 2} {
 		name := t.TempDir() + "/a"
 		set, p := mustGroup(t, name, 2)
-		must(t, p.Aim(aimed, 1, shares.Full))
+		must(t, p.Aim(aimed, 1, shares.Full, ""))
 		fd, inode := p.of(aimed).fd, p.Inode(aimed)
 		held, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		must(t, err)
@@ -474,7 +474,7 @@ func TestPathsShutDown(t *testing.T) {
 		if !connects(t, name) {
 			t.Fatal("not replaced")
 		}
-		if err := p.Aim(3-aimed, aimed, shares.Full); err == nil || !strings.Contains(err.Error(), "shut its socket down") {
+		if err := p.Aim(3-aimed, aimed, shares.Full, ""); err == nil || !strings.Contains(err.Error(), "shut its socket down") {
 			t.Error(err)
 		}
 		if p.Observe(aimed) != nil {
@@ -507,7 +507,7 @@ func TestPathsAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	name := dir + "/a"
 	_, p := mustGroup(t, name, 3)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	must(t, os.Link(spareName(name)+".3", spareName(name)+".3~"))
 	for s := range p.all {
 		unix.Close(s.fd)
@@ -555,7 +555,7 @@ func TestPathsNameTaken(t *testing.T) {
 	_, p := mustGroup(t, name, 1)
 	deadSocket(t, spareName(name)+".2")
 	must(t, p.Add(2, false))
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	reaches(t, p, name, 2, 1)
 	must(t, os.WriteFile(spareName(name)+".3", nil, 0o600))
 	must(t, p.Add(3, false))
@@ -611,11 +611,11 @@ func TestPathsTooLong(t *testing.T) {
 		}
 		for n := 1; n <= test.alone; n++ {
 			must(t, p.Add(n, false))
-			must(t, p.Aim(n, n-1, shares.Full))
+			must(t, p.Aim(n, n-1, shares.Full, ""))
 		}
 		n := test.alone + 1
 		must(t, p.Add(n, false))
-		must(t, p.Aim(n, n-1, shares.Full))
+		must(t, p.Aim(n, n-1, shares.Full, ""))
 		shared, before := p.Inode(n), p.Inode(n-1)
 		_, ok := p.Share(n)
 		if shared != before || ok || !strings.Contains(p.Reason(), "the kernel accepts 107") || p.Observe(n) != nil {
@@ -658,7 +658,7 @@ func helperReadOnly() error {
 		return err
 	}
 	defer os.Chmod(dir, 0o700)
-	if err := p.Aim(2, 1, shares.Full); !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "may not do this in "+dir) {
+	if err := p.Aim(2, 1, shares.Full, ""); !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "may not do this in "+dir) {
 		return fmt.Errorf("aim: %w", err)
 	}
 	if share, ok := p.Share(1); share != shares.Full || !ok {
@@ -678,7 +678,7 @@ func helperReadOnly() error {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return err
 	}
-	if err := errors.Join(p.Add(4, false), p.Aim(4, 1, shares.Full)); err != nil || p.Reason() != "" {
+	if err := errors.Join(p.Add(4, false), p.Aim(4, 1, shares.Full, "")); err != nil || p.Reason() != "" {
 		return fmt.Errorf("writable again: %s: %w", p.Reason(), err)
 	}
 	return nil
@@ -696,7 +696,7 @@ func TestPathsMode(t *testing.T) {
 	for n, mode := range []os.FileMode{0o660, 0o2606, 0} {
 		must(t, syscall.Chmod(name, uint32(mode)))
 		must(t, p.Add(n+2, false))
-		must(t, p.Aim(n+2, n+1, shares.Full))
+		must(t, p.Aim(n+2, n+1, shares.Full, ""))
 		var stat syscall.Stat_t
 		must(t, syscall.Lstat(name, &stat))
 		if stat.Ino == 0 || stat.Mode&0o7777 != uint32(mode) || int(stat.Gid) != gid || p.of(n+2).file.ino != stat.Ino {
@@ -711,10 +711,10 @@ func TestPathsMode(t *testing.T) {
 func TestPathsSetShared(t *testing.T) {
 	name := t.TempDir() + "/a"
 	_, p := mustGroup(t, name, 2)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	p.SetShared("asked for")
 	must(t, p.Add(3, false))
-	must(t, p.Aim(3, 2, shares.Full))
+	must(t, p.Aim(3, 2, shares.Full, ""))
 	if _, ok := p.Share(3); p.Inode(2) != p.Inode(3) || ok || p.Reason() != "asked for" {
 		t.Errorf("inodes %d and %d, %v, %q", p.Inode(2), p.Inode(3), ok, p.Reason())
 	}
@@ -768,7 +768,7 @@ func TestObservePaths(t *testing.T) {
 	first := accept(1)
 	defer unix.Close(first)
 	look(1, 2, 1)
-	must(t, p.Aim(2, 1, shares.Full))
+	must(t, p.Aim(2, 1, shares.Full, ""))
 	client := dial()
 	look(1, 2, 1)
 	look(2, 1, 1)

@@ -82,7 +82,7 @@ func helperUmask() error {
 		// Later generations' too.
 		set, p, err := openGroup("unix://" + dir + "/s" + test.option)
 		if err == nil {
-			err = errors.Join(p.Add(1, false), p.Add(2, false), p.Aim(2, 0, shares.Full))
+			err = errors.Join(p.Add(1, false), p.Add(2, false), p.Aim(2, 0, shares.Full, ""))
 		}
 		if err != nil {
 			return err

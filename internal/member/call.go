@@ -22,7 +22,7 @@ const (
 // things are now.
 func waits(op gatewire.Op) bool {
 	switch op {
-	case gatewire.OpLook, gatewire.OpCounts, gatewire.OpShare, gatewire.OpProbe, gatewire.OpAccepted:
+	case gatewire.OpLook, gatewire.OpCounts, gatewire.OpShare, gatewire.OpProbe, gatewire.OpAccepted, gatewire.OpPeer:
 		return false
 	}
 	return true

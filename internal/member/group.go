@@ -196,7 +196,7 @@ func isSocket(fd int) error {
 
 // Aim waits ten seconds for the gate. It is for generations of this member, which has the
 // traffic: to get it is Ask's.
-func (g *Group) Aim(to, rest, share int) error {
+func (g *Group) Aim(to, rest, share int, by shares.By) error {
 	switch share = min(max(share, 0), shares.Full); share {
 	case 0:
 		to, share = rest, shares.Full
@@ -207,7 +207,7 @@ func (g *Group) Aim(to, rest, share int) error {
 	if !g.over() {
 		if err = steer.ErrNoSocket; g.Inode(to) != 0 {
 			c := g.call(gatewire.OpAim, to)
-			c.Rest, c.Share = rest, share
+			c.Rest, c.Share, c.By = rest, share, string(by)
 			_, err = g.ask(c, moveTime)
 		}
 	}

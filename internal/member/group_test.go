@@ -80,7 +80,7 @@ func TestGroupSockets(t *testing.T) {
 	g.Leave(17)
 	g.Close()
 	wantIs(t, g.Add(4, false), steer.ErrClosed)
-	wantIs(t, g.Aim(2, 1, 1), steer.ErrClosed)
+	wantIs(t, g.Aim(2, 1, 1, ""), steer.ErrClosed)
 	if g.Inode(2) != 0 || m.Group(gatewire.Endpoint{Name: "8080"}) == g {
 		t.Error("after Close")
 	}
@@ -142,7 +142,7 @@ func TestGroupLies(t *testing.T) {
 func TestGroupAim(t *testing.T) {
 	m, _, p, _ := started(t)
 	g := m.Group(gatewire.Endpoint{Name: "8080"})
-	wantIs(t, g.Aim(1, 1, shares.Full), steer.ErrNoSocket)
+	wantIs(t, g.Aim(1, 1, shares.Full, ""), steer.ErrNoSocket)
 	add(t, g, p, 1, false, listener(t))
 	add(t, g, p, 2, false, listener(t))
 	for _, c := range []struct{ to, rest, share, wantTo, wantRest, wantShare int }{
@@ -152,9 +152,9 @@ func TestGroupAim(t *testing.T) {
 		{2, 1, 0, 1, 1, shares.Full},
 		{2, 1, -1, 1, 1, shares.Full},
 	} {
-		done := run(func() error { return g.Aim(c.to, c.rest, c.share) })
+		done := run(func() error { return g.Aim(c.to, c.rest, c.share, shares.ByClient(7)) })
 		call := p.call(gatewire.OpAim)
-		if call.Endpoint != "8080" || call.Generation != c.wantTo || call.Rest != c.wantRest || call.Share != c.wantShare {
+		if call.Endpoint != "8080" || call.Generation != c.wantTo || call.Rest != c.wantRest || call.Share != c.wantShare || call.By != "client:7" {
 			t.Errorf("%+v gave %+v", c, call)
 		}
 		p.answer(call, gatewire.Message{})
@@ -162,10 +162,10 @@ func TestGroupAim(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	done := run(func() error { return g.Aim(2, 1, 5) })
+	done := run(func() error { return g.Aim(2, 1, 5, "") })
 	p.answer(p.call(gatewire.OpAim), gatewire.Message{Code: gatewire.CodeNone})
 	wantIs(t, receive(t, done, "Aim"), steer.ErrNoSocket)
-	done = run(func() error { return g.Aim(2, 1, 5) })
+	done = run(func() error { return g.Aim(2, 1, 5, "") })
 	p.answer(p.call(gatewire.OpAim), gatewire.Message{Code: gatewire.CodeDenied, Error: "another one has the traffic"})
 	wantError(t, receive(t, done, "Aim"), "cannot aim connections at generation 2: the gate: another one has the traffic")
 }

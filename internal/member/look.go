@@ -76,6 +76,15 @@ func (g *Group) Counts(idleAfter time.Duration, each func(n int, l steer.Look)) 
 // textMost bounds, in bytes, what the gate says of a connection.
 const textMost = 80
 
+// Peer takes two seconds at most. It is of the connections of all members.
+func (g *Group) Peer() (from string, known bool, err error) {
+	a, err := g.ask(g.call(gatewire.OpPeer, 0), askTime)
+	if err != nil {
+		return "", false, err
+	}
+	return clip(a.Address), a.Yes, nil
+}
+
 // lookOf refuses numbers that cannot be.
 func lookOf(l *gatewire.Look) (steer.Look, error) {
 	if min(l.Open, l.Idle, l.Half, l.Queued) < 0 {

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -188,6 +189,21 @@ func TestGroupOthers(t *testing.T) {
 	p.answer(p.call(gatewire.OpWake), gatewire.Message{Error: "no"}) // nobody waits for it
 	if err := receive(t, woken, "Wake"); err != nil {
 		t.Error(err)
+	}
+
+	for _, answer := range []gatewire.Message{{}, {Yes: true}, {Yes: true, Address: "192.0.2.7"}, {Error: "no", Yes: true, Address: "x"}} {
+		done := run(func() string {
+			from, known, err := g.Peer()
+			return fmt.Sprint(from, " ", known, " ", err != nil)
+		})
+		p.answer(p.call(gatewire.OpPeer), answer)
+		want := fmt.Sprint(answer.Address, " ", answer.Yes, " false")
+		if answer.Error != "" {
+			want = " false true"
+		}
+		if got := receive(t, done, "Peer"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 
 	heard := run(func() error { return g.Listen(4096) })

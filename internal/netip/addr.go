@@ -54,6 +54,11 @@ func (a Addr) Unmap() Addr {
 // IsUnspecified reports whether it is 0.0.0.0 or [::].
 func (a Addr) IsUnspecified() bool { return a == IPv4Unspecified() || a == IPv6Unspecified() }
 
+// IsLoopback reports whether it is of 127.0.0.0/8, mapped or not, or ::1.
+func (a Addr) IsLoopback() bool {
+	return [12]byte(a.ip[:]) == mapped && a.ip[12] == 127 || a == IPv6Loopback()
+}
+
 // IsLinkLocalUnicast reports whether it is of 169.254.0.0/16, mapped or not, or fe80::/10.
 func (a Addr) IsLinkLocalUnicast() bool {
 	if a = a.Unmap(); a.Is4() {

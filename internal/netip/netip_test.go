@@ -11,7 +11,7 @@ var texts = []string{
 	"1.2.3.4", "01.2.3.4", "0.0.0.0", "255.255.255.255", "256.1.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.", ".1.2.3", "1..2.3", "+1.2.3.4", "1.2.3.4 ",
 	"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "1::2::3", "1:", ":1", "1:2:3:4:5:6:7:", ":1:2:3:4:5:6:7",
 	"::ffff:1.2.3.4", "::ffff:102:304", "::1.2.3.4", "1.2.3.4::", "1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3.4:5", "::1.2.3", "64:ff9b::1.2.3.4", "::ffff:169.254.1.1", "::ffff:224.0.0.1", "::ffff:0.0.0.0",
-	"00001::", "0001::", "g::", "+1::", "fe80::1", "febf::1", "fec0::1", "ff02::1", "169.254.0.1", "224.0.0.251", "240.0.0.1", "127.0.0.1",
+	"00001::", "0001::", "g::", "+1::", "fe80::1", "febf::1", "fec0::1", "ff02::1", "169.254.0.1", "224.0.0.251", "240.0.0.1", "127.0.0.1", "127.255.0.1", "126.0.0.1", "::ffff:127.0.0.1", "::127.0.0.1",
 	"2001:db8::1:0:0:1", "2001:0:0:1:0:0:0:1", "2001:db8:0:1:1:1:1:1", "1:0:0:2:0:0:3:4", "0:0:1::", "A:B::C",
 }
 
@@ -40,7 +40,7 @@ func check(t *testing.T, s string) {
 	}
 	if a.String() != want.String() || a.As16() != want.As16() || string(a.AsSlice()) != string(want.AsSlice()) ||
 		a.Is4() != want.Is4() || a.Is6() != want.Is6() || a.Is4In6() != want.Is4In6() || a.Unmap().String() != want.Unmap().String() ||
-		a.IsUnspecified() != want.IsUnspecified() || a.IsMulticast() != want.IsMulticast() || a.IsLinkLocalUnicast() != want.IsLinkLocalUnicast() {
+		a.IsUnspecified() != want.IsUnspecified() || a.IsMulticast() != want.IsMulticast() || a.IsLoopback() != want.Unmap().IsLoopback() || a.IsLinkLocalUnicast() != want.IsLinkLocalUnicast() {
 		t.Errorf("%q is %v, want %v", s, a, want)
 	}
 	if a.Is4() && a != AddrFrom4(want.As4()) || a.Is4() && a.As4() != want.As4() || a.Is6() && a != AddrFrom16(want.As16()) {
@@ -79,7 +79,7 @@ func TestAgrees(t *testing.T) {
 func TestZero(t *testing.T) {
 	var a Addr
 	var p AddrPort
-	if a.IsValid() || p.IsValid() || a.Is4() || a.Is6() || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+	if a.IsValid() || p.IsValid() || a.Is4() || a.Is6() || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsLoopback() {
 		t.Error("no address is one")
 	}
 	if a.String() != (netip.Addr{}).String() || p.String() != (netip.AddrPort{}).String() {

@@ -31,12 +31,12 @@ func TestNobodyElseAttaches(t *testing.T) {
 		}
 		unix.Close(fd)
 	}
-	must(t, g.Aim(3, 1, shares.Full))
+	must(t, g.Aim(3, 1, shares.Full, ""))
 	expect(t, g, to, 3)
 	g.Leave(1)
 	expect(t, g, to, 3)
 	add(t, g, 4)
-	must(t, g.Aim(4, 3, shares.Full))
+	must(t, g.Aim(4, 3, shares.Full, ""))
 	expect(t, g, to, 4)
 	orderIsTrue(t, g, to)
 }
@@ -82,7 +82,7 @@ func TestAShortenedQueueIsRestored(t *testing.T) {
 	for what, look := range map[string]func(){
 		"Mend": func() { _, _ = g.Mend() },
 		"Add":  func() { add(t, g, 3) },
-		"Aim":  func() { must(t, g.Aim(2, 1, 5000)) },
+		"Aim":  func() { must(t, g.Aim(2, 1, 5000, "")) },
 	} {
 		must(t, unix.Listen(socketOf(t, g, 1), 5))
 		must(t, unix.Listen(socketOf(t, g, 2), 5))
@@ -132,7 +132,7 @@ func TestAGuardedGroupNeverShares(t *testing.T) {
 	}
 	leaveStranger(t, s)
 	add(t, g, 17)
-	must(t, g.Aim(17, 1, shares.Full))
+	must(t, g.Aim(17, 1, shares.Full, ""))
 	expect(t, g, to, 17)
 	orderIsTrue(t, g, to)
 }
@@ -147,7 +147,7 @@ func TestTheAnchorIsTheLast(t *testing.T) {
 		if !last() {
 			t.Fatalf("%d has come, and the anchor is not the last", n)
 		}
-		must(t, g.Aim(n, n, shares.Full))
+		must(t, g.Aim(n, n, shares.Full, ""))
 		g.Leave(n - 1)
 		if n := len(g.all()); n > 3 {
 			t.Fatalf("%d members", n)

@@ -39,10 +39,10 @@ func TestCheckAddr(t *testing.T) {
 		must(t, err)
 		at(2, 1)
 		end()
-		must(t, g.Aim(2, 1, 0))
+		must(t, g.Aim(2, 1, 0, ""))
 		at(0, 1)
 		add(t, g, 3)
-		must(t, g.Aim(3, 1, shares.Full/2))
+		must(t, g.Aim(3, 1, shares.Full/2, ""))
 		if wide {
 			expect(t, g, check, 3)
 		}
@@ -50,7 +50,7 @@ func TestCheckAddr(t *testing.T) {
 		if wide {
 			expect(t, g, check, 3)
 		}
-		must(t, g.Aim(3, 1, shares.Full))
+		must(t, g.Aim(3, 1, shares.Full, ""))
 		at(0, 3)
 		g.Leave(1)
 		add(t, g, 4)

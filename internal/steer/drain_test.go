@@ -139,7 +139,7 @@ func TestDrainOfAGroup(t *testing.T) {
 		far := accept(t, socketOf(t, g, 1))
 		must(t, near.send("request"))
 		add(t, g, 2)
-		must(t, g.Aim(2, 1, shares.Full))
+		must(t, g.Aim(2, 1, shares.Full, ""))
 		busy := make(chan struct{})
 		over := make(chan bool, 1)
 		var saw []Busy

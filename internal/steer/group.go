@@ -35,9 +35,10 @@ type Group interface {
 	// the socket with the traffic. Nothing happens if n has one.
 	Add(n int, share bool) error
 	// Aim sends share/shares.Full of the connections that begin from now on to
-	// generation to, the others to rest; where that has no socket, all of them to to.
+	// generation to, the others to rest; where that has no socket, all of them to to. by
+	// decides which; a Unix group has no addresses and takes no notice of it.
 	// ErrNoSocket: to has none. ErrClosed is final.
-	Aim(to, rest, share int) error
+	Aim(to, rest, share int, by shares.By) error
 	// Leave: generation n has no process any more. Its socket is closed, unless
 	// another generation has it too or connections go there: then it stays, until
 	// Aim leads them elsewhere or Add hands it on. An unknown n is no error.
@@ -49,7 +50,7 @@ type Group interface {
 	// Inode is that of generation n's socket, 0 if it has none.
 	Inode(n int) uint64
 	// Share is generation n's part of the new connections in 1/shares.Full; ok is false
-	// where it shares its socket or has none.
+	// where it shares its socket or has none, and while networks decide.
 	Share(n int) (share int, ok bool)
 	// Reason is why generations share a socket, "" where each has its own.
 	Reason() string
@@ -120,6 +121,7 @@ type target struct {
 	to    *member // gets share/shares.Full of them
 	rest  *member // gets the others; the same as to when to gets all
 	share int
+	by    shares.By
 }
 
 func (t *target) aimed(m *member) bool { return m == t.to || m == t.rest }
@@ -136,7 +138,7 @@ func (t *target) part(m *member) (share int) {
 }
 
 // aim is Aim; move makes it so.
-func (h *holding) aim(to, rest, share int, move func(target) error) error {
+func (h *holding) aim(to, rest, share int, by shares.By, move func(target) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch share = min(max(share, 0), shares.Full); share {
@@ -145,12 +147,12 @@ func (h *holding) aim(to, rest, share int, move func(target) error) error {
 	case shares.Full:
 		rest = to
 	}
-	t := target{h.holders[to], h.holders[rest], share}
+	t := target{h.holders[to], h.holders[rest], share, by}
 	if t.rest == nil { // it never had this endpoint, or has left
 		t.rest = t.to
 	}
 	if t.to == t.rest {
-		t.share = shares.Full
+		t.share, t.by = shares.Full, shares.Random
 	}
 	var err error
 	switch {
@@ -171,7 +173,7 @@ func (h *holding) Share(n int) (share int, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := h.own(n)
-	if m == nil || h.reason() != "" {
+	if m == nil || h.reason() != "" || h.by.ByNetworks() && h.aimed(m) {
 		return 0, false
 	}
 	return h.part(m), true

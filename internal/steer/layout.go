@@ -61,7 +61,7 @@ func (l *layout) useless(m *member) bool {
 // between that and the new program. The last member moves into the hole, so
 // an index that meant it is beyond the end for that moment, and the kernel
 // falls back to a hash over those that are left: harmless only if all of
-// them are to get connections anyway.
+// them are to get connections anyway, whoever makes them.
 func (l *layout) smooth(m *member) bool {
 	last := l.order[len(l.order)-1]
 	if last == m || !l.aimed(last) && !l.singled(last) {
@@ -70,7 +70,7 @@ func (l *layout) smooth(m *member) bool {
 	if l.singled(last) && len(l.order) > 2 {
 		return false
 	}
-	return !slices.ContainsFunc(l.order, func(other *member) bool { return other != m && !l.aimed(other) })
+	return l.by == shares.Random && !slices.ContainsFunc(l.order, func(other *member) bool { return other != m && !l.aimed(other) })
 }
 
 // spare is a member that no generation has had yet, nil if there is none.
@@ -128,6 +128,6 @@ func (l *layout) program() program {
 	if checked := l.index(l.checked); checked >= 0 {
 		p.matchCheck(checked)
 	}
-	p.split(to, rest, l.share)
+	p.split(to, rest, l.share, l.by)
 	return p
 }

@@ -158,7 +158,7 @@ func swapsUnderLoad(t *testing.T, kind ...func(*Options)) {
 	for n := 2; n < 2+swaps && l.failed.Load() == 0; n++ {
 		add(t, g, n)
 		next := serve(t, socketOf(t, g, n))
-		must(t, g.Aim(n, n-1, shares.Full))
+		must(t, g.Aim(n, n-1, shares.Full, ""))
 		if !(Drain{Looks: looks{g.Observe(n - 1)}, Gone: true}).Run(nil) {
 			t.Fatal("stopped")
 		}
@@ -209,7 +209,7 @@ func nothingGoesToTheWrongOneWhenOneLeaves(t *testing.T, kind ...func(*Options))
 					if aimed > 0 { // the traffic to another one
 						to := others[aimed-1]
 						next := serve(t, socketOf(t, g, to))
-						must(t, g.Aim(to, now, shares.Full))
+						must(t, g.Aim(to, now, shares.Full, ""))
 						if !(Drain{Looks: looks{g.Observe(now)}, Gone: true}).Run(nil) {
 							t.Fatal("stopped")
 						}
@@ -254,7 +254,7 @@ func canaryUnderLoad(t *testing.T, kind ...func(*Options)) {
 		add(t, g, n, 100+n)
 		next := serve(t, socketOf(t, g, n))
 		for _, share := range []int{100, 2500, 7500} {
-			must(t, g.Aim(n, 1, share))
+			must(t, g.Aim(n, 1, share, ""))
 			l.more(t, 50)
 		}
 		if queued, err := Queue(socketOf(t, g, 100+n)); queued != 0 || err != nil {
@@ -262,7 +262,7 @@ func canaryUnderLoad(t *testing.T, kind ...func(*Options)) {
 		}
 		g.Leave(100 + n)
 		l.more(t, 50)
-		must(t, g.Aim(1, n, shares.Full)) // rollback
+		must(t, g.Aim(1, n, shares.Full, "")) // rollback
 		if !(Drain{Looks: looks{g.Observe(n)}, Gone: true}).Run(nil) {
 			t.Fatal("stopped")
 		}

@@ -65,7 +65,7 @@ func TestUnseen(t *testing.T) {
 			t.Errorf("%v: %d strangers, %v, %q", to, n, err, g.Reason())
 		}
 		near := dial(t, to)
-		must(t, g.Aim(2, 1, shares.Full))
+		must(t, g.Aim(2, 1, shares.Full, ""))
 		old := g.Observe(1)
 		if r := seen(t, old, 0); !r.is(Look{Queued: 1, Half: 1, Unseen: true}) {
 			t.Errorf("%v: in the queue: %v", to, r)
@@ -137,7 +137,7 @@ func TestObserve(t *testing.T) {
 			must(t, err)
 			sees(t, "answered", old, soon, Look{Open: 1, Idle: 1})
 
-			must(t, g.Aim(n+1, n, shares.Full))
+			must(t, g.Aim(n+1, n, shares.Full, ""))
 			other := dial(t, to)
 			if r := seen(t, old, never); !r.is(Look{Open: 1}) {
 				t.Errorf("%v: a connection of the successor counts: %v", to, r)
@@ -214,7 +214,7 @@ func TestHandshakesUnderWay(t *testing.T) {
 			must(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 600))
 			first, second := dial(t, to), dial(t, to)
 			add(t, g, n+1)
-			must(t, g.Aim(n+1, n, shares.Full))
+			must(t, g.Aim(n+1, n, shares.Full, ""))
 			look := g.Observe(n)
 			if r := seen(t, look, 0); !r.is(Look{Half: 2}) || len(r.Busy) != 2 || r.Busy[1].Why != "its handshake is not finished" {
 				t.Errorf("%v: two handshakes: %v", to, r)
@@ -280,7 +280,7 @@ func TestCounts(t *testing.T) {
 		}
 	}()
 	for n := 1; n <= 3; n++ {
-		must(t, g.Aim(n, 1, shares.Full))
+		must(t, g.Aim(n, 1, shares.Full, ""))
 		for range n {
 			ends = append(ends, dial(t, to))
 		}

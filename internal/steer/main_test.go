@@ -21,6 +21,7 @@ const patience = 90 * time.Second
 // helpers run in a process of their own: the test binary, executed again.
 var helpers = map[string]func() error{
 	"unprivileged": helperUnprivileged,
+	"ipv6":         helperIPv6,
 }
 
 func TestMain(m *testing.M) {

@@ -30,7 +30,7 @@ func mendAfterAnyShutdowns(t *testing.T, kind ...func(*Options)) {
 					for n := 2; n <= generations; n++ {
 						add(t, g, n)
 					}
-					must(t, g.Aim(aimed, 1, shares.Full))
+					must(t, g.Aim(aimed, 1, shares.Full, ""))
 					for i := range generations {
 						n := i + 1
 						if !upwards {
@@ -73,7 +73,7 @@ func othersNoticeTheHarm(t *testing.T, kind ...func(*Options)) {
 	expect(t, g, to, 1)
 	orderIsTrue(t, g, to)
 	harm(t, g, 1)
-	must(t, g.Aim(3, 1, shares.Full))
+	must(t, g.Aim(3, 1, shares.Full, ""))
 	expect(t, g, to, 3)
 	orderIsTrue(t, g, to)
 	harm(t, g, 3)
@@ -121,7 +121,7 @@ func TestMendWhileAnotherHasThePort(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := g.Aim(1, 1, shares.Full); err == nil {
+	if err := g.Aim(1, 1, shares.Full, ""); err == nil {
 		t.Error("it can be aimed at all the same")
 	}
 	if fd, ok := sockets(g)[1]; !ok || len(fdsOf(g)) != 1 || fdsOf(g)[0] != fd {
@@ -178,7 +178,7 @@ func TestStrangers(t *testing.T) {
 		if reason := g.Reason(); reason != "" || socketOf(t, g, 4) == socketOf(t, g, 3) {
 			t.Errorf("%s: still not steered: %s", host, reason)
 		}
-		must(t, g.Aim(4, 3, shares.Full))
+		must(t, g.Aim(4, 3, shares.Full, ""))
 		g.Leave(3)
 		expect(t, g, to, 4)
 		orderIsTrue(t, g, to)
@@ -192,7 +192,7 @@ func TestStrangersInMidSwap(t *testing.T) { inBoth(t, strangersInMidSwap) }
 func strangersInMidSwap(t *testing.T, kind ...func(*Options)) {
 	g, to := newGroup(t, "127.0.0.1", kind...)
 	add(t, g, 2)
-	must(t, g.Aim(2, 1, shares.Full))
+	must(t, g.Aim(2, 1, shares.Full, ""))
 	one, two := stranger(t, to), stranger(t, to)
 	g.Leave(1)
 	expect(t, g, to, 2)
@@ -217,7 +217,7 @@ func TestShutdownAmongStrangers(t *testing.T) {
 		for harmed := 1; harmed <= 3; harmed++ {
 			g, to := newGroup(t, "127.0.0.1")
 			add(t, g, 2, 3)
-			must(t, g.Aim(aimed, 1, shares.Full))
+			must(t, g.Aim(aimed, 1, shares.Full, ""))
 			foreign := stranger(t, to)
 			harm(t, g, harmed)
 			line, err := g.Mend()
@@ -227,10 +227,10 @@ func TestShutdownAmongStrangers(t *testing.T) {
 			}
 			expect(t, g, to, aimed)
 			contains(t, "the reason", g.Reason(), "a process shut a socket of it down")
-			if err := g.Aim(aimed%3+1, 1, shares.Full); err == nil {
+			if err := g.Aim(aimed%3+1, 1, shares.Full, ""); err == nil {
 				t.Error("it aims at what it cannot know")
 			}
-			must(t, g.Aim(aimed, 1, shares.Full))
+			must(t, g.Aim(aimed, 1, shares.Full, ""))
 			add(t, g, 4)
 			if socketOf(t, g, 4) != socketOf(t, g, aimed) {
 				t.Error("a further one is steered")

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // Mover does with one group what a loop asks for, in that order and without
@@ -17,13 +19,17 @@ type Mover struct {
 
 	mu    sync.Mutex
 	last  <-chan struct{} // closed when the latest job is done
-	want  aim
+	want  *aim            // nil before the first
 	state moved
 }
 
-// aim is where new connections are to go, as with Group.Aim. No two have the same
-// number.
-type aim struct{ to, rest, share, number int }
+// aim is where new connections are to go, as with Group.Aim.
+type aim struct {
+	_ [0]func() // no ==, so no code for it
+
+	to, rest, share int
+	by              shares.By
+}
 
 // moved is how far the latest Aim has got.
 type moved uint8
@@ -42,21 +48,21 @@ const (
 
 // Aim moves new connections, see Group.Aim; where the target has no socket after its
 // Add. What it returns is closed when that was tried, or a later Aim is wanted.
-func (m *Mover) Aim(to, rest, share int) <-chan struct{} {
+func (m *Mover) Aim(to, rest, share int, by shares.By) <-chan struct{} {
 	m.mu.Lock()
-	a := aim{to, rest, share, m.want.number + 1}
+	a := &aim{to: to, rest: rest, share: share, by: by}
 	m.want, m.state = a, moving
 	m.mu.Unlock()
 	return m.do(func() { m.try(a, 0) })
 }
 
 // try moves them, unless something else is wanted by now; tries have failed before.
-func (m *Mover) try(a aim, tries int) {
+func (m *Mover) try(a *aim, tries int) {
 	if now, _ := m.wanted(); now != a {
 		return
 	}
 	state := moving
-	err := m.Group.Aim(a.to, a.rest, a.share)
+	err := m.Group.Aim(a.to, a.rest, a.share, a.by)
 	switch {
 	case err == nil, errors.Is(err, ErrClosed):
 		state = done
@@ -73,7 +79,7 @@ func (m *Mover) try(a aim, tries int) {
 	m.mu.Unlock()
 }
 
-func (m *Mover) wanted() (aim, moved) {
+func (m *Mover) wanted() (*aim, moved) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.want, m.state

@@ -45,7 +45,7 @@ func (g *fakeGroup) Add(n int, share bool) error {
 
 func (g *fakeGroup) Leave(n int) { g.note("leave %d", n) }
 
-func (g *fakeGroup) Aim(to, rest, share int) error {
+func (g *fakeGroup) Aim(to, rest, share int, _ shares.By) error {
 	g.note("aim %d %d %d", to, rest, share)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +87,7 @@ func TestMoverKeepsTheOrder(t *testing.T) {
 	gate := make(chan struct{})
 	m, g, _ := newMover(gate)
 	m.Leave(1)
-	moved := m.Aim(2, 1, 500)
+	moved := m.Aim(2, 1, 500, "")
 	m.Leave(2)
 	added := make(chan error)
 	last := m.last
@@ -97,7 +97,7 @@ func TestMoverKeepsTheOrder(t *testing.T) {
 		defer m.mu.Unlock()
 		return m.last != last
 	})
-	later := m.Aim(1, 1, shares.Full)
+	later := m.Aim(1, 1, shares.Full, "")
 	select {
 	case <-moved:
 		t.Error("moved, though nothing was done yet")
@@ -120,7 +120,7 @@ func TestMoverKeepsTheOrder(t *testing.T) {
 func TestMoverTriesAgain(t *testing.T) {
 	m, g, failures := newMover(nil)
 	g.fail = 2
-	<-m.Aim(2, 1, shares.Full)
+	<-m.Aim(2, 1, shares.Full, "")
 	if !m.Moving() {
 		t.Error("it failed, and nothing is to be moved")
 	}
@@ -130,14 +130,14 @@ func TestMoverTriesAgain(t *testing.T) {
 	}
 	// A move that another one has replaced is not tried again.
 	g.fail = 1
-	<-m.Aim(2, 1, 1)
-	<-m.Aim(1, 1, shares.Full)
-	m.try(aim{2, 1, 1, m.want.number - 1}, 0)
+	<-m.Aim(2, 1, 1, "")
+	<-m.Aim(1, 1, shares.Full, "")
+	m.try(&aim{to: 2, rest: 1, share: 1}, 0)
 	if got := g.said(); strings.Count(got, "aim 2 1 1,") != 1 || !strings.HasSuffix(got, "aim 1 1 10000") {
 		t.Error(got)
 	}
 	// Nor is one of a group that is closed.
-	if <-m.Aim(66, 1, shares.Full); m.Moving() {
+	if <-m.Aim(66, 1, shares.Full, ""); m.Moving() {
 		t.Error("moving what is closed")
 	}
 }
@@ -146,7 +146,7 @@ func TestMoverTriesAgain(t *testing.T) {
 // soon as it can.
 func TestMoverWaitsForTheTarget(t *testing.T) {
 	m, g, failures := newMover(nil)
-	<-m.Aim(3, 3, shares.Full)
+	<-m.Aim(3, 3, shares.Full, "")
 	if m.Moving() {
 		t.Error("a drain would wait for a server that is started")
 	}
@@ -167,7 +167,7 @@ func TestMoverOfAGroup(t *testing.T) {
 	m := &Mover{Group: g, Failed: func(n int, err error) { t.Errorf("%d: %v", n, err) }}
 	for n := 2; n < 30; n++ {
 		must(t, m.Add(n, false))
-		if <-m.Aim(n, n-1, shares.Full); m.Moving() {
+		if <-m.Aim(n, n-1, shares.Full, ""); m.Moving() {
 			t.Fatal("not moved")
 		}
 		m.Leave(n - 1)

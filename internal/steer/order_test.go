@@ -19,10 +19,10 @@ func TestRestoreIsNotNoticed(t *testing.T) {
 			add(t, g, 2, 3, 4)
 			var queued []client
 			for n := 1; n <= 4; n++ {
-				must(t, g.Aim(n, n, shares.Full))
+				must(t, g.Aim(n, n, shares.Full, ""))
 				queued = append(queued, dial(t, to))
 			}
-			must(t, g.Aim(aimed, aimed, shares.Full))
+			must(t, g.Aim(aimed, aimed, shares.Full, ""))
 			for n := 1; n <= 4; n++ { // each has one that it has accepted, so that it waits
 				accept(t, socketOf(t, g, n)).close()
 			}
@@ -64,7 +64,7 @@ func TestRestoreIsNotNoticed(t *testing.T) {
 			}
 			// Each has now what is sent to it, and had nothing else before.
 			for n := 1; n <= 4; n++ {
-				must(t, g.Aim(n, n, shares.Full))
+				must(t, g.Aim(n, n, shares.Full, ""))
 				for range 2 {
 					dial(t, to).close()
 				}
@@ -85,7 +85,7 @@ func TestRestoreAfterAnInterruption(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1", guarded)
 	at := g.at
 	add(t, g, 2, 3)
-	must(t, g.Aim(2, 2, shares.Full))
+	must(t, g.Aim(2, 2, shares.Full, ""))
 	g.silence([]*member{g.holders[1], g.holders[3]})
 	kept := keep(t, g)
 	g.Close()
@@ -93,7 +93,7 @@ func TestRestoreAfterAnInterruption(t *testing.T) {
 	must(t, err)
 	defer g.Close()
 	for n := 1; n <= 3; n++ {
-		must(t, g.Aim(n, n, shares.Full))
+		must(t, g.Aim(n, n, shares.Full, ""))
 		expect(t, g, to, n)
 	}
 	orderIsTrue(t, g, to)

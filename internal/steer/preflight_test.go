@@ -51,7 +51,7 @@ func preflight(t *testing.T, kind ...func(*Options)) {
 			visit(t, g, to, 3, 1)
 			visit(t, g, to, 1, 1)
 		}
-		must(t, g.Aim(3, 1, shares.Full))
+		must(t, g.Aim(3, 1, shares.Full, ""))
 		visit(t, g, to, 1, 3)
 	}
 }
@@ -123,7 +123,7 @@ func TestASecondPreflightReplacesTheFirst(t *testing.T) {
 func TestPreflightDuringACanary(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2, 3)
-	must(t, g.Aim(2, 1, 5000))
+	must(t, g.Aim(2, 1, 5000, ""))
 	for range 20 {
 		c, from, err := bindClient(to)
 		must(t, err)

@@ -76,7 +76,7 @@ func helperUnprivileged() error {
 		if reason := g.Reason(); reason != "" {
 			return errors.New(reason)
 		}
-		if err := g.Aim(n, n-1, shares.Full); err != nil {
+		if err := g.Aim(n, n-1, shares.Full, ""); err != nil {
 			return err
 		}
 		look := g.Observe(n - 1)

@@ -18,20 +18,16 @@ const (
 // kernel runs it for each segment that looks for a listener: a SYN, or the
 // ACK that brings back a SYN cookie. A load from beyond the packet would end
 // it with 0, a valid index; every packet has what is loaded here.
-type program struct {
-	code [24]unix.SockFilter
-	n    int
-}
+type program struct{ code []unix.SockFilter }
 
 func (p *program) put(code uint16, k uint32) {
-	p.code[p.n] = unix.SockFilter{Code: code, K: k}
-	p.n++
+	p.code = append(p.code, unix.SockFilter{Code: code, K: k})
 }
 
 // unless jumps skip instructions ahead if what is loaded is not k.
 func (p *program) unless(k uint32, skip uint8) {
 	p.put(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, k)
-	p.code[p.n-1].Jf = skip
+	p.code[len(p.code)-1].Jf = skip
 }
 
 func (p *program) load(size uint16, offset uint32) {
@@ -41,17 +37,25 @@ func (p *program) load(size uint16, offset uint32) {
 func (p *program) answer(index int) { p.put(unix.BPF_RET|unix.BPF_K, uint32(index)) }
 
 // split sends share/10000 to one index and the rest to the other.
-func (p *program) split(to, rest, share int) {
-	if to != rest {
+func (p *program) split(to, rest, share int, by shares.By) {
+	if to == rest {
+		p.answer(to)
+		return
+	}
+	switch salt, client := by.Client(); {
+	case client:
+		p.hash(salt)
+	case by.ByNetworks():
+		p.networks(by, to, rest)
+		return
+	default:
 		p.load(unix.BPF_W, skfRandom)
-		p.put(unix.BPF_ALU|unix.BPF_MOD|unix.BPF_K, shares.Full)
-		p.put(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_K, uint32(share))
-		p.code[p.n-1].Jt = 1
 	}
+	p.put(unix.BPF_ALU|unix.BPF_MOD|unix.BPF_K, shares.Full)
+	p.put(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_K, uint32(share))
+	p.code[len(p.code)-1].Jt = 1
 	p.answer(to)
-	if to != rest {
-		p.answer(rest)
-	}
+	p.answer(rest)
 }
 
 // match sends the connections of one source to index, ahead of all others: of its
@@ -95,5 +99,5 @@ func (p *program) matchCheck(index int) {
 // outside any group it would succeed and mean nothing.
 func (p *program) attach(fd int) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
-		&unix.SockFprog{Len: uint16(p.n), Filter: &p.code[0]})
+		&unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]})
 }

@@ -91,7 +91,7 @@ func (g *TCP) restore(kept map[int]int, holder int) error {
 			return err
 		}
 	}
-	g.target = target{to, to, shares.Full}
+	g.target = target{to, to, shares.Full, shares.Random}
 	if n, err := g.strangers(); len(g.order) > 1 || n > 0 && err == nil {
 		g.trouble = unsorted
 	}

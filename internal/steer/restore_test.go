@@ -74,7 +74,7 @@ func TestRestore(t *testing.T) {
 					for n := 2; n <= size; n++ {
 						add(t, g, n)
 					}
-					must(t, g.Aim(aimed, 1, shares.Full))
+					must(t, g.Aim(aimed, 1, shares.Full, ""))
 					g.Leave(gone)
 					kept := keep(t, g)
 					tags := map[int]uint8{}
@@ -96,7 +96,7 @@ func TestRestore(t *testing.T) {
 					}
 					add(t, g, 9)
 					expect(t, g, to, aimed)
-					must(t, g.Aim(9, 9, shares.Full))
+					must(t, g.Aim(9, 9, shares.Full, ""))
 					g.Leave(aimed)
 					expect(t, g, to, 9)
 					orderIsTrue(t, g, to)
@@ -114,7 +114,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 		own := g.at
 		add(t, g, 2, 3)
 		aimed := round%3 + 1
-		must(t, g.Aim(aimed, 1, shares.Full))
+		must(t, g.Aim(aimed, 1, shares.Full, ""))
 		var ends []func()
 		kept := keep(t, g)
 		for n, fd := range kept {
@@ -156,7 +156,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 func TestRestoreStepByStep(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1", guarded)
 	add(t, g, 2, 3)
-	must(t, g.Aim(2, 1, shares.Full))
+	must(t, g.Aim(2, 1, shares.Full, ""))
 	kept := keep(t, g)
 	g.Close()
 	g, err := RestoreTCP(map[int]int{2: kept[2]}, 2, optionsFor(to))
@@ -175,8 +175,8 @@ func TestRestoreStepByStep(t *testing.T) {
 	}
 	expect(t, g, to, 2)
 	orderIsTrue(t, g, to)
-	must(t, g.Aim(3, 1, 5000))
-	must(t, g.Aim(1, 1, shares.Full))
+	must(t, g.Aim(3, 1, 5000, ""))
+	must(t, g.Aim(1, 1, shares.Full, ""))
 	expect(t, g, to, 1)
 
 	kept = keep(t, g)
@@ -235,7 +235,7 @@ func TestTheMomentInWhichTheOrderIsFoundOut(t *testing.T) {
 	for _, host := range hosts {
 		g, to := newGroup(t, host, guarded)
 		add(t, g, 2, 3)
-		must(t, g.Aim(2, 2, shares.Full))
+		must(t, g.Aim(2, 2, shares.Full, ""))
 		others := []*member{g.holders[1], g.holders[3]}
 		g.silence(others)
 		var all []client
@@ -266,7 +266,7 @@ func TestTheMomentInWhichTheOrderIsFoundOut(t *testing.T) {
 			c.close()
 		}
 		expect(t, g, to, 2)
-		must(t, g.Aim(3, 3, shares.Full))
+		must(t, g.Aim(3, 3, shares.Full, ""))
 		expect(t, g, to, 3)
 		orderIsTrue(t, g, to)
 		g.Close()

@@ -49,7 +49,7 @@ func TestSleep(t *testing.T) {
 				t.Errorf("mended: %q, %v", line, err)
 			}
 			add(t, g, 3)
-			must(t, g.Aim(3, 3, shares.Full))
+			must(t, g.Aim(3, 3, shares.Full, ""))
 			g.Leave(1)
 			fd, inode, err := g.Lend(3)
 			must(t, err)
@@ -68,9 +68,9 @@ func TestSleep(t *testing.T) {
 			}
 			expect(t, g, to, 3)
 			add(t, g, 4)
-			must(t, g.Aim(4, 4, shares.Full))
+			must(t, g.Aim(4, 4, shares.Full, ""))
 			expect(t, g, to, 4)
-			must(t, g.Aim(2, 2, shares.Full))
+			must(t, g.Aim(2, 2, shares.Full, ""))
 			expect(t, g, to, 2)
 		})
 	}

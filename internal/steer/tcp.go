@@ -58,7 +58,7 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 	}
 	g := &TCP{options: o}
 	m := &member{fd: first}
-	g.holders, g.target = map[int]*member{generation: m}, target{m, m, shares.Full}
+	g.holders, g.target = map[int]*member{generation: m}, target{m, m, shares.Full, shares.Random}
 	g.append(m)
 	var err error
 	if g.at, err = procnet.Local(first); err == nil {
@@ -195,8 +195,8 @@ func (g *TCP) socket() (*member, error) {
 }
 
 // Aim between generations that share a socket changes nothing.
-func (g *TCP) Aim(to, rest, share int) error {
-	return g.aim(to, rest, share, func(t target) error {
+func (g *TCP) Aim(to, rest, share int, by shares.By) error {
+	return g.aim(to, rest, share, by, func(t target) error {
 		// Indexes are worth something only while all members listen.
 		if _, err := g.mend(); err != nil && (g.index(t.to) < 0 || g.index(t.rest) < 0) {
 			return err

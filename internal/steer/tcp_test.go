@@ -49,11 +49,11 @@ func TestANewGenerationGetsNothingUntilAimedAt(t *testing.T) {
 		expect(t, g, to, 1)
 		add(t, g, 2)
 		expect(t, g, to, 1)
-		must(t, g.Aim(2, 0, shares.Full))
+		must(t, g.Aim(2, 0, shares.Full, ""))
 		expect(t, g, to, 2)
-		must(t, g.Aim(1, 0, shares.Full)) // rollback
+		must(t, g.Aim(1, 0, shares.Full, "")) // rollback
 		expect(t, g, to, 1)
-		must(t, g.Aim(2, 0, shares.Full))
+		must(t, g.Aim(2, 0, shares.Full, ""))
 		g.Leave(1)
 		expect(t, g, to, 2)
 		if reason := g.Reason(); reason != "" {
@@ -67,7 +67,7 @@ func TestIPv4ToADualStackSocket(t *testing.T) {
 	to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
 	add(t, g, 2)
 	expect(t, g, to, 1)
-	must(t, g.Aim(2, 1, shares.Full))
+	must(t, g.Aim(2, 1, shares.Full, ""))
 	expect(t, g, to, 2)
 }
 
@@ -90,7 +90,7 @@ func randomSequences(t *testing.T, kind ...func(*Options)) {
 					most = max(most, len(live))
 				}
 			case 1:
-				must(t, g.Aim(live[i], active, shares.Full))
+				must(t, g.Aim(live[i], active, shares.Full, ""))
 				active = live[i]
 			case 2:
 				if live[i] != active {
@@ -115,7 +115,7 @@ func randomSequences(t *testing.T, kind ...func(*Options)) {
 				}
 			}
 		}
-		must(t, g.Aim(active, active, shares.Full))
+		must(t, g.Aim(active, active, shares.Full, ""))
 		for _, n := range live {
 			if n != active {
 				g.Leave(n)
@@ -123,7 +123,7 @@ func randomSequences(t *testing.T, kind ...func(*Options)) {
 		}
 		last++
 		add(t, g, last)
-		must(t, g.Aim(last, active, shares.Full))
+		must(t, g.Aim(last, active, shares.Full, ""))
 		g.Leave(active)
 		if n := len(fdsOf(g)); n != 1 {
 			t.Errorf("seed %d: %d members for one generation", seed, n)
@@ -147,7 +147,7 @@ func theMomentInWhichOneLeaves(t *testing.T, kind ...func(*Options)) {
 					for n := 2; n <= size; n++ {
 						add(t, g, n)
 					}
-					must(t, g.Aim(aimed, 1, shares.Full))
+					must(t, g.Aim(aimed, 1, shares.Full, ""))
 					m := g.layout.holders[leaver]
 					g.backfill(m)
 					must(t, unix.Shutdown(m.fd, unix.SHUT_RD))
@@ -169,7 +169,7 @@ func TestShares(t *testing.T) {
 	for _, c := range []struct{ share, low, high int }{
 		{0, 0, 0}, {100, 1, 60}, {5000, 800, 1200}, {9900, 1940, 1999}, {shares.Full, 2000, 2000}, {shares.Full + 5, 2000, 2000}, {-3, 0, 0},
 	} {
-		must(t, g.Aim(2, 1, c.share))
+		must(t, g.Aim(2, 1, c.share, ""))
 		if share, ok := g.Share(2); !ok || share != min(max(c.share, 0), shares.Full) {
 			t.Errorf("share %d is %d, %v", c.share, share, ok)
 		}
@@ -234,12 +234,12 @@ func TestAHandedOnSocketGetsANewTag(t *testing.T) {
 func TestLeaveWhereConnectionsStillGo(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
-	must(t, g.Aim(2, 1, 3000))
+	must(t, g.Aim(2, 1, 3000, ""))
 	g.Leave(2) // the canary died: its part waits until it is aimed elsewhere
 	if n := len(fdsOf(g)); n != 2 {
 		t.Fatalf("%d members", n)
 	}
-	must(t, g.Aim(1, 1, shares.Full))
+	must(t, g.Aim(1, 1, shares.Full, ""))
 	if n := len(fdsOf(g)); n != 1 {
 		t.Errorf("%d members", n)
 	}
@@ -258,7 +258,7 @@ func TestLeaveResetsWhatWaits(t *testing.T) {
 	must(t, err)
 	defer unix.Close(stray)
 	add(t, g, 2)
-	must(t, g.Aim(2, 1, shares.Full))
+	must(t, g.Aim(2, 1, shares.Full, ""))
 	g.Leave(1)
 	if _, err := unix.Read(waiting.fd, make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("read: %v", err)
@@ -276,7 +276,7 @@ func TestSharedByAll(t *testing.T) {
 	if g.Reason() != "the contract says so" {
 		t.Error(g.Reason())
 	}
-	must(t, g.Aim(2, 1, 100))
+	must(t, g.Aim(2, 1, 100, ""))
 	for n := 1; n <= 2; n++ {
 		if _, ok := g.Share(n); ok {
 			t.Error("a shared endpoint has shares")
@@ -298,7 +298,7 @@ func TestSharedByAll(t *testing.T) {
 	if socketOf(t, g, 3) == socketOf(t, g, 2) {
 		t.Error("it is still shared")
 	}
-	must(t, g.Aim(3, 2, shares.Full))
+	must(t, g.Aim(3, 2, shares.Full, ""))
 	g.Leave(2)
 	expect(t, g, to, 3)
 }
@@ -307,13 +307,13 @@ func TestAimAtNobody(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	add(t, g, 2)
 	for _, c := range [][3]int{{7, 1, shares.Full}, {7, 2, 100}, {7, 7, 0}} {
-		if err := g.Aim(c[0], c[1], c[2]); err == nil {
+		if err := g.Aim(c[0], c[1], c[2], ""); err == nil {
 			t.Errorf("%v: no error", c)
 		}
 	}
-	must(t, g.Aim(1, 7, shares.Full)) // rest does not count
+	must(t, g.Aim(1, 7, shares.Full, "")) // rest does not count
 	expect(t, g, to, 1)
-	must(t, g.Aim(2, 7, 100)) // what rest cannot get goes to the other
+	must(t, g.Aim(2, 7, 100, "")) // what rest cannot get goes to the other
 	expect(t, g, to, 2)
 }
 
@@ -341,7 +341,7 @@ func TestAddThatFails(t *testing.T) {
 	add(t, g, 2)
 	// Without a spare one, the last moves into the hole all the same.
 	add(t, g, 3)
-	must(t, g.Aim(3, 1, shares.Full))
+	must(t, g.Aim(3, 1, shares.Full, ""))
 	broken = true
 	g.Leave(1)
 	expect(t, g, to, 3)
@@ -369,7 +369,7 @@ func TestMoreGenerationsThanSockets(t *testing.T) {
 	g, to := newGroup(t, "127.0.0.1")
 	for n := 2; n <= maxSockets; n++ {
 		add(t, g, n)
-		must(t, g.Aim(n, n-1, shares.Full))
+		must(t, g.Aim(n, n-1, shares.Full, ""))
 		if reason := g.Reason(); reason != "" {
 			t.Fatalf("generation %d: %s", n, reason)
 		}
@@ -378,7 +378,7 @@ func TestMoreGenerationsThanSockets(t *testing.T) {
 	for range 20 {
 		n++
 		add(t, g, n)
-		must(t, g.Aim(n, n-1, shares.Full))
+		must(t, g.Aim(n, n-1, shares.Full, ""))
 		contains(t, "the reason", g.Reason(), "live generations have all 14 sockets")
 		if _, ok := g.Share(n); ok || g.Inode(n) != g.Inode(maxSockets) || g.Observe(n) != nil {
 			t.Fatalf("generation %d does not share the active one's socket", n)
@@ -401,7 +401,7 @@ func TestMoreGenerationsThanSockets(t *testing.T) {
 	if reason := g.Reason(); reason != "" || g.Inode(n) == g.Inode(n-1) {
 		t.Errorf("there is room: %q", reason)
 	}
-	must(t, g.Aim(n, n-1, shares.Full))
+	must(t, g.Aim(n, n-1, shares.Full, ""))
 	expect(t, g, to, n)
 	orderIsTrue(t, g, to)
 }
@@ -453,7 +453,7 @@ func TestWatchHearsOfEachMember(t *testing.T) {
 	}
 	add(t, g, 2, 3)
 	same()
-	must(t, g.Aim(3, 1, shares.Full))
+	must(t, g.Aim(3, 1, shares.Full, ""))
 	g.Leave(1)
 	same()
 	g.Leave(2)
@@ -476,7 +476,7 @@ func TestAfterClose(t *testing.T) {
 	if err := g.Add(3, false); err == nil {
 		t.Error("Add works")
 	}
-	if err := g.Aim(1, 1, shares.Full); err == nil {
+	if err := g.Aim(1, 1, shares.Full, ""); err == nil {
 		t.Error("Aim works")
 	}
 	if _, err := g.preflight(1, to); err == nil {
@@ -521,7 +521,7 @@ func TestAddShared(t *testing.T) {
 		t.Errorf("sockets %d and %d, %q", g.Inode(1), g.Inode(2), g.Reason())
 	}
 	add(t, g, 3)
-	must(t, g.Aim(3, 2, shares.Full))
+	must(t, g.Aim(3, 2, shares.Full, ""))
 	expect(t, g, to, 3)
 	if g.Inode(3) == g.Inode(2) {
 		t.Error("the next one shares, too")

@@ -46,7 +46,7 @@ func NewUnix(first Path, alone error) *Unix {
 	m := &member{}
 	m.opened(first)
 	g := &Unix{all: []*member{m}}
-	g.holders, g.target = map[int]*member{}, target{m, m, shares.Full}
+	g.holders, g.target = map[int]*member{}, target{m, m, shares.Full, shares.Random}
 	if alone != nil {
 		g.latest = alone.Error()
 	}
@@ -110,11 +110,11 @@ func (g *Unix) Queued() (n int, err error) {
 	return n, err
 }
 
-func (g *Unix) Aim(to, rest, share int) error {
+func (g *Unix) Aim(to, rest, share int, _ shares.By) error {
 	if share < shares.Full {
 		share = 0
 	}
-	return g.aim(to, rest, share, func(t target) error {
+	return g.aim(to, rest, share, shares.Random, func(t target) error {
 		before := g.to
 		if t.to == before {
 			return nil

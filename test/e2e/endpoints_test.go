@@ -85,7 +85,16 @@ func mustEnv(s processState, name string) string {
 // ask1 sends one request to any address of the container.
 func (c *container) ask1(network, address string) string {
 	c.t.Helper()
-	conn, err := c.box.Dial(c.t.Context(), network, address)
+	return c.askFrom(nil, network, address)
+}
+
+// askFrom is ask1 from an address; nil: any.
+func (c *container) askFrom(local net.Addr, network, address string) string {
+	var conn net.Conn
+	err := c.box.InNetwork(func() (err error) {
+		conn, err = (&net.Dialer{LocalAddr: local}).DialContext(c.t.Context(), network, address)
+		return err
+	})
 	if err != nil {
 		return err.Error()
 	}

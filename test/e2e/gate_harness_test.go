@@ -121,7 +121,9 @@ type gateStatus struct {
 			Drained     *int   `json:"drained"`
 		} `json:"last_takeover"`
 	} `json:"gate"`
-	Endpoints []json.RawMessage `json:"endpoints"`
+	Endpoints  []json.RawMessage `json:"endpoints"`
+	CanaryBy   string            `json:"canary_by"`
+	OneAddress string            `json:"one_address"`
 }
 
 type gateMember struct {

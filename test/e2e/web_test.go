@@ -176,8 +176,10 @@ type status struct {
 		LeftMS     *int64  `json:"left_ms"`
 		Share      float64 `json:"share"`
 	} `json:"swap"`
-	LastSwap *lastSwap `json:"last_swap"`
-	Joined   *struct {
+	LastSwap   *lastSwap `json:"last_swap"`
+	CanaryBy   string    `json:"canary_by"`
+	OneAddress string    `json:"one_address"`
+	Joined     *struct {
 		Gate   string `json:"gate"`
 		Role   string `json:"role"`
 		AwayMS *int64 `json:"away_ms"`
