@@ -1,7 +1,6 @@
 package pid1
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
@@ -52,7 +52,7 @@ func newInit(o Options) (*Init, error) {
 		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})}}
 	var err error
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
-		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
+		return i, text.Errorf("SWAPINIT_READY: %w", err)
 	}
 	if err := i.join(); err != nil {
 		return i, err
@@ -111,7 +111,7 @@ func (i *Init) assemble() {
 func (i *Init) open() error {
 	specs, err := listen.Parse(i.set.Listen)
 	if err != nil {
-		return fmt.Errorf("SWAPINIT_LISTEN: %w", err)
+		return text.Errorf("SWAPINIT_LISTEN: %w", err)
 	}
 	var files []listen.File
 	if !i.set.Plain { // else what was inherited is the child's
@@ -125,7 +125,7 @@ func (i *Init) open() error {
 		prepare = nil
 	}
 	if i.gate != nil && len(files) > 0 {
-		err = fmt.Errorf("SWAPINIT_GATE=%s: sockets were inherited too (LISTEN_FDS), and only one of the two can have the endpoints", i.gate.path)
+		err = text.Errorf("SWAPINIT_GATE=%s: sockets were inherited too (LISTEN_FDS), and only one of the two can have the endpoints", i.gate.path)
 	} else if i.gate != nil {
 		err = i.lent()
 	} else if i.endpoints, err = listen.Open(specs, files, prepare); err == nil {
@@ -149,7 +149,7 @@ func (i *Init) open() error {
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)
 	default:
-		return fmt.Errorf("SWAPINIT_CONTROL: %w", err)
+		return text.Errorf("SWAPINIT_CONTROL: %w", err)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (i *Init) checkProbe() error {
 		}
 		why = "and the probe cannot be steered to the successor (" + why + ")"
 	}
-	return fmt.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, %s; "+
+	return text.Errorf("SWAPINIT_READY=%s: %s is an endpoint, where swapinit itself listens, %s; "+
 		"probe an address of the server's own, or use fd, notify, exec or delay", i.mode.Text, e.Address, why)
 }
 
@@ -289,7 +289,7 @@ func spareThreads() {
 func ParentDeath(sig syscall.Signal) error {
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0); err != nil {
-		return fmt.Errorf("cannot ask for a signal on the parent's death: %w", err)
+		return text.Errorf("cannot ask for a signal on the parent's death: %w", err)
 	}
 	if os.Getppid() != parent {
 		return syscall.Kill(os.Getpid(), sig)

@@ -2,12 +2,12 @@ package reaper
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -137,7 +137,7 @@ func (p *Process) send(sig syscall.Signal, what string, number, flags int) error
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot send signal %d to %s %d: %w", int(sig), what, p.pid, err)
+		return text.Errorf("cannot send signal %d to %s %d: %w", int(sig), what, p.pid, err)
 	}
 	return nil
 }

@@ -2,12 +2,12 @@ package reaper
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -178,11 +178,11 @@ func (r *Reaper) Start(fork func() (pid, pidfd int, err error)) (*Process, error
 // already, this process itself, and a pid without a process are errors.
 func (r *Reaper) Adopt(pid int) (*Process, error) {
 	if pid == os.Getpid() {
-		return nil, fmt.Errorf("cannot watch process %d: it is this process", pid)
+		return nil, text.Errorf("cannot watch process %d: it is this process", pid)
 	}
 	return r.watch(func() (int, int, error) {
 		if !r.pidfds && !isChild(unix.P_PID, pid) {
-			return 0, -1, fmt.Errorf("cannot watch process %d: it is no child, and this kernel has no pidfds or refuses them", pid)
+			return 0, -1, text.Errorf("cannot watch process %d: it is no child, and this kernel has no pidfds or refuses them", pid)
 		}
 		return pid, -1, nil
 	}, false)
@@ -198,7 +198,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 	pid, fd, err := open()
 	if err == nil && fd < 0 && r.pidfds {
 		if fd, err = unix.PidfdOpen(pid, 0); err != nil { // close-on-exec by itself
-			err = fmt.Errorf("cannot watch process %d: %w", pid, err)
+			err = text.Errorf("cannot watch process %d: %w", pid, err)
 		}
 	}
 
@@ -212,7 +212,7 @@ func (r *Reaper) watch(open func() (pid, pidfd int, err error), fresh bool) (*Pr
 	// reaped then, and learns it by its own pidfd. Adopted, it is the same process.
 	if r.owned[pid] != nil && !fresh {
 		_ = unix.Close(fd) // or it is -1
-		return nil, fmt.Errorf("cannot watch process %d: %w", pid, errWatched)
+		return nil, text.Errorf("cannot watch process %d: %w", pid, errWatched)
 	}
 	p := &Process{pid: pid, fd: fd, reaper: r, exited: make(chan Exit, 1)}
 	r.owned[pid] = p

@@ -1,6 +1,6 @@
 package swap
 
-import "fmt"
+import "github.com/swapinit/swapinit/internal/text"
 
 // What the end of the active generation means. Its sockets are given up when these
 // have moved the traffic.
@@ -15,7 +15,7 @@ func (m *Machine) back() bool {
 	if g == nil || m.rollout.dismissed || m.phase == StopDraining {
 		return false
 	}
-	m.takeBack(g, fmt.Sprintf("generation %d %s", m.active.number, m.active.status))
+	m.takeBack(g, text.Sprintf("generation %d %s", m.active.number, m.active.status))
 	return true
 }
 

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -61,7 +60,7 @@ func (e *Endpoints) Probe(name string, slot int, to netip.AddrPort) (fd int, err
 		}
 	}
 	if err != nil {
-		return -1, fmt.Errorf("cannot connect to %s: %w", to.String(), err)
+		return -1, text.Errorf("cannot connect to %s: %w", to.String(), err)
 	}
 	return fd, nil
 }

@@ -3,12 +3,12 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -157,7 +157,7 @@ func (h *holding) aim(to, rest, share int, move func(target) error) error {
 		err = move(t)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+		return text.Errorf("cannot aim connections at generation %d: %w", to, err)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package steer
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Preflight sends connections from source, the address and port of a socket
@@ -35,7 +35,7 @@ func (g *TCP) Preflight(n int, source netip.AddrPort) (end func(), err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach generation %d on its own: %w", n, err)
+		return nil, text.Errorf("cannot reach generation %d on its own: %w", n, err)
 	}
 	return func() {
 		g.mu.Lock()
