@@ -1,7 +1,6 @@
 package pid1
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -381,7 +381,7 @@ func (a *adoption) alone(n int, same func(*generation) bool) error {
 	a.mu.Unlock() // what follows reads files
 	for _, h := range all {
 		if h.bound() && same(h.g) {
-			return fmt.Errorf("%s has %s for itself, so a successor beside it would find the address already in use: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.g.number), h.address, h.why)
+			return text.Errorf("%s has %s for itself, so a successor beside it would find the address already in use: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.g.number), h.address, h.why)
 		}
 	}
 	return nil

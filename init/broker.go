@@ -3,7 +3,6 @@ package pid1
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -186,7 +186,7 @@ func (b *broker) leaves(bind adopt.Bind, e *endpoint) error {
 
 // apart says that the traffic of e, which generation n has, cannot be moved.
 func apart(bind adopt.Bind, n int, e *endpoint) error {
-	return fmt.Errorf("it binds %s, while %s listens on %s: the sockets are of different families, between which no traffic can be moved; "+
+	return text.Errorf("it binds %s, while %s listens on %s: the sockets are of different families, between which no traffic can be moved; "+
 		"SWAPINIT_STRATEGY=replace stops the predecessor first", bind.At.String(), named(n), e.Address)
 }
 

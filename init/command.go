@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/file"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,7 +50,7 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 			}
 		}
 		if !errors.Is(err, syscall.ENOENT) {
-			return nil, fmt.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
+			return nil, text.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
 		}
 	}
 	switch {
@@ -61,7 +61,7 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 	case len(l.set.Command) > 0:
 		return l.set.Command, nil
 	}
-	return nil, fmt.Errorf("no command: SWAPINIT_TARGET_FILE=%s does not exist and the command line names none", l.set.TargetFile)
+	return nil, text.Errorf("no command: SWAPINIT_TARGET_FILE=%s does not exist and the command line names none", l.set.TargetFile)
 }
 
 // writeTime bounds how long the answer to a swap waits for the target file.
@@ -75,13 +75,13 @@ func (i *Init) writeTarget(command []string, existing bool) {
 	written := make(chan error, 1)
 	go func() { written <- i.launcher.writeTarget(command, existing) }()
 	go func() {
-		err := fmt.Errorf("not done within %v", writeTime)
+		err := text.Errorf("not done within %v", writeTime)
 		select {
 		case err = <-written:
 		case <-clock.After(writeTime):
 		}
 		if err != nil {
-			i.warn("target", fmt.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", i.launcher.absolute(i.set.TargetFile), err), 0, 0)
+			i.warn("target", text.Sprintf("cannot write SWAPINIT_TARGET_FILE=%q: %v; a restarted container will not resume with the new command", i.launcher.absolute(i.set.TargetFile), err), 0, 0)
 		}
 		i.post(i.clients.release)
 	}()
@@ -138,12 +138,12 @@ func (l *launcher) readFile(variable, name string) ([]byte, error) {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		err = errors.New("not a regular file")
 	case st.Size > maxFile:
-		err = fmt.Errorf("it has %d bytes, accepted are at most %d", st.Size, maxFile)
+		err = text.Errorf("it has %d bytes, accepted are at most %d", st.Size, maxFile)
 	default:
 		data, err = file.Read(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot use %s=%q: %w", variable, name, err)
+		return nil, text.Errorf("cannot use %s=%q: %w", variable, name, err)
 	}
 	return data, nil
 }
@@ -163,13 +163,13 @@ func (l *launcher) resolveDir() (string, error) {
 	if l.set.Dir == "" {
 		// Else the command is looked for, and not found, in a directory that is gone.
 		if err := unix.Stat(l.childDir, &unix.Stat_t{}); l.childDir != "" && err == syscall.ENOENT {
-			return "", fmt.Errorf("cannot use %q, the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", l.childDir, err)
+			return "", text.Errorf("cannot use %q, the directory in which swapinit was started (WORKDIR): %w; set SWAPINIT_DIR to one that stays, or to a link that is led elsewhere", l.childDir, err)
 		}
 		return l.childDir, nil
 	}
 	dir, err := file.Real(l.absolute(l.set.Dir))
 	if err != nil {
-		return "", fmt.Errorf("cannot use SWAPINIT_DIR=%q: %w", l.set.Dir, err)
+		return "", text.Errorf("cannot use SWAPINIT_DIR=%q: %w", l.set.Dir, err)
 	}
 	return dir, nil
 }

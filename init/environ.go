@@ -1,13 +1,13 @@
 package pid1
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // sharedEnviron is what the servers of a generation, its probes and the hooks of
@@ -21,7 +21,7 @@ func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, 
 		}
 		file, err := config.EnvFile(data)
 		if err != nil {
-			return nil, fmt.Errorf("cannot use SWAPINIT_ENV_FILE=%q: %w", l.set.EnvFile, err)
+			return nil, text.Errorf("cannot use SWAPINIT_ENV_FILE=%q: %w", l.set.EnvFile, err)
 		}
 		for _, kv := range file {
 			env = set(env, kv.Key, kv.Value)
@@ -38,7 +38,7 @@ func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, 
 			fd = given.NonblockFD
 		}
 		if value, err = config.Expand(value, number, fd); err != nil {
-			return nil, fmt.Errorf("cannot use the environment variable %s: %w", name, err)
+			return nil, text.Errorf("cannot use the environment variable %s: %w", name, err)
 		}
 		env[n] = name + "=" + value
 	}

@@ -3,13 +3,13 @@ package pid1
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/awake"
 	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 )
 
@@ -31,7 +31,7 @@ type helper struct {
 func (l *launcher) run(h *helper) error {
 	p, err := l.start(h)
 	if err != nil && h.name != "" {
-		err = fmt.Errorf("cannot start %s: %w", h.name, err)
+		err = text.Errorf("cannot start %s: %w", h.name, err)
 	}
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (l *launcher) run(h *helper) error {
 	}
 	_ = p.SignalGroup(syscall.SIGKILL)
 	<-p.Exited()
-	return fmt.Errorf("%s did not end within %v", name, h.limit)
+	return text.Errorf("%s did not end within %v", name, h.limit)
 }
 
 // start returns when its program runs.
@@ -69,7 +69,7 @@ func (l *launcher) start(h *helper) (*reaper.Process, error) {
 	}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open /dev/null: %w", err)
+		return nil, text.Errorf("cannot open /dev/null: %w", err)
 	}
 	defer null.Close()
 	files := []uintptr{null.Fd(), null.Fd(), null.Fd()}

@@ -3,13 +3,13 @@ package pid1
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 const (
@@ -37,20 +37,20 @@ func (h *hooks) before(generation int) ([]string, error) {
 	const name = "the pre-swap hook"
 	out, err := newOutput()
 	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+		return nil, text.Errorf("cannot start %s: %w", name, err)
 	}
 	err = h.run(&helper{name: name, command: h.set.PreSwap, generation: generation, stdout: int(out.write.Fd()), stderr: 2, limit: h.set.HookTimeout})
 	line := out.lastLine()
-	text, found := strings.CutPrefix(line, commandLine)
+	command, found := strings.CutPrefix(line, commandLine)
 	if err != nil || !found {
 		return nil, err
 	}
-	words, err := config.Words(text)
+	words, err := config.Words(command)
 	if err == nil && (len(words) == 0 || words[0] == "") {
 		err = errors.New("it names no command")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the last line of %s, %.200q: %w", name, line, err)
+		return nil, text.Errorf("cannot use the last line of %s, %s: %w", name, text.Quote(line, 200), err)
 	}
 	return words, nil
 }

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/spawn"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"golang.org/x/sys/unix"
 )
@@ -195,7 +195,7 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 		spec.Argv = make([]string, len(words))
 		for n, word := range words {
 			if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
-				return nil, nil, fmt.Errorf("cannot use the command: %w", err)
+				return nil, nil, text.Errorf("cannot use the command: %w", err)
 			}
 		}
 	}
@@ -233,7 +233,7 @@ func (l *launcher) user() (*spawn.User, int, error) {
 	}
 	u, err := spawn.LookupUser(l.set.User)
 	if err != nil {
-		return nil, -1, fmt.Errorf("cannot use SWAPINIT_USER=%q: %w", l.set.User, err)
+		return nil, -1, text.Errorf("cannot use SWAPINIT_USER=%q: %w", l.set.User, err)
 	}
 	return u, int(u.Uid), nil
 }

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,7 +162,7 @@ func (i *Init) refused(w *worker, err error) {
 	case err == nil, errors.Is(err, syscall.ESRCH): // its end is on its way here
 		return
 	case errors.Is(err, syscall.EPERM):
-		err = fmt.Errorf("%w: it has become another user, and swapinit lacks CAP_KILL (docker run --cap-add KILL)", err)
+		err = text.Errorf("%w: it has become another user, and swapinit lacks CAP_KILL (docker run --cap-add KILL)", err)
 	}
 	i.about(logline.Warn, "signal.failed", w, ": "+err.Error())
 }

@@ -1,7 +1,6 @@
 package pid1
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
@@ -55,7 +55,7 @@ func newInit(o Options) (*Init, error) {
 		return i, err
 	}
 	if i.mode, err = ready.Parse(s.Ready, config.Words); err != nil {
-		return i, fmt.Errorf("SWAPINIT_READY: %w", err)
+		return i, text.Errorf("SWAPINIT_READY: %w", err)
 	}
 	if err := i.join(); err != nil {
 		return i, err
@@ -114,7 +114,7 @@ func (i *Init) assemble() {
 func (i *Init) open() error {
 	specs, err := listen.Parse(i.set.Listen)
 	if err != nil {
-		return fmt.Errorf("SWAPINIT_LISTEN: %w", err)
+		return text.Errorf("SWAPINIT_LISTEN: %w", err)
 	}
 	var files []listen.File
 	if !i.set.Plain { // else what was inherited is the child's
@@ -128,7 +128,7 @@ func (i *Init) open() error {
 		prepare = nil
 	}
 	if i.gate != nil && len(files) > 0 {
-		err = fmt.Errorf("SWAPINIT_GATE=%s: sockets were inherited too (LISTEN_FDS), and only one of the two can have the endpoints", i.gate.path)
+		err = text.Errorf("SWAPINIT_GATE=%s: sockets were inherited too (LISTEN_FDS), and only one of the two can have the endpoints", i.gate.path)
 	} else if i.gate != nil {
 		err = i.lent()
 	} else if i.endpoints, err = listen.Open(specs, files, prepare); err == nil {
@@ -155,7 +155,7 @@ func (i *Init) open() error {
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)
 	default:
-		return fmt.Errorf("SWAPINIT_CONTROL: %w", err)
+		return text.Errorf("SWAPINIT_CONTROL: %w", err)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (i *Init) checkProbe(variable string, mode *ready.Mode) error {
 		}
 		why = "and the probe cannot be steered to the successor (" + why + ")"
 	}
-	return fmt.Errorf("%s=%s: %s is an endpoint, where swapinit itself listens, %s; "+
+	return text.Errorf("%s=%s: %s is an endpoint, where swapinit itself listens, %s; "+
 		"probe an address of the server's own, or use fd, notify, exec or delay", variable, mode.Text, e.Address, why)
 }
 
@@ -296,7 +296,7 @@ func spareThreads() {
 func ParentDeath(sig syscall.Signal) error {
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0); err != nil {
-		return fmt.Errorf("cannot ask for a signal on the parent's death: %w", err)
+		return text.Errorf("cannot ask for a signal on the parent's death: %w", err)
 	}
 	if os.Getppid() != parent {
 		return syscall.Kill(os.Getpid(), sig)

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -158,7 +158,7 @@ func (i *Init) openSteering() error {
 			case err == nil:
 				group, s.tcp = tcp, local{tcp}
 			case i.set.Steer == "require":
-				return fmt.Errorf("SWAPINIT_STEER=require: cannot steer connections to endpoint %s: %w", e.Name, err)
+				return text.Errorf("SWAPINIT_STEER=require: cannot steer connections to endpoint %s: %w", e.Name, err)
 			default:
 				s.reason = err.Error()
 			}
@@ -171,7 +171,7 @@ func (i *Init) openSteering() error {
 	}
 	if i.set.Steer == "require" {
 		if err := i.probeSteering(); err != nil {
-			return fmt.Errorf("SWAPINIT_STEER=require: cannot steer connections here: %w", err)
+			return text.Errorf("SWAPINIT_STEER=require: cannot steer connections here: %w", err)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 	"github.com/swapinit/swapinit/swap"
 )
@@ -132,7 +132,7 @@ func (l *launcher) followMain(w *worker, pid int) (*reaper.Process, error) {
 	}
 	p, err := l.reaper.Adopt(pid) // not another worker's: that is watched already
 	if err != nil {
-		return nil, fmt.Errorf("cannot follow MAINPID=%d: %w", pid, err)
+		return nil, text.Errorf("cannot follow MAINPID=%d: %w", pid, err)
 	}
 	w.claimed = pid
 	return p, nil

@@ -1,33 +1,27 @@
 // Package reaper reaps every child of the process and gives each exit status,
 // once, to the one who started the child.
 //
-// The reaping itself, a wait4(-1) loop woken by SIGCHLD, is go-reaper's. It
-// offers the statuses on a channel without waiting for a reader, each from a
-// goroutine of its own, so they come late, out of order, or not at all, and
-// statuses of strangers are among them: orphans, children whose exec failed.
-// This package adds what makes that dependable:
+// One goroutine, woken by SIGCHLD, calls wait4(-1) until nothing is left. It reaps, finds
+// the owner and delivers under one lock, and signals are sent under the same lock. So the
+// number of a child is its own whenever one is sent, and no status is lost, late or
+// somebody else's. Two cases need more than that, and there the pidfd proves:
 //
-//   - a pidfd for each process says that it is dead and cannot be lost or
-//     confused with a later bearer of the pid;
-//   - a status counts only for a process that is proven to have been reaped;
-//   - a status that does not come is asked for: first by waking go-reaper
-//     (SIGCHLD to oneself), then by waitid(P_PIDFD), then by PIDFD_GET_INFO;
-//   - signals go through the pidfd, never through a number;
-//   - in a storm of deaths it reaps some itself, see routeAll.
+//   - a child that dies before its pid is known here: statuses without an owner are kept
+//     while a fork goes on, and one counts only for a process that has been reaped;
+//   - a process that was adopted and is not our child: its pidfd tells that it has ended,
+//     and on Linux 6.15 how (PIDFD_GET_INFO), for some other process reaps it.
 //
-// Where the kernel has no pidfds (before Linux 5.4) or refuses them (gVisor, seccomp) a
-// process is known by its number, which is its own as long as it is our child and was not
-// reaped: waitid(2) tells.
+// Signals go through the pidfd too. Where the kernel has none (before Linux 5.4) or refuses
+// them (gVisor, seccomp) a child is known by its number alone, and strangers are not adopted.
 //
 // One invariant lives here, EveryChildOnce: every child that dies is reaped,
 // its status reported once, to its owner; no signal ever reaches a recycled
 // pid.
 //
-//	SIGCHLD, kick ──> go-reaper ──channel──> route ──┬─> Process.status ─┐
-//	                                                 ├─> early ─ Start ──┤
-//	                                                 └─> Options.Orphan  │
-//	pidfd readable ──> Process.watch <───────────────────────────────────┘
-//	                        └──> Process.Exited
+//	SIGCHLD ──> wait4(-1) ──> route ──┬─> Process.Exited
+//	                                  ├─> early ──> Start, Adopt ──> Process.Exited
+//	                                  └─> Options.Orphan
+//	pidfd of a stranger ──> Process.watch ──> Process.Exited
 //
 // An orphan reaches this process only when it is PID 1 of its pid namespace or
 // a child subreaper (PR_SET_CHILD_SUBREAPER); the caller sees to that.

@@ -136,20 +136,20 @@ func start(t *testing.T, r *Reaper, f func() (int, int, error)) *Process {
 	return p
 }
 
-// unwatched is a Process whose watch the test starts itself, when its status
-// has been through what the test is about.
-func unwatched(t *testing.T, r *Reaper, f func() (int, int, error)) *Process {
-	t.Helper()
-	pid, fd, err := f()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := newProcess(r, pid, fd)
-	r.mu.Lock()
-	r.owned[pid] = p
-	r.mu.Unlock()
-	return p
+// unheard is a Reaper that nobody tells of deaths: the test reaps.
+func unheard() *Reaper {
+	return &Reaper{pidfds: true, owned: map[int]*Process{}, orphans: make(chan orphan, maxOrphans)}
 }
+
+// locked calls f with the lock of r, as the goroutine that reaps does.
+func locked(r *Reaper, f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+// kick makes the Reaper look for dead children.
+func kick() { _ = syscall.Kill(os.Getpid(), syscall.SIGCHLD) }
 
 // wait waits for the end of p.
 func wait(t *testing.T, p *Process) Exit {

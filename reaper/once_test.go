@@ -16,22 +16,19 @@ import (
 // Every child that dies is reaped, its status reported once, to its owner; no
 // signal ever reaches a recycled pid.
 func TestEveryChildOnce(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		buffer int
-		n      int
-	}{
-		{"default", 0, 3000}, {"one slot", 1, 1000}, {"no slot", -1, 1000},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if isolated(t) {
-				everyChildOnce(t, Options{Buffer: c.buffer}, scaled(c.n))
-			}
-		})
-	}
+	t.Run("as subreaper", func(t *testing.T) {
+		if isolated(t) {
+			everyChildOnce(t, true, scaled(3000))
+		}
+	})
+	t.Run("without pidfds", func(t *testing.T) {
+		if isolated(t) {
+			everyChildOnce(t, false, scaled(1000))
+		}
+	})
 	t.Run("as PID 1", func(t *testing.T) {
 		if isolated(t, inPidNamespace) {
-			everyChildOnce(t, Options{}, scaled(300))
+			everyChildOnce(t, true, scaled(300))
 		}
 	})
 	t.Run("recycled pid", func(t *testing.T) {
@@ -43,16 +40,22 @@ func TestEveryChildOnce(t *testing.T) {
 
 // everyChildOnce starts n children with known ends, some at once with orphans
 // that die at the same time, some beside failing execs.
-func everyChildOnce(t *testing.T, o Options, n int) {
+func everyChildOnce(t *testing.T, pidfds bool, n int) {
 	const orphansEach = 3
 	var mu sync.Mutex
 	reported := map[int]int{} // orphans by exit code
-	o.Orphan = func(_ int, ws syscall.WaitStatus) {
+	r := New(Options{Orphan: func(_ int, ws syscall.WaitStatus) {
 		mu.Lock()
 		reported[ws.ExitStatus()]++
 		mu.Unlock()
+	}})
+	r.pidfds = pidfds
+	like := func(f func() (int, int, error)) func() (int, int, error) {
+		if pidfds {
+			return f
+		}
+		return withoutPidfd(f)
 	}
-	r := New(o)
 	before := openFiles(t)
 
 	const workers = 8
@@ -61,7 +64,7 @@ func everyChildOnce(t *testing.T, o Options, n int) {
 		wg.Go(func() {
 			for i := w; i < n; i += workers {
 				if i%20 == 0 {
-					if _, err := r.Start(fork("/nonexistent")); !errors.Is(err, syscall.ENOENT) {
+					if _, err := r.Start(like(fork("/nonexistent"))); !errors.Is(err, syscall.ENOENT) {
 						t.Errorf("failing exec: %v", err)
 					}
 				}
@@ -70,7 +73,7 @@ func everyChildOnce(t *testing.T, o Options, n int) {
 				if i%10 == 0 {
 					want, script = killed(syscall.SIGKILL), "kill -9 $$"
 				}
-				p, err := r.Start(sh(strings.Repeat("(exit 200) & ", orphansEach) + script))
+				p, err := r.Start(like(sh(strings.Repeat("(exit 200) & ", orphansEach) + script)))
 				if err != nil {
 					t.Error(err)
 					continue
@@ -88,23 +91,8 @@ func everyChildOnce(t *testing.T, o Options, n int) {
 	}
 	wg.Wait()
 
-	// The shell may have waited for an orphan itself; and with a tiny buffer
-	// some reports are lost. What may not be is a zombie.
+	// The shell may have waited for an orphan itself. What may not be is a zombie.
 	eventually(t, "no children are left", func() bool { return errors.Is(noChild(), syscall.ECHILD) })
-	s := r.Stats()
-	t.Logf("%+v", s)
-	if ended := s.Routed + s.Early + s.Waitid + s.Info + s.Unknown; ended != n {
-		t.Errorf("%d processes ended, want %d", ended, n)
-	}
-	if s.Unknown != 0 && keepsExitsReaped(t, r) {
-		t.Errorf("%d statuses unknown", s.Unknown)
-	}
-	if o.Buffer == 0 { // on a busy machine some are late, but none is lost
-		eventually(t, "all statuses come through the default buffer", func() bool {
-			s := r.Stats()
-			return s.Late == s.Info+s.Unknown
-		})
-	}
 	eventually(t, "an orphan is reported", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -135,22 +123,12 @@ func noChild() error {
 	return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 }
 
-// keepsExitsReaped is keepsExits under a running reaper.
-func keepsExitsReaped(t *testing.T, r *Reaper) bool {
-	p := start(t, r, sh("exit 0"))
-	fd := held(t, p)
-	defer unix.Close(fd)
-	wait(t, p)
-	_, ok := exitInfo(fd)
-	return ok
-}
-
-// held is a duplicate of p's pidfd. (os.File.Fd would make it block.)
+// held is a duplicate of p's pidfd.
 func held(t *testing.T, p *Process) int {
 	t.Helper()
-	dup, err := -1, error(nil)
-	if e := p.conn.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil || err != nil {
-		t.Fatal(e, err)
+	dup, err := unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dup
 }
@@ -180,7 +158,7 @@ func recycledPid(t *testing.T) {
 		old = start(t, r, fork("/bin/sleep", "1000"))
 		// The test's own hold on the dead process: a Process still open when
 		// the number has its next bearer.
-		ghost = newProcess(r, old.Pid(), held(t, old))
+		ghost = &Process{pid: old.Pid(), fd: held(t, old), reaper: r}
 		if err := old.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -194,14 +172,14 @@ func recycledPid(t *testing.T) {
 		if heir.Pid() == old.Pid() {
 			return true
 		}
-		ghost.file.Close()
+		unix.Close(ghost.fd)
 		if err := heir.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		wait(t, heir)
 		return false
 	})
-	defer ghost.file.Close()
+	defer unix.Close(ghost.fd)
 	in.Close()
 
 	for _, p := range []*Process{old, ghost} {
@@ -214,11 +192,8 @@ func recycledPid(t *testing.T) {
 			}
 		}
 	}
-	// Its late status is not the heir's either.
-	r.routeAll(goStatus(heir.Pid(), exited(7).Status), nil)
-	if s := r.Stats(); s.Stale != 1 {
-		t.Errorf("%+v, want 1 stale", s)
-	}
+	// A status of its is not the heir's either.
+	locked(r, func() { r.settle(heir, exited(7).Status) })
 	fmt.Fprintln(out, 42)
 	out.Close()
 	if got := wait(t, heir); got != exited(42) {

@@ -2,13 +2,12 @@ package reaper
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,8 +17,8 @@ type Exit struct {
 	Status syscall.WaitStatus
 
 	// Known is false when the process is gone and its status could not be
-	// had: it was not our child, or the status was lost on a kernel without
-	// PIDFD_INFO_EXIT.
+	// had: it was not our child, and its parent did not reap it at once or the
+	// kernel is one without PIDFD_INFO_EXIT.
 	Known bool
 }
 
@@ -27,31 +26,11 @@ type Exit struct {
 // closes it before the Exit is sent.
 type Process struct {
 	pid    int
-	file   *os.File        // the pidfd, in the netpoller: waiting costs no thread; nil: by number
-	conn   syscall.RawConn // file's; holds the descriptor open during each use
-	over   atomic.Bool     // by number: it was reaped
-	reaper *Reaper
-	status chan syscall.WaitStatus // 1 slot, filled by the router at most once
-	exited chan Exit               // 1 slot, filled by watch exactly once
-}
-
-// newProcess takes ownership of pidfd; -1: the process, our child, is known by its number
-// alone. The caller starts watch.
-func newProcess(r *Reaper, pid, pidfd int) *Process {
-	p := &Process{
-		pid: pid, reaper: r,
-		status: make(chan syscall.WaitStatus, 1),
-		exited: make(chan Exit, 1),
-	}
-	if pidfd < 0 {
-		return p
-	}
-	// os.NewFile uses the netpoller for a non-blocking descriptor only. Should
-	// this fail, awaitDeath keeps a thread waiting instead.
-	_ = unix.SetNonblock(pidfd, true)
-	p.file = os.NewFile(uintptr(pidfd), "pidfd")
-	p.conn, _ = p.file.SyscallConn() // fails for a nil file only
-	return p
+	reaper *Reaper   // its lock guards what is below
+	fd     int       // the pidfd; -1: by number
+	file   *os.File  // fd's, of a process that was adopted
+	over   bool      // the Exit was sent
+	exited chan Exit // 1 slot, filled exactly once
 }
 
 // Pid is the process's number. After its end the number may be another's.
@@ -61,119 +40,59 @@ func (p *Process) Pid() int { return p.pid }
 // channel is never closed. A process that stops or continues has not ended.
 func (p *Process) Exited() <-chan Exit { return p.exited }
 
-// watch waits for the end of the process and reports it. It ends with it.
-func (p *Process) watch() {
-	if p.file == nil {
-		p.exited <- p.awaitStatus()
-		return
+// end reports the end. r.mu is held, as for fate.
+func (p *Process) end(e Exit) {
+	p.over = true
+	if p.reaper.owned[p.pid] == p { // else the number has a new owner, see watch
+		delete(p.reaper.owned, p.pid)
 	}
-	p.awaitDeath()
-	e := p.await()
-	_ = p.file.Close()
+	if p.file != nil {
+		_ = p.file.Close()
+	} else {
+		_ = unix.Close(p.fd) // or it is -1
+	}
 	p.exited <- e
 }
 
-// awaitDeath returns when the pidfd is readable: all threads have ended, the
-// process is a zombie or reaped.
-func (p *Process) awaitDeath() {
-	err := p.conn.Read(func(fd uintptr) bool { return dead(int(fd), 0) })
-	if err != nil { // not in the netpoller
-		_ = p.conn.Control(func(fd uintptr) {
-			for !dead(int(fd), -1) {
-			}
-		})
+// fate asks the kernel what became of a process: whether it was our child and has been
+// reaped, and, if it keeps that, the status. By number it cannot be asked.
+func (p *Process) fate() (reaped bool, ws syscall.WaitStatus, known bool) {
+	if p.fd < 0 {
+		return true, 0, false
 	}
+	if ws, ok := exitInfo(p.fd); ok {
+		return true, ws, true
+	}
+	return dead(p.fd) && !isChild(unix.P_PIDFD, p.fd), 0, false
 }
 
-// await gets the status of the dead process: from the router, which mostly has
-// it already or gets it in a moment, or else from the kernel. It gives up after
-// two seconds.
-func (p *Process) await() Exit {
-	r := p.reaper
-	for d := time.Millisecond; ; d *= 2 {
-		// The pidfd is mostly faster than the way through go-reaper, which needs
-		// two goroutines for it, and may not be listening yet.
-		if ws, ok := p.query(collect); ok {
-			r.forget(p, &r.stats.Waitid)
-			return Exit{ws, true}
+// follow waits for the end of a process that may be no child of ours: in the netpoller,
+// which costs no thread. Its parent reaps it a moment after its end, or never, or it
+// becomes our child; after two seconds that is not waited for.
+func (p *Process) follow() {
+	_ = unix.SetNonblock(p.fd, true) // os.NewFile uses the netpoller for such only
+	p.file = os.NewFile(uintptr(p.fd), "pidfd")
+	conn, _ := p.file.SyscallConn() // fails for a nil file only
+	go func() {
+		// An error: it was reaped and the file closed, or this is not in the netpoller.
+		_ = conn.Read(func(fd uintptr) bool { return dead(int(fd)) })
+		for d := time.Millisecond; !p.look(d > time.Second); d = min(2*d, 2*time.Second) {
+			<-clock.After(d)
 		}
-		// It has collected the status and the router lags behind or never got it,
-		// or this is not our child.
-		if ws, ok := p.query(exitInfo); ok && d > 32*time.Millisecond {
-			r.forget(p, &r.stats.Info)
-			return Exit{ws, true}
-		}
-		if d > 1024*time.Millisecond {
-			break
-		}
-		select {
-		case ws := <-p.status:
-			return p.verified(ws)
-		case <-clock.After(d):
-			kick()
-		}
-	}
-	if r.forget(p, &r.stats.Unknown) {
-		return Exit{}
-	}
-	return p.verified(<-p.status) // it came just now
+	}()
 }
 
-// awaitStatus is what a process is waited for without a pidfd: the router has the status,
-// unless it was lost.
-func (p *Process) awaitStatus() Exit {
-	defer p.over.Store(true)
-	for lost := false; ; {
-		select {
-		case ws := <-p.status:
-			return Exit{ws, true}
-		case <-clock.After(lookEvery):
+// look tells whether the Exit is sent, and sends it if the process has ended and the
+// kernel has its status, or last.
+func (p *Process) look(last bool) bool {
+	p.reaper.mu.Lock()
+	defer p.reaper.mu.Unlock()
+	if !p.over && dead(p.fd) {
+		if ws, known := exitInfo(p.fd); known || last {
+			p.end(Exit{ws, known})
 		}
-		if lost && p.reaper.forget(p, &p.reaper.stats.Unknown) {
-			return Exit{}
-		}
-		lost = p.reaped()
-		kick()
 	}
-}
-
-// verified compares a routed status with the one that the kernel keeps with the
-// pidfd (Linux 6.15). They differ when a pid was recycled and both bearers died
-// before the first one's status got here: then two statuses are on their way,
-// and the wrong one came first. Older kernels leave that case open; it takes a
-// whole turn of the pid counter within the delay of one goroutine.
-func (p *Process) verified(ws syscall.WaitStatus) Exit {
-	if exact, ok := p.query(exitInfo); ok && exact != ws {
-		p.reaper.mistaken(p.pid, ws)
-		ws = exact
-	}
-	return Exit{ws, true}
-}
-
-// reaped tells whether the process was our child and has been waited for. Only
-// then can a status of its pid that came out of wait4 be its own.
-func (p *Process) reaped() bool {
-	yes := false
-	_ = p.control(func(fd int) { yes = fd < 0 && !isChild(p.pid) || fd >= 0 && dead(fd, 0) && !waitable(fd) })
-	return yes
-}
-
-// control calls f with the pidfd, -1 if there is none; an error means that the end was
-// reported.
-func (p *Process) control(f func(fd int)) error {
-	switch {
-	case p.file != nil:
-		return p.conn.Control(func(fd uintptr) { f(int(fd)) })
-	case p.over.Load():
-		return syscall.ESRCH
-	}
-	f(-1)
-	return nil
-}
-
-func (p *Process) query(f func(fd int) (syscall.WaitStatus, bool)) (ws syscall.WaitStatus, ok bool) {
-	_ = p.conn.Control(func(fd uintptr) { ws, ok = f(int(fd)) })
-	return ws, ok
+	return p.over
 }
 
 // Signal sends sig to the process by pidfd_send_signal(2), so that it never
@@ -188,17 +107,12 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // leads none, to the process alone. Once Exited has its value the error is
 // syscall.ESRCH, even if others of the group live.
 //
-// From Linux 6.9 on the kernel finds the group by the pidfd, which cannot go
-// wrong. Before, kill(2) with the negative pid is used while the pidfd shows
-// that the process has not been reaped. What this guarantees: at the moment of
-// the check the number is the process's own, and the kernel gives it to nobody
-// as long as it is not reaped or any member of its group lives. What it does
-// not: for a group to be hit that is not ours, the process must, between the
-// check and the kill a few instructions later, die, be reaped, have its group
-// empty, and its number must have been given to a new process that has made
-// itself the leader of a group.
-//
-// Where there are no pidfds, Signal is like that, too.
+// From Linux 6.9 on the kernel finds the group by the pidfd. Before, kill(2) with the
+// negative pid is used. A child of ours is not reaped meanwhile, so the number is its own,
+// and the kernel gives it to nobody as long as any member of its group lives. A stranger
+// may be: for a group to be hit that is not ours, it must, between a look at the pidfd and
+// the kill a few instructions later, die, be reaped, have its group empty, and its number
+// must have been given to a new process that has made itself the leader of a group.
 func (p *Process) SignalGroup(sig syscall.Signal) error {
 	err := p.send(sig, "process group", -p.pid, unix.PIDFD_SIGNAL_PROCESS_GROUP)
 	if errors.Is(err, syscall.ESRCH) { // no such group, or no such process
@@ -210,27 +124,27 @@ func (p *Process) SignalGroup(sig syscall.Signal) error {
 // send signals by the pidfd, or number by kill(2) where the kernel cannot. It fails with
 // ESRCH when the end was reported.
 func (p *Process) send(sig syscall.Signal, what string, number, flags int) error {
-	err := error(unix.EINVAL)
-	gone := p.control(func(fd int) {
-		if fd >= 0 {
-			err = unix.PidfdSendSignal(fd, unix.Signal(sig), nil, flags)
+	p.reaper.mu.Lock()
+	defer p.reaper.mu.Unlock()
+	err := error(unix.ESRCH)
+	if !p.over {
+		err = unix.EINVAL
+		if p.fd >= 0 {
+			err = unix.PidfdSendSignal(p.fd, unix.Signal(sig), nil, flags)
 		}
-		if err == unix.EINVAL && (fd < 0 || flags != 0) { // the flag is unknown, or sig is nonsense
-			err = p.kill(fd, number, sig)
+		if err == unix.EINVAL && (p.fd < 0 || flags != 0) { // the flag is unknown, or sig is nonsense
+			err = p.kill(number, sig)
 		}
-	})
-	if gone != nil {
-		err = syscall.ESRCH
 	}
 	if err != nil {
-		return fmt.Errorf("cannot send signal %d to %s %d: %w", int(sig), what, p.pid, err)
+		return text.Errorf("cannot send signal %d to %s %d: %w", int(sig), what, p.pid, err)
 	}
 	return nil
 }
 
 // kill is kill(2) as long as the process has not been reaped.
-func (p *Process) kill(fd, number int, sig syscall.Signal) error {
-	if fd < 0 && !isChild(p.pid) || fd >= 0 && unix.PidfdSendSignal(fd, 0, nil, 0) == unix.ESRCH { // EPERM: it is there
+func (p *Process) kill(number int, sig syscall.Signal) error {
+	if p.fd >= 0 && unix.PidfdSendSignal(p.fd, 0, nil, 0) == unix.ESRCH { // EPERM: it is there
 		return unix.ESRCH
 	}
 	return unix.Kill(number, sig)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +50,7 @@ func TestStopIsNoExit(t *testing.T) {
 			kick()
 		}
 	}
-	// A child that ends behind it has passed through go-reaper and the router.
+	// A child that ends behind it has been reaped.
 	wait(t, start(t, r, sh("exit 0")))
 	select {
 	case e := <-p.Exited():
@@ -93,10 +94,21 @@ func TestSignalAfterDeath(t *testing.T) {
 
 // killGroup is SignalGroup before Linux 6.9.
 func killGroup(p *Process, sig syscall.Signal) (err error) {
-	if p.control(func(fd int) { err = p.kill(fd, -p.pid, sig) }) != nil {
-		return syscall.ESRCH
-	}
+	locked(p.reaper, func() {
+		if err = syscall.ESRCH; !p.over {
+			err = p.kill(-p.pid, sig)
+		}
+	})
 	return err
+}
+
+// withoutPidfd forks as where there are none.
+func withoutPidfd(fork func() (int, int, error)) func() (int, int, error) {
+	return func() (int, int, error) {
+		pid, fd, err := fork()
+		_ = unix.Close(fd)
+		return pid, -1, err
+	}
 }
 
 // Without pidfds everything goes by number, as long as it is the process's own.
@@ -109,16 +121,9 @@ func TestWithoutPidfds(t *testing.T) {
 	}
 	r := New(Options{})
 	r.pidfds = false
-	none := func(fork func() (int, int, error)) func() (int, int, error) {
-		return func() (int, int, error) {
-			pid, fd, err := fork()
-			_ = unix.Close(fd)
-			return pid, -1, err
-		}
-	}
 	all := make([]*Process, 100)
 	for n := range all {
-		all[n] = start(t, r, none(sh("exit "+strconv.Itoa(n))))
+		all[n] = start(t, r, withoutPidfd(sh("exit "+strconv.Itoa(n))))
 	}
 	for n, p := range all {
 		if got := wait(t, p); got != exited(n) {
@@ -131,7 +136,7 @@ func TestWithoutPidfds(t *testing.T) {
 		}
 	}
 	for _, group := range []bool{false, true} {
-		p := start(t, r, none(fork("/bin/sleep", "1000")))
+		p := start(t, r, withoutPidfd(fork("/bin/sleep", "1000")))
 		send := p.Signal
 		if group {
 			send = p.SignalGroup
@@ -164,15 +169,6 @@ func TestWithoutPidfds(t *testing.T) {
 	}
 	if got := wait(t, p); got != killed(syscall.SIGTERM) {
 		t.Errorf("%v, want killed", got)
-	}
-	// One whose status was lost has ended all the same.
-	lost := unwatched(t, r, none(sh("exit 3")))
-	r.mu.Lock()
-	delete(r.owned, lost.pid)
-	r.mu.Unlock()
-	go lost.watch()
-	if got := wait(t, lost); got.Known {
-		t.Errorf("%v, want unknown", got)
 	}
 	if _, err := r.Adopt(os.Getppid()); err == nil || !strings.Contains(err.Error(), "no child") {
 		t.Errorf("the parent is adopted: %v", err)
@@ -280,9 +276,6 @@ func TestAdoptOrphan(t *testing.T) {
 			t.Errorf("%v, want exit %d", got, code)
 		}
 	}
-	if s := r.Stats(); s.Unknown != 0 {
-		t.Errorf("%+v", s)
-	}
 }
 
 // One that is not our child: the kernel tells once its parent has reaped it.
@@ -358,8 +351,8 @@ func TestAdoptNothing(t *testing.T) {
 	}
 }
 
-// Without the netpoller a thread waits.
-func TestAwaitDeathBlocking(t *testing.T) {
+// Without the netpoller the pidfd is looked at now and then.
+func TestFollowOutsideNetpoller(t *testing.T) {
 	if !isolated(t) {
 		return
 	}
@@ -373,29 +366,36 @@ func TestAwaitDeathBlocking(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(r, pid, fd)
-	dup := held(t, p)
-	p.file.Close()
-	if err := unix.SetNonblock(dup, false); err != nil { // shared with fd
+	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
-	p.file = os.NewFile(uintptr(dup), "pidfd")
-	p.conn, _ = p.file.SyscallConn()
-	if p.conn.Read(func(uintptr) bool { return false }) == nil {
+	first := os.NewFile(uintptr(fd), "pidfd") // it knows each number once
+	defer runtime.KeepAlive(first)
+	p := &Process{pid: pid, fd: fd, reaper: r, exited: make(chan Exit, 1)}
+	locked(r, func() {
+		r.owned[pid] = p
+		p.follow()
+	})
+	conn, err := p.file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn.Read(func(uintptr) bool { return false }) == nil {
 		t.Fatal("it is in the netpoller, this test is broken")
 	}
-	over := make(chan bool)
-	go func() {
-		p.awaitDeath()
-		over <- dead(dup, 0)
-	}()
-	release.Close()
-	if !<-over {
-		t.Error("it did not wait")
+	if p.look(true) {
+		t.Error("it lives, and has an exit")
 	}
-	r.owned[pid] = p
-	go p.watch()
-	if got := wait(t, p); got != exited(8) {
-		t.Errorf("%v, want exit 8", got)
+	release.Close()
+	eventually(t, "it is dead", func() bool { return dead(fd) })
+	if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := Exit{}
+	if keepsExits(t) {
+		want = exited(8)
+	}
+	if got := wait(t, p); got != want {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

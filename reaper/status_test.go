@@ -2,19 +2,11 @@ package reaper
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
-
-	goreaper "github.com/ramr/go-reaper"
 )
-
-func goStatus(pid int, ws syscall.WaitStatus) goreaper.Status {
-	return goreaper.Status{Pid: pid, WaitStatus: ws}
-}
 
 // ends is a list of ways to end: all exit codes, all signals that end a
 // process which does not care.
@@ -126,176 +118,87 @@ func wait4Loop(t *testing.T) {
 	}
 }
 
-func TestSiginfoAsWaitStatus(t *testing.T) {
-	for _, c := range []struct {
-		code, status int32
-		want         syscall.WaitStatus
-	}{
-		{cldExited, 0, 0}, {cldExited, 3, 0x300}, {cldExited, 255, 0xff00},
-		{2, 9, 9}, {2, 64, 64}, {cldDumped, 11, 0x8b},
-	} {
-		si := siginfo{code: c.code, status: c.status}
-		if got := si.waitStatus(); got != c.want {
-			t.Errorf("code %d status %d: %v, want %v", c.code, c.status, got, c.want)
-		}
-	}
-}
-
-// unheard is a Reaper that go-reaper tells nothing.
-func unheard() *Reaper {
-	return &Reaper{owned: map[int]*Process{}, late: map[int]struct{}{}}
-}
-
-// go-reaper not listening: the status is had from waitid.
-func TestStatusNotCollected(t *testing.T) {
-	if !isolated(t) {
-		return
-	}
-	r := unheard()
-	if got := wait(t, start(t, r, sh("exit 5"))); got != exited(5) {
-		t.Errorf("%v, want exit 5", got)
-	}
-	if got := wait(t, start(t, r, sh("kill -9 $$"))); got != killed(syscall.SIGKILL) {
-		t.Errorf("%v, want killed", got)
-	}
-	if s := r.Stats(); s.Waitid != 2 || len(r.owned)+len(r.late) != 0 {
-		t.Errorf("%+v, want 2 from waitid and nothing left", s)
-	}
-}
-
-// steal reaps the process behind the Reaper's back.
-func steal(t *testing.T, p *Process) {
+// steal reaps a process behind the Reaper's back.
+func steal(t *testing.T, pid int) {
 	t.Helper()
 	for {
-		pid, err := syscall.Wait4(p.Pid(), nil, 0, nil)
+		got, err := syscall.Wait4(pid, nil, 0, nil)
 		if err == syscall.EINTR {
 			continue
 		}
-		if err != nil || pid != p.Pid() {
-			t.Fatalf("wait4: %d %v", pid, err)
+		if err != nil || got != pid {
+			t.Fatalf("wait4: %d %v", got, err)
 		}
 		return
 	}
 }
 
-// Somebody else took the status: the kernel has it still, or it is unknown.
-func TestStatusLost(t *testing.T) {
-	if !isolated(t) {
-		return
-	}
-	keeps := keepsExits(t)
-	r := unheard()
-	p := unwatched(t, r, sh("exit 5"))
-	steal(t, p)
-	go p.watch()
-	got, s := wait(t, p), r.Stats()
-	switch {
-	case keeps && (got != exited(5) || s.Info != 1):
-		t.Errorf("%v %+v, want exit 5 from the pidfd", got, s)
-	case !keeps && (got.Known || s.Unknown != 1):
-		t.Errorf("%v %+v, want unknown", got, s)
-	}
-	// Its status comes after all: it has been reported, it is no orphan.
-	r.routeAll(goStatus(p.Pid(), exited(5).Status), nil)
-	if s := r.Stats(); s.Late != 1 || s.Orphans != 0 {
-		t.Errorf("%+v, want 1 late and no orphan", s)
-	}
-	// The next one with that pid is somebody else's.
-	r.routeAll(goStatus(p.Pid(), exited(5).Status), nil)
-	if s := r.Stats(); s.Late != 1 || s.Orphans != 1 {
-		t.Errorf("%+v, want 1 late and 1 orphan", s)
-	}
-}
-
-// go-reaper's channel is full while children die.
-func TestStatusDropped(t *testing.T) {
-	if !isolated(t) {
-		return
-	}
-	r := New(Options{Buffer: -1})
-	keeps := keepsExitsReaped(t, r)
-	drop(t, r, fork("/bin/sleep", "1000"))
-	if s := r.Stats(); keeps && s.Unknown != 0 {
-		t.Errorf("%+v: unknown though the kernel keeps them", s)
-	}
-}
-
-// drop has children die while the router stands still, until a status was
-// dropped. (go-reaper's sends are goroutines: they may all come too late.)
-func drop(t *testing.T, r *Reaper, f func() (int, int, error)) {
-	t.Helper()
-	before := r.Stats()
-	eventually(t, "a status is dropped", func() bool {
-		var ps []*Process
-		for range 20 {
-			ps = append(ps, start(t, r, f))
-		}
-		r.mu.Lock()
-		for _, p := range ps {
-			if err := p.Signal(syscall.SIGKILL); err != nil {
-				t.Error(err)
-			}
-		}
-		eventually(t, "no children are left", func() bool { return errors.Is(noChild(), syscall.ECHILD) })
-		r.mu.Unlock()
-		for _, p := range ps {
-			if got := wait(t, p); got.Known && got != killed(syscall.SIGKILL) {
-				t.Errorf("%v, want killed", got)
-			}
-		}
-		s := r.Stats()
-		return s.Info+s.Unknown > before.Info+before.Unknown
-	})
-}
-
-// A status that bears a living process's pid is not its own.
+// A status that bears a process's pid and is not its own goes to nobody.
 func TestStatusOfAnEarlierBearer(t *testing.T) {
 	if !isolated(t) {
 		return
 	}
 	keeps := keepsExits(t)
-	var orphans []int
 	r := unheard()
-	r.orphans = make(chan orphan, 10)
-	p := unwatched(t, r, fork("/bin/sleep", "1000"))
-	r.routeAll(goStatus(p.Pid(), exited(7).Status), nil)
-	if s := r.Stats(); s.Stale != 1 || s.Orphans != 1 || s.Routed != 0 {
-		t.Errorf("alive: %+v, want it refused", s)
+	refused := func(what string, p *Process) {
+		t.Helper()
+		locked(r, func() { r.settle(p, exited(7).Status) })
+		select {
+		case o := <-r.orphans:
+			if o != (orphan{p.pid, exited(7).Status}) {
+				t.Errorf("%s: orphan %v", what, o)
+			}
+		default:
+			t.Errorf("%s: the status is the process's", what)
+		}
 	}
-
-	// A zombie has not been waited for: not its own either.
+	p := start(t, r, fork("/bin/sleep", "1000"))
+	refused("alive", p)
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	p.awaitDeath()
-	r.routeAll(goStatus(p.Pid(), exited(7).Status), nil)
-	if s := r.Stats(); s.Stale != 2 || s.Orphans != 2 || s.Routed != 0 {
-		t.Errorf("zombie: %+v, want it refused", s)
-	}
-	go p.watch()
+	eventually(t, "it is dead", func() bool { return dead(p.fd) })
+	refused("zombie", p) // it was not waited for
+	r.reap()
 	if got := wait(t, p); got != killed(syscall.SIGKILL) {
 		t.Errorf("%v, want killed", got)
 	}
 
+	// The same while it is being started, where a number is all that is known.
+	for _, pidfds := range []bool{true, false} {
+		r.pidfds = pidfds
+		gate, release, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := forkFiles([]string{"/bin/sh", "-c", "read x; exit 6"}, gate.Fd(), 2, 2)
+		if !pidfds {
+			f = withoutPidfd(f)
+		}
+		p := start(t, r, func() (int, int, error) {
+			pid, fd, err := f()
+			locked(r, func() { r.route(pid, exited(7).Status) })
+			return pid, fd, err
+		})
+		gate.Close()
+		if o := <-r.orphans; o != (orphan{p.pid, exited(7).Status}) {
+			t.Errorf("orphan %v", o)
+		}
+		release.Close()
+		eventually(t, "it is reaped", func() bool { any, _ := r.reap(); return any })
+		if got := wait(t, p); got != exited(6) {
+			t.Errorf("%v, want exit 6", got)
+		}
+	}
+
 	// Both dead, the wrong one's status comes first: the kernel knows.
 	if keeps {
-		q := unwatched(t, r, sh("exit 9"))
-		steal(t, q)
-		r.routeAll(goStatus(q.Pid(), exited(7).Status), nil)
-		go q.watch()
+		r.pidfds = true
+		q := start(t, r, sh("exit 9"))
+		steal(t, q.pid)
+		refused("reaped", q)
 		if got := wait(t, q); got != exited(9) {
 			t.Errorf("%v, want exit 9", got)
 		}
-		r.routeAll(goStatus(q.Pid(), exited(9).Status), nil)
-		if s := r.Stats(); s.Routed != 1 || s.Stale != 3 || s.Late != 1 {
-			t.Errorf("%+v, want 3 stale and the true one swallowed", s)
-		}
-	}
-	close(r.orphans)
-	for o := range r.orphans {
-		orphans = append(orphans, o.ws.ExitStatus())
-	}
-	if want := strings.Repeat("7 ", len(orphans)); len(orphans) == 0 || fmt.Sprintln(orphans) != "["+strings.TrimSpace(want)+"]\n" {
-		t.Errorf("orphans %v, want only 7", orphans)
 	}
 }

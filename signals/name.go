@@ -1,7 +1,6 @@
 package signals
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +32,7 @@ func Parse(s string) (syscall.Signal, error) {
 	if sig, ok := parse(text.Upper(s)); ok {
 		return sig, nil
 	}
-	return 0, fmt.Errorf("unknown signal %q: accepted are names (TERM, SIGTERM), numbers 1 to 64, RTMIN to RTMIN+30 and RTMAX-30 to RTMAX", s)
+	return 0, text.Errorf("unknown signal %q: accepted are names (TERM, SIGTERM), numbers 1 to 64, RTMIN to RTMIN+30 and RTMAX-30 to RTMAX", s)
 }
 
 func parse(s string) (syscall.Signal, bool) {

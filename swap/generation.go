@@ -1,8 +1,9 @@
 package swap
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // newGeneration makes one that is to be started with command.
@@ -32,7 +33,7 @@ func (m *Machine) transition(g *generation, to State, cause string) {
 func (m *Machine) answerAsked(g *generation) {
 	reason := ""
 	if g.state == Active {
-		reason = fmt.Sprintf("generation %d was lost after the cut-over, generation %d has the traffic again", g.successor, g.number)
+		reason = text.Sprintf("generation %d was lost after the cut-over, generation %d has the traffic again", g.successor, g.number)
 	}
 	m.answerAll(g.asked, g.successor, reason)
 	g.asked = nil

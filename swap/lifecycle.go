@@ -1,6 +1,6 @@
 package swap
 
-import "fmt"
+import "github.com/swapinit/swapinit/internal/text"
 
 // What the events of a generation do to it. What they mean for the swap that runs is
 // raised, and decided by the rollout.
@@ -121,7 +121,7 @@ func (g *generation) describe(e *GenerationEvent) string {
 	case e.Kind == StartFailed:
 		return e.Reason
 	case len(g.workers) > 1:
-		return fmt.Sprintf("worker %d %s", e.Worker, e.Status)
+		return text.Sprintf("worker %d %s", e.Worker, e.Status)
 	}
 	return e.Status.String()
 }

@@ -1,7 +1,6 @@
 package swap
 
 import (
-	"fmt"
 	"math"
 	"time"
 )
@@ -62,7 +61,7 @@ func (m *Machine) after(d time.Duration) time.Duration {
 	return m.in(d)
 }
 
-func seconds(d time.Duration) string { return fmt.Sprint(d.Round(time.Millisecond)) }
+func seconds(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
 // raise tells the rollout what has become of a generation, once the handler that
 // noticed it is done.

@@ -1,6 +1,6 @@
 package swap
 
-import "fmt"
+import "github.com/swapinit/swapinit/internal/text"
 
 // The way of a successor from its start to the cut-over: it says that it is ready,
 // proves it, and gets the traffic at once, in stages, or by batches of workers.
@@ -73,7 +73,7 @@ func (m *Machine) roll() {
 	n := g.begun()
 	m.enter(rolling, never, "a batch of its workers has proved itself")
 	m.aimShare(Full * n / len(g.workers))
-	m.progress(g, StageBatch, fmt.Sprintf("%d of %d workers", n, len(g.workers)))
+	m.progress(g, StageBatch, text.Sprintf("%d of %d workers", n, len(g.workers)))
 	for k := r.replaced; k < n; k++ {
 		m.dismissWorker(old, k)
 	}

@@ -1,9 +1,10 @@
 package swap
 
 import (
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // rolloutState is where the swap that runs stands; see the drawing in doc.go.
@@ -223,7 +224,7 @@ func (m *Machine) takeBack(g *generation, why string) {
 func (m *Machine) lost(s Stage, to int, why string) (cause string) {
 	old := m.active
 	if cause = why; old != m.foreign {
-		cause = fmt.Sprintf("generation %d %s", old.number, why)
+		cause = text.Sprintf("generation %d %s", old.number, why)
 	}
 	if old.cutOverAt > 0 {
 		why += ", " + seconds(m.now-old.cutOverAt) + " after its cut-over"

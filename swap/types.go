@@ -1,6 +1,6 @@
 package swap
 
-import "fmt"
+import "github.com/swapinit/swapinit/internal/text"
 
 // Signal is a signal number, as in signal(7).
 type Signal int
@@ -21,7 +21,7 @@ func (s Status) ExitCode() int {
 
 func (s Status) String() string {
 	if s.Signal != 0 {
-		return fmt.Sprintf("was ended by signal %d", int(s.Signal))
+		return text.Sprintf("was ended by signal %d", int(s.Signal))
 	}
-	return fmt.Sprintf("exited with status %d", s.Code)
+	return text.Sprintf("exited with status %d", s.Code)
 }

@@ -1,6 +1,6 @@
 package swap
 
-import "fmt"
+import "github.com/swapinit/swapinit/internal/text"
 
 // The verbs rollback, promote and swap --cancel.
 
@@ -19,7 +19,7 @@ func (m *Machine) rollback(e *raised) {
 	case to == nil && waits == nil && m.cfg.Membership != Alone:
 		m.emit(&GiveBack{ID: e.request.ID})
 	case to == nil && waits != nil:
-		m.answer(*e.request, 0, fmt.Sprintf("nothing to go back to: generation %d does not serve, it hangs or has ended and is to be started again", waits.number))
+		m.answer(*e.request, 0, text.Sprintf("nothing to go back to: generation %d does not serve, it hangs or has ended and is to be started again", waits.number))
 	case to == nil:
 		m.answer(*e.request, 0, "nothing to go back to: no canary runs, and no predecessor is there that was not told to stop (SWAPINIT_KEEP keeps one)")
 	default:

@@ -1,8 +1,9 @@
 package swap
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // A worker that ends is started again after respawnFirst, doubling with each
@@ -166,7 +167,7 @@ func (m *Machine) respawn(g *generation, k int, reason string) bool {
 	}
 	w.crashes++
 	if w.unready >= respawnDeaths {
-		reason = fmt.Sprintf("%s, for the %dth time in a row before it was ready: given up", reason, respawnDeaths)
+		reason = text.Sprintf("%s, for the %dth time in a row before it was ready: given up", reason, respawnDeaths)
 		m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason})
 		return false
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // verbArgs are the parsed arguments of any verb.
@@ -120,7 +120,7 @@ func parseTimeout(s string) (ms int64, err error) {
 
 func checkCanary(s string) error {
 	if _, err := config.ParseStages(s); err != nil {
-		return fmt.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s, and off", err)
+		return text.Errorf("cannot use --canary: %w, accepted are stages such as 1%%/10s,25%%/30s, and off", err)
 	}
 	return nil
 }

@@ -12,7 +12,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -47,12 +46,12 @@ func run(args []string) int {
 		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
 			return runVerb(rest[0], []string{"--help"}, os.Getenv)
 		}
-		fmt.Print(usage(program()))
+		_, _ = os.Stdout.WriteString(usage(program()))
 		return 0
 	}
 	if len(args) > 0 {
 		if verb := mistyped(args[0], os.Getenv); verb != "" {
-			fmt.Fprintf(os.Stderr, "swapinit: %s is neither a verb nor a command that can be found, did you mean %s?\n", text.Quote(args[0], 40), verb)
+			complain(text.Quote(args[0], 40) + " is neither a verb nor a command that can be found, did you mean " + verb + "?")
 			return exitUsage
 		}
 	}
@@ -76,22 +75,22 @@ func start(args []string, asGate bool) int {
 	parsers.Program, parsers.Gate = program(), asGate
 	settings, err := config.Load(os.Environ(), args, parsers)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
+		complain(err.Error())
 		return config.ExitStatus
 	}
 	switch {
 	case settings.Help:
-		fmt.Print(usage(program()))
+		_, _ = os.Stdout.WriteString(usage(program()))
 		return 0
 	case settings.Version:
-		fmt.Println(versionLine(version, commit))
+		_, _ = os.Stdout.WriteString(versionLine(version, commit) + "\n")
 		return 0
 	}
 	if settings.ParentDeath != 0 {
 		// The setting is the thread's: keep this one.
 		runtime.LockOSThread()
 		if err := pid1.ParentDeath(settings.ParentDeath); err != nil {
-			fmt.Fprintf(os.Stderr, "swapinit: %v\n", err)
+			complain(err.Error())
 			return config.ExitStatus
 		}
 	}
@@ -100,6 +99,9 @@ func start(args []string, asGate bool) int {
 	}
 	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
 }
+
+// complain is for what keeps this from running at all.
+func complain(text string) { _, _ = os.Stderr.WriteString("swapinit: " + text + "\n") }
 
 // version and commit are set by the Makefile (VERSION=..., COMMIT=...).
 // debug.ReadBuildInfo would know them for `go install`, at the price of a tenth of what

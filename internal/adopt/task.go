@@ -3,7 +3,6 @@ package adopt
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/swapinit/swapinit/internal/folder"
 	"github.com/swapinit/swapinit/internal/lines"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -226,5 +226,5 @@ func unreadable(err error) string {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno // the path names a process, and what is said of several is said once
 	}
-	return fmt.Sprintf("its process cannot be looked into (%v): it has changed its user without an exec, or is not dumpable", err)
+	return text.Sprintf("its process cannot be looked into (%v): it has changed its user without an exec, or is not dumpable", err)
 }

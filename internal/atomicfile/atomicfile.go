@@ -5,7 +5,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,7 +47,7 @@ func Write(name string, data []byte) error {
 		_ = unix.Unlink(temporary)
 	}
 	if err == unix.EBUSY {
-		return fmt.Errorf("%w: it is a mount by itself, mount the directory that it is in", err)
+		return text.Errorf("%w: it is a mount by itself, mount the directory that it is in", err)
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func Read(name string, most int64) ([]byte, error) {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, errors.New("not a regular file")
 	case st.Size > uint64(most):
-		return nil, fmt.Errorf("it has %d bytes, accepted are at most %d", st.Size, most)
+		return nil, text.Errorf("it has %d bytes, accepted are at most %d", st.Size, most)
 	case st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0:
 		if err := trust(name, st.Uid); err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func trust(name string, uid uint32) error {
 	if st.Mode&everybody != everybody || uid == 0 || uid == st.Uid || int(uid) == os.Geteuid() {
 		return nil
 	}
-	return fmt.Errorf("%s belongs to uid %d, and everybody can write to its directory: chown it or choose another directory", name, uid)
+	return text.Errorf("%s belongs to uid %d, and everybody can write to its directory: chown it or choose another directory", name, uid)
 }
 
 // dir is all of name up to its last slash. Not filepath.Dir, for which a/../b is

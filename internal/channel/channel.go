@@ -1,12 +1,12 @@
 package channel
 
 import (
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/lines"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +30,7 @@ type Channel struct {
 func New(node bool) (*Channel, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot create channel: %w", err)
+		return nil, text.Errorf("cannot create channel: %w", err)
 	}
 	for i, fd := range fds {
 		if fd <= 2 && err == nil {
@@ -48,7 +48,7 @@ func New(node bool) (*Channel, error) {
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("cannot create channel: %w", err)
+		return nil, text.Errorf("cannot create channel: %w", err)
 	}
 	return c, nil
 }

@@ -2,8 +2,9 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"strings"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Words splits s as a shell would split simple words: at white space, with
@@ -14,7 +15,7 @@ func Words(s string) ([]string, error) {
 	for {
 		word, rest, err := nextWord(s, " \t\n\r")
 		if err != nil {
-			return nil, fmt.Errorf("cannot split words: %w", err)
+			return nil, text.Errorf("cannot split words: %w", err)
 		}
 		if word != nil {
 			words = append(words, *word)

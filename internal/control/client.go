@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/lines"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -55,7 +55,7 @@ func Do(addr string, req Request, onEvent func(Event)) (*Reply, error) {
 		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
 			return nil, ErrGone
 		case err != nil:
-			return nil, fmt.Errorf("cannot read answer: %w", err)
+			return nil, text.Errorf("cannot read answer: %w", err)
 		}
 		e, r, err := decodeAnswer(line)
 		switch {

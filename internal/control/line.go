@@ -1,7 +1,6 @@
 package control
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/json"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/wire"
 )
 
@@ -138,7 +138,7 @@ func decodeAnswer(line []byte) (e *Event, r *Reply, err error) {
 		d.Fail("neither an event nor a reply")
 	}
 	if d.Err != nil {
-		return nil, nil, fmt.Errorf("cannot read answer: %w", d.Err)
+		return nil, nil, text.Errorf("cannot read answer: %w", d.Err)
 	}
 	return e, r, nil
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -56,13 +56,13 @@ func Listen(setting string, pid, ownUid int) (*Server, error) {
 	if name == "" {
 		inode, err := procnet.Namespace("pid")
 		if err != nil {
-			return nil, fmt.Errorf("cannot name control socket: %w, set SWAPINIT_CONTROL to off, an absolute path or @name", err)
+			return nil, text.Errorf("cannot name control socket: %w, set SWAPINIT_CONTROL to off, an absolute path or @name", err)
 		}
 		name = autoName(inode, pid)
 	}
 	s := &Server{address: name, uid: uint32(ownUid), limits: usual, quit: make(chan struct{}), clients: map[*conn]struct{}{}, freed: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("cannot open control socket %s: %w", name, err)
+		return nil, text.Errorf("cannot open control socket %s: %w", name, err)
 	}
 	return s, nil
 }
@@ -89,7 +89,7 @@ func (s *Server) open() error {
 		if cred, err := unixname.Listener(s.address); err == nil {
 			by = " (" + who(cred) + ")"
 		}
-		return fmt.Errorf("%w, is another swapinit running%s?", err, by)
+		return text.Errorf("%w, is another swapinit running%s?", err, by)
 	}
 	if err != nil {
 		return err

@@ -3,13 +3,13 @@ package gate
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,7 +95,7 @@ func sameProgram(source *os.File, dir int) bool {
 func shareProgram(path string) error {
 	dir := filepath.Dir(path)
 	if err := copyProgram("/proc/self/exe", dir); err != nil {
-		return fmt.Errorf("cannot put a copy of this program into %s (%w): members need a swapinit of their own", dir, err)
+		return text.Errorf("cannot put a copy of this program into %s (%w): members need a swapinit of their own", dir, err)
 	}
 	if noexec(dir) {
 		return errors.New("nothing in " + dir + " can be executed (it is mounted noexec): members need a swapinit of their own")

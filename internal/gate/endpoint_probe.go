@@ -1,8 +1,6 @@
 package gate
 
 import (
-	"fmt"
-
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/text"
 )
@@ -42,7 +40,7 @@ func (e *Endpoints) Probe(name string, slot int, to netip.AddrPort) (fd int, err
 		return -1, err
 	}
 	if fd, err = one.tcp.Connect(slot, to); err != nil {
-		return -1, fmt.Errorf("cannot connect to %s: %w", to.String(), err)
+		return -1, text.Errorf("cannot connect to %s: %w", to.String(), err)
 	}
 	return fd, nil
 }

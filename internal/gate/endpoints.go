@@ -4,7 +4,6 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,7 +123,7 @@ func (e *Endpoints) check(specs []listen.Spec) error {
 		e.unseen, err = err, nil
 	}
 	if err != nil {
-		return fmt.Errorf("a gate cannot work here, connections cannot be steered: %w", err)
+		return text.Errorf("a gate cannot work here, connections cannot be steered: %w", err)
 	}
 	return nil
 }
@@ -137,7 +136,7 @@ func (e *Endpoints) openTCP(spec listen.Spec, of *endpoint) error {
 	}
 	tcp, err := e.group(n.name, &spec)
 	if err != nil {
-		return fmt.Errorf("cannot open endpoint %q: %w", spec.Text, err)
+		return text.Errorf("cannot open endpoint %q: %w", spec.Text, err)
 	}
 	if e.unseen != nil {
 		tcp.SetUnseen(e.unseen.Error())

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -24,7 +23,7 @@ func takeLock(path, who string) (*lock, error) {
 	// Not readable by members: whoever can open a file can lock it.
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the gate's volume: %w, it has to be one that the gate can write to", err)
+		return nil, text.Errorf("cannot lock the gate's volume: %w, it has to be one that the gate can write to", err)
 	}
 	switch err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case err == unix.EWOULDBLOCK:
@@ -33,7 +32,7 @@ func takeLock(path, who string) (*lock, error) {
 		return nil, errors.New("another gate is running at " + path + " (" + text.Escape(strings.TrimSpace(string(other))) + "), one volume has one gate")
 	case err != nil:
 		f.Close()
-		return nil, fmt.Errorf("cannot lock %s: %w", name, err)
+		return nil, text.Errorf("cannot lock %s: %w", name, err)
 	}
 	// Only for the message above: without it the lock is as good.
 	if f.Truncate(0) == nil {

@@ -3,13 +3,13 @@ package gate
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/arbiter"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // A gate that starts again on the same network namespace finds the ports of its endpoints
@@ -172,7 +172,7 @@ func (g *Gate) gathered() {
 		c.drop(c.doomed)
 		c.doomed = nil
 		if err != nil {
-			g.fail("start.failed", fmt.Sprintf("%v; %s of the last gate came within %v, so somebody else has it", err, plural(len(hellos), "member", "members"), gatherTime))
+			g.fail("start.failed", text.Sprintf("%v; %s of the last gate came within %v, so somebody else has it", err, plural(len(hellos), "member", "members"), gatherTime))
 			g.status, g.exiting = exitOwn, true
 			return
 		}

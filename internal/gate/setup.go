@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
 )
 
@@ -23,7 +23,7 @@ func (g *Gate) open() error {
 	}
 	specs, err := listen.Parse(g.set.Listen)
 	if err != nil {
-		return fmt.Errorf("SWAPINIT_LISTEN: %w", err)
+		return text.Errorf("SWAPINIT_LISTEN: %w", err)
 	}
 	for i := range specs {
 		if strings.HasPrefix(specs[i].Network, "udp") {
@@ -42,7 +42,7 @@ func (g *Gate) open() error {
 	}
 	if g.listener, err = gatewire.Listen(g.set.Gate); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%w: another gate is running there", err)
+			return text.Errorf("%w: another gate is running there", err)
 		}
 		return err
 	}
@@ -86,7 +86,7 @@ func (g *Gate) openControl() error {
 	case g.set.Control == "auto":
 		g.warn("control", err.Error())
 	default:
-		return fmt.Errorf("SWAPINIT_CONTROL: %w", err)
+		return text.Errorf("SWAPINIT_CONTROL: %w", err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -136,7 +135,7 @@ func (f *stateFile) write(s *saved) error {
 		return nil
 	}
 	if err := atomicfile.Write(f.name, append(wire.Begin(s), "}\n"...)); err != nil {
-		return fmt.Errorf("cannot write %s: %w", f.name, err)
+		return text.Errorf("cannot write %s: %w", f.name, err)
 	}
 	return nil
 }
@@ -157,7 +156,7 @@ func openState(path string) (s *saved, warning string, err error) {
 	case err == nil:
 		return s, "", nil
 	case err == errNewer:
-		return nil, "", fmt.Errorf("cannot use %s: %w, start that one, or remove the file to begin without it", name, err)
+		return nil, "", text.Errorf("cannot use %s: %w, start that one, or remove the file to begin without it", name, err)
 	}
 	why := "cannot use " + name + ": " + err.Error()
 	if err := unix.Rename(name, name+".bad"); err != nil {

@@ -2,7 +2,6 @@ package gatewire
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +111,7 @@ func (c *Conn) receive(p, control []byte) (n, controls int, err error) {
 	case failed != nil:
 		return 0, 0, failed
 	case err != nil:
-		return 0, 0, fmt.Errorf("cannot receive: %w", err)
+		return 0, 0, text.Errorf("cannot receive: %w", err)
 	case flags&syscall.MSG_CTRUNC != 0:
 		// Too many, or no room for them among our own: some are here, none is usable.
 		err = errors.New("cannot receive the descriptors of a message: there are more than " + strconv.Itoa(MaxFDs) + ", or more than this process may have")

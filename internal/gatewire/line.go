@@ -1,7 +1,6 @@
 package gatewire
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/swapinit/swapinit/internal/text"
@@ -15,7 +14,7 @@ const ErrTooLarge = text.Fault("cannot send message: it is too large")
 func encode(m *Message) ([]byte, error) {
 	line := append(wire.Begin(m), "}\n"...)
 	if len(line)-1 > MaxLine {
-		return nil, fmt.Errorf("%w: %d bytes, accepted are up to %d", ErrTooLarge, len(line)-1, MaxLine)
+		return nil, text.Errorf("%w: %d bytes, accepted are up to %d", ErrTooLarge, len(line)-1, MaxLine)
 	}
 	return line, nil
 }
@@ -35,7 +34,7 @@ func decode(line []byte) (*Message, error) {
 		d.Fail("fds is " + strconv.Itoa(m.FDs) + ", accepted are up to " + strconv.Itoa(MaxFDs))
 	}
 	if d.Err != nil {
-		return nil, fmt.Errorf("cannot read message: %w", d.Err)
+		return nil, text.Errorf("cannot read message: %w", d.Err)
 	}
 	return m, nil
 }

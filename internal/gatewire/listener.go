@@ -1,10 +1,10 @@
 package gatewire
 
 import (
-	"fmt"
 	"os"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +28,7 @@ type Listener struct {
 func Listen(address string) (*Listener, error) {
 	fd, made, err := unixname.Listen(address, 0o666, backlog)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+		return nil, text.Errorf("cannot listen on %s: %w", address, err)
 	}
 	l := &Listener{file: os.NewFile(uintptr(fd), address), made: made}
 	l.raw, _ = l.file.SyscallConn() // no error: the file is open
@@ -52,7 +52,7 @@ func (l *Listener) Accept() (*Conn, error) {
 			return NewConn(fd), nil
 		case unix.EINTR, unix.ECONNABORTED:
 		default:
-			return nil, fmt.Errorf("cannot accept a member: %w", err)
+			return nil, text.Errorf("cannot accept a member: %w", err)
 		}
 	}
 }

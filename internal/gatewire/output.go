@@ -2,7 +2,6 @@ package gatewire
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -42,7 +41,7 @@ type packet struct {
 // error is the end of the connection, or ErrTooLarge: then nothing was sent.
 func (c *Conn) Send(m *Message, fds []int) error {
 	if len(fds) > MaxFDs {
-		return fmt.Errorf("%w: %d descriptors, accepted are up to %d", ErrTooLarge, len(fds), MaxFDs)
+		return text.Errorf("%w: %d descriptors, accepted are up to %d", ErrTooLarge, len(fds), MaxFDs)
 	}
 	numbered := *m
 	numbered.FDs = len(fds)
@@ -105,7 +104,7 @@ func (o *output) push(data []byte, fds []int) error {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			closeAll(p.fds)
-			return fmt.Errorf("cannot send: %w", err)
+			return text.Errorf("cannot send: %w", err)
 		}
 		p.fds = append(p.fds, own)
 	}
@@ -181,7 +180,7 @@ func send(fd uintptr, data []byte, fds []int) (n int, err error) {
 // received. The caller holds the mutex.
 func (c *Conn) broken(err error) error {
 	if err != ErrSlow && err != os.ErrClosed {
-		err = fmt.Errorf("cannot send: %w", err)
+		err = text.Errorf("cannot send: %w", err)
 	}
 	if c.out.err == nil {
 		c.out.err = err

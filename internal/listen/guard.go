@@ -2,13 +2,13 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +60,7 @@ func (s *Set) Guard(report func(line string)) error {
 	}
 	g, err := newGuard()
 	if err != nil {
-		return fmt.Errorf("cannot guard endpoints: %w", err)
+		return text.Errorf("cannot guard endpoints: %w", err)
 	}
 	// Published before the groups are asked, so that a socket which one of them
 	// adds in this moment is either in its answer or told to Watch.
@@ -169,7 +169,7 @@ func (g *guard) addPath(name string) error {
 	}
 	g.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("inotify: %w", err)
+		return text.Errorf("inotify: %w", err)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package listen
 
 import (
-	"fmt"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,12 +74,12 @@ func inetHint(spec *Spec, err error) error {
 	return hint(err, text)
 }
 
-// hint adds text to an error, if there is either.
-func hint(err error, text string) error {
-	if err == nil || text == "" {
+// hint adds why to an error, if there is either.
+func hint(err error, why string) error {
+	if err == nil || why == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, text)
+	return text.Errorf("%w: %s", err, why)
 }
 
 // bindInet returns a bound socket, or a bare errno. With shared, others that

@@ -1,12 +1,12 @@
 package listen
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +44,7 @@ func Inherited(environ []string, pid int) ([]File, error) {
 			err = file.describe()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot take over fd %d: %w: LISTEN_FDS=%d promises sockets from fd 3 on", fd, err, count)
+			return nil, text.Errorf("cannot take over fd %d: %w: LISTEN_FDS=%d promises sockets from fd 3 on", fd, err, count)
 		}
 		if i := fd - firstFD; i < len(names) && checkName(names[i]) == nil {
 			file.Name = names[i]

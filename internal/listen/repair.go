@@ -1,12 +1,12 @@
 package listen
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -160,7 +160,7 @@ func (l *listener) listenAgain() (string, error) {
 		err = unix.Listen(l.fd, l.Backlog)
 	}
 	if err != nil {
-		return "", fmt.Errorf("a process shut it down, cannot listen again: %w", err)
+		return "", text.Errorf("a process shut it down, cannot listen again: %w", err)
 	}
 	return "a process shut it down, it listens again", nil
 }

@@ -1,12 +1,12 @@
 package listen
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,7 +103,7 @@ func (s *Set) open(spec *Spec, prepare func(fd int) error) (err error) {
 		l.fd, err = openInet(&l.Spec, prepare)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot open endpoint %q: %w", spec.Text, err)
+		return text.Errorf("cannot open endpoint %q: %w", spec.Text, err)
 	}
 	s.listeners = append(s.listeners, l)
 	return nil
@@ -126,7 +126,7 @@ func (s *Set) Lend(n int) (Given, error) {
 	given, err := s.given(n, true)
 	if err != nil {
 		given.Close()
-		return Given{}, fmt.Errorf("cannot pass on the endpoints: %w", err)
+		return Given{}, text.Errorf("cannot pass on the endpoints: %w", err)
 	}
 	return given, nil
 }

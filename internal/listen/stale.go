@@ -2,12 +2,12 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/folder"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +44,7 @@ func clearHidden(spare string, remove func(name string) error) error {
 		tail, ok := strings.CutPrefix(name, base)
 		if ok && strings.Trim(strings.TrimSuffix(tail, "~"), ".0123456789") == "" {
 			if err := remove(directory + name); err == unixname.ErrLive {
-				live = fmt.Errorf("%s is in use: %w", name, err)
+				live = text.Errorf("%s is in use: %w", name, err)
 			}
 		}
 		return live == nil

@@ -1,8 +1,7 @@
 package listen
 
 import (
-	"fmt"
-
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +32,7 @@ func (s *Set) TCP(endpoint int) (fd int, opener func() (fd int, err error)) {
 	return l.fd, func() (int, error) {
 		fd, err := Bind(&spec)
 		if err != nil {
-			return -1, fmt.Errorf("cannot open another socket for endpoint %q: %w", spec.Text, err)
+			return -1, text.Errorf("cannot open another socket for endpoint %q: %w", spec.Text, err)
 		}
 		return fd, nil
 	}

@@ -2,13 +2,13 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -148,14 +148,14 @@ func (p *path) settle(bound string, mode os.FileMode, like *syscall.Stat_t) erro
 	link := "/proc/self/fd/" + strconv.Itoa(fd)
 	if like != nil && (like.Uid != stat.Uid || like.Gid != stat.Gid) {
 		if err := unix.Chown(link, int(like.Uid), int(like.Gid)); err != nil {
-			return fmt.Errorf("set its owner: %w", err)
+			return text.Errorf("set its owner: %w", err)
 		}
 	}
 	if stat.Mode&0o7777 == uint32(mode)&0o7777 {
 		return nil
 	}
 	if err := unix.Chmod(link, uint32(mode)); err != nil {
-		return fmt.Errorf("set its mode: %w", err)
+		return text.Errorf("set its mode: %w", err)
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (s *UnixSocket) possible(n int) error {
 		s.file.back() // it may have been a passing trouble
 	}
 	if s.file.spareErr != nil {
-		return fmt.Errorf("its path can have no second link: %w", s.file.spareErr)
+		return text.Errorf("its path can have no second link: %w", s.file.spareErr)
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 	case err == errGone:
 		return s.renew("its path was removed with all links")
 	case err != nil:
-		return "", false, fmt.Errorf("cannot restore its path: %w", err)
+		return "", false, text.Errorf("cannot restore its path: %w", err)
 	case did:
 		line = "a process removed or replaced its path, restored"
 	}
@@ -247,7 +247,7 @@ func (s *UnixSocket) Mend() (line string, renewed bool, err error) {
 func (s *UnixSocket) renew(cause string) (line string, renewed bool, err error) {
 	fresh, err := s.fresh()
 	if err != nil {
-		return "", false, fmt.Errorf("%s, cannot make a new socket: %w", cause, unixHint(s.spec, err))
+		return "", false, text.Errorf("%s, cannot make a new socket: %w", cause, unixHint(s.spec, err))
 	}
 	s.close()
 	*s = *fresh

@@ -3,7 +3,6 @@ package member
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
@@ -11,6 +10,7 @@ import (
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -146,7 +146,7 @@ func (g *Group) Add(n int, share bool) error {
 			closeAll(fds)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+			return text.Errorf("cannot add a socket for generation %d: %w", n, err)
 		}
 		return nil
 	}
@@ -156,7 +156,7 @@ func (g *Group) Add(n int, share bool) error {
 func (g *Group) keep(n int, fds []int) error {
 	inode, err := uint64(0), error(nil)
 	if len(fds) != 1 {
-		err = fmt.Errorf("the gate has sent %d descriptors in place of a socket", len(fds))
+		err = text.Errorf("the gate has sent %d descriptors in place of a socket", len(fds))
 	} else if err = isSocket(fds[0]); err == nil {
 		inode, err = procnet.Inode(fds[0])
 	}
@@ -189,7 +189,7 @@ func isSocket(fd int) error {
 		err = unix.EPROTOTYPE
 	}
 	if err != nil {
-		return fmt.Errorf("what the gate has sent is no socket for an endpoint: %w", err)
+		return text.Errorf("what the gate has sent is no socket for an endpoint: %w", err)
 	}
 	return nil
 }
@@ -212,7 +212,7 @@ func (g *Group) Aim(to, rest, share int, by shares.By) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+		return text.Errorf("cannot aim connections at generation %d: %w", to, err)
 	}
 	return nil
 }

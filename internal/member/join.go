@@ -3,7 +3,6 @@ package member
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -56,7 +55,7 @@ func Join(o Options) (*Member, *gatewire.Message, error) {
 			return m, welcome, nil
 		}
 		if _, refused := errors.AsType[refusal](err); refused {
-			return nil, nil, fmt.Errorf("cannot join the gate at %s: %w", o.Path, err)
+			return nil, nil, text.Errorf("cannot join the gate at %s: %w", o.Path, err)
 		}
 		late := err == errSilent
 		if !late && err != ErrInterrupted {
@@ -70,7 +69,7 @@ func Join(o Options) (*Member, *gatewire.Message, error) {
 			}
 		}
 		if late {
-			err = fmt.Errorf("cannot join the gate at %s within %s: %w%s", o.Path, o.Timeout.String(), err, advice(err))
+			err = text.Errorf("cannot join the gate at %s within %s: %w%s", o.Path, o.Timeout.String(), err, advice(err))
 		}
 		return nil, nil, err
 	}
@@ -148,7 +147,7 @@ func (m *Member) listen(conn *gatewire.Conn, waits chan<- struct{}) (*gatewire.M
 			return nil, errors.New("no answer to hello within " + m.patience.String())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("no answer to hello: %w", err)
+			return nil, text.Errorf("no answer to hello: %w", err)
 		}
 		closeAll(fds)
 		switch said.Kind {

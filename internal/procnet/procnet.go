@@ -6,13 +6,13 @@ package procnet
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Unix is one line of /proc/net/unix, proc_net(5). A socket that was accepted
@@ -127,9 +127,9 @@ func Listeners(at netip.AddrPort) (inodes []uint64, err error) {
 		name += "6"
 	}
 	for words := at.Addr().AsSlice(); len(words) > 0; words = words[4:] {
-		want += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(words))
+		want += digits(binary.NativeEndian.Uint32(words), 8)
 	}
-	want += fmt.Sprintf(":%04X", at.Port())
+	want += ":" + digits(uint32(at.Port()), 4)
 	err = eachLine(name, func(line []byte) {
 		var f [10][]byte
 		fields(line, f[:])
@@ -140,12 +140,21 @@ func Listeners(at netip.AddrPort) (inodes []uint64, err error) {
 	return inodes, err
 }
 
+// digits is n in as many hexadecimal ones.
+func digits(n uint32, count int) string {
+	b := make([]byte, count)
+	for i := range b {
+		b[count-1-i] = "0123456789ABCDEF"[n>>(4*i)&15]
+	}
+	return string(b)
+}
+
 // eachLine reads a file piece by piece. A line that is longer than any of the
 // kernel's is passed over.
 func eachLine(name string, each func(line []byte)) error {
 	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", name, err)
+		return text.Errorf("cannot read %s: %w", name, err)
 	}
 	defer syscall.Close(fd)
 	var buffer [2048]byte // less than the kernel's page: lines are cut in the tests, too
@@ -156,7 +165,7 @@ func eachLine(name string, each func(line []byte)) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read %s: %w", name, err)
+			return text.Errorf("cannot read %s: %w", name, err)
 		}
 		if n <= 0 {
 			return nil

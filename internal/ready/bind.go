@@ -1,7 +1,6 @@
 package ready
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +49,7 @@ func bindNotify(generation int, dirs []string, uid int) (*bound, error) {
 	name := "@" + base + "-" + strconv.FormatUint(inode, 10) + "-" + random()
 	fd, err := socket(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot create notification socket: %w", err)
+		return nil, text.Errorf("cannot create notification socket: %w", err)
 	}
 	return &bound{fd: fd, address: name}, nil
 }

@@ -3,13 +3,13 @@ package ready
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // statusLineMax bounds what is read of an answer, in bytes.
@@ -22,7 +22,7 @@ func parseHTTP(m *Mode, rest string, _ func(string) ([]string, error)) error {
 	if err != nil {
 		return err
 	}
-	text := addr.String()
+	name := addr.String()
 	request := []byte("GET " + path + " HTTP/1.1\r\n" +
 		"Host: " + host + "\r\n" +
 		"User-Agent: swapinit\r\n" +
@@ -31,14 +31,14 @@ func parseHTTP(m *Mode, rest string, _ func(string) ([]string, error)) error {
 	m.Addr = addr
 	m.Probe = answers(addr, func(conn *os.File) error {
 		if _, err := conn.Write(request); err != nil {
-			return fmt.Errorf("cannot send request to %s: %w", text, err)
+			return text.Errorf("cannot send request to %s: %w", name, err)
 		}
 		line, err := readStatusLine(conn)
 		if err != nil {
-			return fmt.Errorf("cannot read answer of %s: %w", text, err)
+			return text.Errorf("cannot read answer of %s: %w", name, err)
 		}
 		if code, ok := statusCode(line); !ok || code/100 != 2 {
-			return errors.New(text + " answered " + quote(string(line)) + " instead of 2xx")
+			return errors.New(name + " answered " + quote(string(line)) + " instead of 2xx")
 		}
 		return nil
 	})

@@ -2,9 +2,10 @@ package ready
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // PipeEvent is what a readiness pipe says, once.
@@ -34,7 +35,7 @@ type Pipe struct {
 func NewPipe() (*Pipe, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("cannot create readiness pipe: %w", err)
+		return nil, text.Errorf("cannot create readiness pipe: %w", err)
 	}
 	return &Pipe{read: read, write: write}, nil
 }

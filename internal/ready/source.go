@@ -2,7 +2,6 @@ package ready
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -165,7 +164,7 @@ func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
 		err = errors.New("accepted are " + Forms())
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot use readiness %s: %w", quote(s), err)
+		err = text.Errorf("cannot use readiness %s: %w", quote(s), err)
 	}
 	return m, err
 }

@@ -3,7 +3,6 @@ package ready
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +84,7 @@ func connect(stop <-chan struct{}, addr netip.AddrPort, dial Dial, patience time
 		err = established(conn)
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot connect to %s: %w", addr.String(), err)
+		err = text.Errorf("cannot connect to %s: %w", addr.String(), err)
 	} else {
 		err = use(conn)
 	}

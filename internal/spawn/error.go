@@ -2,10 +2,11 @@ package spawn
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // The steps at which a start can fail, the values of Error.Stage.
@@ -65,7 +66,7 @@ func (e *Error) missing() bool {
 }
 
 // hint adds to an error what it means here, or what to do.
-func hint(err error, text string) error { return fmt.Errorf("%w%s", err, text) }
+func hint(err error, more string) error { return text.Errorf("%w%s", err, more) }
 
 // bad is an error about a value.
 func bad(before, value, after string) error {
@@ -82,7 +83,7 @@ func (s *Spec) explainStage(err error) *Error {
 	case err == syscall.ENOENT:
 		err = hint(err, ": is /proc mounted")
 	}
-	return failed(stageFork, s.Path, fmt.Errorf("cannot run /proc/self/exe: %w", err))
+	return failed(stageFork, s.Path, text.Errorf("cannot run /proc/self/exe: %w", err))
 }
 
 // explain finds out at which step a fork with s failed. atExec is for the last one,
@@ -94,7 +95,7 @@ func (s *Spec) explainStage(err error) *Error {
 // comes back, the steps before are fine; if not, leave them out one by one.
 func (s *Spec) explain(err error, atExec func(error) *Error) *Error {
 	if err == syscall.ENOTTY {
-		return failed(stageFork, s.Path, fmt.Errorf("cannot give it the terminal: %w", err))
+		return failed(stageFork, s.Path, text.Errorf("cannot give it the terminal: %w", err))
 	}
 	if e := s.limit(err); e != nil {
 		return e

@@ -2,10 +2,11 @@ package spawn
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // defaultPath stands in for a PATH that is not set, as in Docker's images.
@@ -57,7 +58,7 @@ func LookPath(file, pathVar, dir string) (string, error) {
 	return "", unsuitable
 }
 
-var errNameless = fmt.Errorf("its name is empty: %w", syscall.ENOENT)
+var errNameless = text.Errorf("its name is empty: %w", syscall.ENOENT)
 
 // executable returns nil or a bare errno.
 func executable(path string) error {

@@ -2,7 +2,6 @@ package spawn
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/file"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +38,7 @@ func LookupUser(s string) (*User, error) {
 	for n, name := range [...]string{"/etc/passwd", "/etc/group"} {
 		data, err := file.Read(name)
 		if err != nil && !errors.Is(err, syscall.ENOENT) {
-			return nil, fmt.Errorf("cannot look up users: %w", err)
+			return nil, text.Errorf("cannot look up users: %w", err)
 		}
 		files[n] = string(data)
 	}

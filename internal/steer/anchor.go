@@ -2,10 +2,10 @@ package steer
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,10 +53,10 @@ func lock(fd int) error {
 	farOff(fd, 0)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 	if err != nil && err != unix.ENOENT && err != unix.EPERM { // it had none; it is locked already
-		return fmt.Errorf("SO_DETACH_FILTER: %w", err)
+		return text.Errorf("SO_DETACH_FILTER: %w", err)
 	}
 	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
-		return fmt.Errorf("SO_LOCK_FILTER: %w", err)
+		return text.Errorf("SO_LOCK_FILTER: %w", err)
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func (g *TCP) settle() {
 func (g *TCP) moveAnchor() error {
 	m, err := g.socket()
 	if err != nil {
-		return fmt.Errorf("cannot open the anchor: %w", err)
+		return text.Errorf("cannot open the anchor: %w", err)
 	}
 	if g.asleep {
 		_ = syscall.Close(m.fd)
@@ -93,7 +93,7 @@ func (g *TCP) moveAnchor() error {
 		g.retire(old)
 	}
 	if err = g.enter(m); err != nil {
-		return fmt.Errorf("the anchor cannot listen: %w", err)
+		return text.Errorf("the anchor cannot listen: %w", err)
 	}
 	g.anchor = m
 	return g.attach()
@@ -102,9 +102,9 @@ func (g *TCP) moveAnchor() error {
 // refusal is Add's error where another group would make generation n share.
 func refusal(n int, why string, full bool) error {
 	if full {
-		return fmt.Errorf("cannot add a socket for generation %d: %w: %s", n, ErrFull, why)
+		return text.Errorf("cannot add a socket for generation %d: %w: %s", n, ErrFull, why)
 	}
-	return fmt.Errorf("cannot add a socket for generation %d: %s", n, why)
+	return text.Errorf("cannot add a socket for generation %d: %s", n, why)
 }
 
 // SetBacklog has the queues of all sockets be n long at least, less where the system

@@ -3,11 +3,11 @@ package steer
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,7 +101,7 @@ func (q *question) ask(each func(*socket)) error {
 		_ = syscall.Close(fd)
 	}
 	if err != nil {
-		return fmt.Errorf("inet_diag: %w", err)
+		return text.Errorf("inet_diag: %w", err)
 	}
 	return nil
 }

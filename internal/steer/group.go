@@ -3,13 +3,13 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/busy"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -164,7 +164,7 @@ func (h *holding) aim(to, rest, share int, by shares.By, move func(target) error
 		err = move(t)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot aim connections at generation %d: %w", to, err)
+		return text.Errorf("cannot aim connections at generation %d: %w", to, err)
 	}
 	return nil
 }

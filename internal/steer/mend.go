@@ -1,10 +1,10 @@
 package steer
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,7 +74,7 @@ func (g *TCP) mend() (line string, err error) {
 				continue
 			}
 			if err := g.revive(m, strangers); err != nil {
-				failed = fmt.Errorf("a process shut it down, cannot listen again: %w", err)
+				failed = text.Errorf("a process shut it down, cannot listen again: %w", err)
 				continue
 			}
 			hit = hit || aimed

@@ -2,12 +2,12 @@ package steer
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -76,7 +76,7 @@ func (g *TCP) preflight(n int, source netip.AddrPort) (end func(), err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach generation %d on its own: %w", n, err)
+		return nil, text.Errorf("cannot reach generation %d on its own: %w", n, err)
 	}
 	return func() {
 		g.mu.Lock()

@@ -2,11 +2,11 @@ package steer
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +14,7 @@ import (
 const probeWait = 1 // s
 
 // ErrUnseen is Probe's where connections are steered, but cannot be counted.
-var ErrUnseen = fmt.Errorf("connections cannot be counted, a drain waits until none was queued for %v", unseenRest)
+var ErrUnseen = text.Errorf("connections cannot be counted, a drain waits until none was queued for %v", unseenRest)
 
 // Probe tries steering out: two sockets on a free port of the loopback
 // interface, a program that picks the second, one connection, and its tag. nil:
@@ -33,7 +33,7 @@ func Probe() error {
 func probe(at netip.AddrPort) (err error) {
 	do := func(what string, failed error) bool {
 		if err == nil && failed != nil {
-			err = fmt.Errorf("%s: %w", what, failed)
+			err = text.Errorf("%s: %w", what, failed)
 		}
 		return err == nil
 	}
@@ -92,7 +92,7 @@ func probe(at netip.AddrPort) (err error) {
 		err = errors.New("inet_diag: connections do not show INET_DIAG_SOCKOPT (Linux 5.10)")
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnseen, err)
+		err = text.Errorf("%w: %w", ErrUnseen, err)
 	}
 	return err
 }

@@ -3,15 +3,14 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/insertion"
-
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +47,7 @@ func RestoreTCP(kept map[int]int, holder int, o Options) (*TCP, error) {
 			_ = syscall.Close(m.fd)
 		}
 	}
-	return nil, fmt.Errorf("cannot restore the group: %w", err)
+	return nil, text.Errorf("cannot restore the group: %w", err)
 }
 
 func (g *TCP) restore(kept map[int]int, holder int) error {

@@ -1,10 +1,10 @@
 package steer
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/swapinit/swapinit/internal/procnet"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // strangers counts the sockets of others that listen on the very address of
@@ -49,11 +49,11 @@ func (g *TCP) examine() {
 	n, err := g.strangers()
 	switch {
 	case err != nil:
-		g.latest = fmt.Sprintf("cannot see who listens on this address: %v", err)
+		g.latest = text.Sprintf("cannot see who listens on this address: %v", err)
 	case n == 1:
 		g.latest = "the server has a listening socket of its own on this address (SO_REUSEPORT)"
 	case n > 1:
-		g.latest = fmt.Sprintf("the server has %d listening sockets of its own on this address (SO_REUSEPORT)", n)
+		g.latest = text.Sprintf("the server has %d listening sockets of its own on this address (SO_REUSEPORT)", n)
 	default:
 		g.latest = ""
 	}

@@ -3,7 +3,6 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,21 +68,21 @@ func NewTCP(first, generation int, o Options) (*TCP, error) {
 		err = setTag(first, tagFirst)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot steer: %w", err)
+		return nil, text.Errorf("cannot steer: %w", err)
 	}
 	g.useTag(m, tagFirst)
 	g.checks = !o.Guarded && takesIPv4(first, g.at.Addr())
 	// Without a program a second member would get connections from the start.
 	p := g.program()
 	if err = p.attach(first); err != nil {
-		return nil, fmt.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
+		return nil, text.Errorf("cannot steer: SO_ATTACH_REUSEPORT_CBPF: %w", err)
 	}
 	if o.Guarded {
 		if err = g.guard(); err != nil {
 			if g.anchor != nil {
 				g.close(g.anchor)
 			}
-			return nil, fmt.Errorf("cannot steer: %w", err)
+			return nil, text.Errorf("cannot steer: %w", err)
 		}
 	}
 	return g, nil
@@ -133,7 +133,7 @@ func (g *TCP) Add(n int, share bool) error {
 	}
 	if err != nil {
 		g.tidy()
-		return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+		return text.Errorf("cannot add a socket for generation %d: %w", n, err)
 	}
 	g.useTag(m, tag)
 	g.holders[n] = m
@@ -235,7 +235,7 @@ func (g *TCP) put(p *program) error {
 			continue
 		}
 		if err := p.attach(m.fd); err != nil {
-			return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+			return text.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
 		}
 		return nil
 	}

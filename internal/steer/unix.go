@@ -3,11 +3,11 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Path is a listening Unix socket with the names that lead to it: the
@@ -79,7 +79,7 @@ func (g *Unix) Add(n int, share bool) error {
 		}
 		if g.latest = err.Error(); g.alone {
 			g.latest = ""
-			return fmt.Errorf("cannot add a socket for generation %d: %w", n, err)
+			return text.Errorf("cannot add a socket for generation %d: %w", n, err)
 		}
 	case !share && g.shared != "" && g.alone:
 		return refusal(n, g.shared, false)
@@ -217,7 +217,7 @@ func count(queues ...*queue) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("cannot count connections: %w", err)
+		return text.Errorf("cannot count connections: %w", err)
 	}
 	return nil
 }

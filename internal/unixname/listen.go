@@ -1,10 +1,10 @@
 package unixname
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,7 +58,7 @@ func claim(fd int, address string) error {
 		}
 	}
 	if err == unix.EINVAL && len(address) > MaxPath {
-		return fmt.Errorf("%d bytes are too many, accepted are up to %d", len(address), MaxPath)
+		return text.Errorf("%d bytes are too many, accepted are up to %d", len(address), MaxPath)
 	}
 	return err
 }

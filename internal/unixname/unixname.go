@@ -3,8 +3,8 @@ package unixname
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,5 +53,5 @@ func refuseLive(path string, kind int) error {
 	case unix.ECONNREFUSED, unix.ENOENT:
 		return nil
 	}
-	return fmt.Errorf("find out whether somebody listens on it: %w", err)
+	return text.Errorf("find out whether somebody listens on it: %w", err)
 }

@@ -1,12 +1,12 @@
 package watch
 
 import (
-	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -76,9 +76,9 @@ func (l *look) read(name string) (sum uint64, ok bool) {
 	return h.Sum64(), true
 }
 
-// hash is of two numbers and a text.
-func hash(a, b uint64, text string) uint64 {
+// hash is of two numbers and a name.
+func hash(a, b uint64, name string) uint64 {
 	h := fnv.New64a()
-	fmt.Fprintln(h, a, b, text)
+	h.Write([]byte(text.Sprintf("%d %d %s", a, b, name)))
 	return h.Sum64()
 }

@@ -96,10 +96,12 @@ var mutants = []mutant{
 	{"a stranger's message is believed", "init/members.go", "\treturn ps.belongs(g, pid, trusted)\n",
 		"\treturn true\n", "./test/e2e -run ^TestNotify$"},
 
-	{"early statuses are lost", "reaper/reaper.go", "\t\tr.deliver(p, ws, &r.stats.Early)\n",
-		"\t\t_ = ws\n", "./reaper"},
-	{"nobody looks for the dead at start", "reaper/reaper.go", "\tgo r.arm()\n",
-		"", "./reaper"},
+	{"early statuses are lost", "reaper/reaper.go", "\tr.early[pid] = ws\n",
+		"\t_ = ws\n", "./reaper"},
+	{"nobody looks for the dead at start", "reaper/reaper.go", "\t\tfor { // looks",
+		"\t\t<-deaths\n\t\tfor { // looks", "./reaper"},
+	{"a status is not asked whose it is", "reaper/reaper.go", "\t\texact = ws //",
+		"\t\treaped = true //", "./reaper"},
 	{"a process group is one process", "reaper/process.go", "-p.pid, unix.PIDFD_SIGNAL_PROCESS_GROUP)",
 		"-p.pid, 0)", "./reaper"},
 
