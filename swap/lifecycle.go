@@ -213,6 +213,8 @@ func (m *Machine) expireWorkers(g *generation, happened func(*generation, *Gener
 		case w.state == serving:
 			w.by = never
 			happened(g, &GenerationEvent{Kind: Hung, Generation: g.number, Worker: k})
+		case g.state == Stopping && g.count(func(w *worker) bool { return w.alive() && (w.state != aborted || w.by > m.now) }) == 0:
+			m.kill(g, notInTime) // all that lives of it hangs; who survives that is given up in time
 		default:
 			m.killWorker(g, k)
 		}

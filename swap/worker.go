@@ -218,10 +218,6 @@ func (m *Machine) dismissWorker(g *generation, k int) {
 func (m *Machine) killWorker(g *generation, k int) {
 	w := &g.workers[k]
 	w.by = never
-	if g.state == Stopping && g.count(func(w *worker) bool { return w.alive() && (w.state != aborted || w.by != never) }) == 0 {
-		m.kill(g, notInTime) // nothing else of it lives; one that survives that is given up in time
-		return
-	}
 	if len(g.workers) == 1 && !m.respawns(g, Status{Signal: 9}) {
 		m.emit(&Kill{Generation: g.number, Reason: "it has not ended in time"})
 	} else {
