@@ -12,11 +12,11 @@ type State struct {
 type Member struct {
 	_ [0]func() // no ==, so no code for it
 
-	Container string `wire:"container"` // the tags are for the gate's state file
-	Release   string `wire:"release"`
-	Order     int    `wire:"order"`
-	Out       Role   `wire:"out"`     // Retired, Failed or Superseded; "" for one that may hold
-	Settled   bool   `wire:"settled"` // it had the traffic, and was settled
+	Container string
+	Release   string
+	Order     int
+	Out       Role // Retired, Failed or Superseded; "" for one that may hold
+	Settled   bool // it had the traffic, and was settled
 }
 
 // View is a member as status shows it.

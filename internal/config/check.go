@@ -1,7 +1,6 @@
 package config
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,15 +19,12 @@ const (
 // check is what one value's syntax does not tell: enums, ranges, the values
 // that other packages understand, and settings that contradict each other.
 func (l *loader) check(s *Settings) error {
-	v := reflect.ValueOf(s).Elem()
 	for i := range l.rows {
 		r := &l.rows[i]
-		field := v.Field(r.index)
-		if field.Kind() != reflect.String {
-			continue
-		}
-		if problem, ok := l.text(r, field.String()); !ok {
-			return l.bad(r.Name, problem)
+		if text := r.text(); text != nil {
+			if problem, ok := l.text(r, *text); !ok {
+				return l.bad(r.Name, problem)
+			}
 		}
 	}
 	if s.MaxGenerations < minGenerations || s.MaxGenerations > maxGenerations {

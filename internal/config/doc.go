@@ -1,8 +1,8 @@
 // Package config turns the environment and the command line of swapinit into
 // one checked value, Settings, before anything is started.
 //
-// Settings is the only table: the tags of its fields give each variable's
-// name, default, accepted values and help. The parser reads that table, the
+// There is one table, Settings.each: it has each variable's name, default, accepted
+// values and help, and the field for its value. The parser reads that table, the
 // error messages quote it, and the table of docs/environment.md is rendered from it.
 //
 // The package reads no file, opens nothing and knows no sibling: the texts of

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -46,12 +45,12 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if f.help || f.version {
 		return &Settings{Help: f.help, Version: f.version}, nil
 	}
-	l := &loader{rows: p.rows(), parsers: &p}
+	s := new(Settings)
+	l := &loader{rows: p.rows(s), parsers: &p}
 	if err := l.collect(environ); err != nil {
 		return nil, err
 	}
-	s, err := l.parse()
-	if err != nil {
+	if err := l.parse(); err != nil {
 		return nil, err
 	}
 	s.AsGate = p.Gate
@@ -128,22 +127,20 @@ func (l *loader) unknown(name string) string {
 	return "no such setting, the nearest is " + best + "; " + l.parsers.help() + " lists all"
 }
 
-// parse fills the table. One line at a time: the first error in its order.
-func (l *loader) parse() (*Settings, error) {
-	s := new(Settings)
-	v := reflect.ValueOf(s).Elem()
+// parse fills the fields. One line at a time: the first error in the table's order.
+func (l *loader) parse() error {
 	for i := range l.rows {
 		r := &l.rows[i]
-		field, value := v.Field(r.index), l.value(r.Name)
-		if field.Kind() == reflect.String {
-			field.SetString(value)
+		value := l.value(r.Name)
+		if text := r.text(); text != nil {
+			*text = value
 		} else if value != "" {
-			if err := l.parsers.read(field.Addr().Interface(), value); err != nil {
-				return nil, l.bad(r.Name, err.Error())
+			if err := l.parsers.read(r.field, value); err != nil {
+				return l.bad(r.Name, err.Error())
 			}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // row finds a setting by its whole name; nil: there is none.

@@ -23,9 +23,9 @@ const (
 // get reads the field of a setting.
 func get(t *testing.T, s *Settings, name string) any {
 	t.Helper()
-	for _, r := range table() {
+	for _, r := range table(s) {
 		if r.Name == Prefix+name {
-			return reflect.ValueOf(s).Elem().Field(r.index).Interface()
+			return reflect.ValueOf(r.field).Elem().Interface()
 		}
 	}
 	t.Fatalf("no setting %s", name)
@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 		Command:         []string{"nginx", "-g", "daemon off;"},
 	}
 	var empty []string // an empty value is as good as none
-	for _, r := range table() {
+	for _, r := range table(new(Settings)) {
 		if !r.emptyMeans {
 			empty = append(empty, r.Name+"=")
 		}
@@ -124,7 +124,7 @@ func TestFirstOfManyErrorsOnly(t *testing.T) {
 }
 
 func TestLongValueIsCut(t *testing.T) {
-	for _, r := range table() {
+	for _, r := range table(new(Settings)) {
 		_, err := Load([]string{r.Name + "=" + strings.Repeat("\x00é'\x1b", 20000)}, []string{"x"}, testParsers())
 		if err == nil {
 			if r.Name == "SWAPINIT_LISTEN" || r.Name == "SWAPINIT_READY" {
@@ -233,8 +233,8 @@ func TestEffectiveSignals(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	for _, r := range table() {
-		if best, near := nearest(r.Name, table()); best != r.Name || !near {
+	for _, r := range table(new(Settings)) {
+		if best, near := nearest(r.Name, table(new(Settings))); best != r.Name || !near {
 			t.Errorf("nearest(%s) = %s, %v", r.Name, best, near)
 		}
 	}

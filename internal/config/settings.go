@@ -1,12 +1,9 @@
 package config
 
 import (
-	"reflect"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/swapinit/swapinit/internal/text"
 )
 
 // Prefix is what the name of every setting begins with. Only upper case is
@@ -26,7 +23,74 @@ type UIDs struct {
 	Any  bool
 }
 
-// Settings is the table of all settings. Tags:
+// Settings are all settings; each has those of the environment in a table. Durations are
+// never negative, at most MaxDuration.
+type Settings struct {
+	Listen          string
+	Export          Names
+	SwapSignals     []syscall.Signal
+	SwapCommand     []string
+	TargetFile      string
+	Dir             string
+	EnvFile         string
+	Ready           string
+	ReadyTimeout    time.Duration
+	Watchdog        time.Duration
+	Settle          time.Duration
+	StopSignal      syscall.Signal
+	RetireSignal    syscall.Signal
+	RetireTimeout   time.Duration
+	StopSignals     []syscall.Signal
+	StopTimeout     time.Duration
+	LeftoverTimeout time.Duration
+	StopDelay       time.Duration
+	SignalMap       map[syscall.Signal]syscall.Signal
+	KillGroup       bool
+	ExitMap         map[int]int
+	MaxGenerations  int
+	Steer           string
+	Adopt           Adopt
+	Drain           string
+	DrainTimeout    time.Duration
+	IdleAfter       time.Duration
+	Canary          []Stage
+	CanaryBy        string
+	CanaryCheck     []string
+	Keep            time.Duration
+	Workers         int
+	Batch           Batch
+	Strategy        string
+	Respawn         string
+	PreSwap         []string
+	PostSwap        []string
+	HookTimeout     time.Duration
+	NodeIPC         bool
+	Watch           Paths
+	Gate            string
+	GateAllow       UIDs
+	Release         string
+	StopDrain       time.Duration
+	User            string
+	Control         string
+	Log             string
+	LogFormat       string
+	Color           string
+
+	// AsGate: the settings are those of `swapinit gate`.
+	AsGate bool
+
+	// Plain: nothing but an init, see plain.
+	Plain bool
+
+	// From flags only.
+	ParentDeath syscall.Signal // -p: sent to swapinit when its parent dies; 0 = none
+	LogOrphans  bool           // -w: log every orphan that is reaped
+	Version     bool           // -V: nothing else in Settings is filled in
+	Help        bool           // -h: nothing else in Settings is filled in
+	Command     []string       // may be empty only when TargetFile is set
+}
+
+// each is the table of all settings: where the value goes, and
 //
 //	env         the variable's name less Prefix
 //	envDefault  the default, parsed like a value
@@ -35,71 +99,56 @@ type UIDs struct {
 //	oneof       all accepted values; those of Strategy are in Parsers
 //	accepts     what is accepted, as errors and the documentation say it
 //	help        the meaning; ^ stands for a backtick
-//
-// Durations are never negative, at most MaxDuration.
-type Settings struct {
-	Listen          string                            `env:"LISTEN" accepts:"endpoints such as :8080, web=tcp://0.0.0.0:80 or unix:///run/a.sock?mode=0660, separated by commas or white space" help:"what swapinit listens on for the server: ^[name=]tcp://host:port^, ^tcp4://^, ^tcp6://^, ^:8080^ (the same as ^tcp://:8080^: IPv6 and IPv4), ^udp://^, ^unix:///path?mode=0660^ or ^unix:/path^ (by default 0666, as systemd and nginx do); options ^?backlog=4096&fd=0^. The name is by default the port, or the last part of the path. ^fd=0^ puts the socket on fd 0 and leaves it out of LISTEN_FDS"`
-	Export          Names                             `env:"EXPORT" envDefault:"systemd,server-starter,einhorn" empty:"none" accepts:"a list of systemd, server-starter, einhorn, or empty for none" help:"in which dialects the endpoints are announced to the server; empty for one that is told by an argument"`
-	SwapSignals     []syscall.Signal                  `env:"SWAP_SIGNALS" envDefault:"HUP,USR2" empty:"none" accepts:"a list of signals such as HUP,USR2, or empty for none" help:"these signals ask for a swap; all others are forwarded"`
-	SwapCommand     []string                          `env:"SWAP_COMMAND" accepts:"a command as shell-like words" help:"the replacement's command, when it differs from the first one; quotes and backslashes work, no shell is involved"`
-	TargetFile      string                            `env:"TARGET_FILE" accepts:"the path of a file" help:"a file that names the command: one line of shell-like words, ^#^ begins a comment. Read at start (when it is absent the command line's command runs) and at each swap; written when a swap with a new command succeeded, so that a restarted container resumes with it"`
-	Dir             string                            `env:"DIR" accepts:"the path of a directory" help:"the server's working directory, resolved again, symbolic links too, at every start"`
-	EnvFile         string                            `env:"ENV_FILE" accepts:"the path of a file" help:"dotenv file, read at every start; overrides the environment. Missing or malformed, it is exit status 125 at first and a failed swap later"`
-	Ready           string                            `env:"READY" envDefault:"auto" accepts:"auto, fd, notify, listen, none, delay:5s, exec:COMMAND, tcp://host:port or http://host:port/path" help:"how a server says that it is ready. Set to anything but none, it makes ^swapinit health^ wait for that, as an endpoint does"`
-	ReadyTimeout    time.Duration                     `env:"READY_TIMEOUT" envDefault:"60s" help:"a successor that is not ready by then has failed; 0 = no limit"`
-	Watchdog        time.Duration                     `env:"WATCHDOG" shown:"off" help:"sets WATCHDOG_USEC and WATCHDOG_PID; a generation that then misses ^WATCHDOG=1^ for that long gets ABRT, 5 s later KILL, and counts as dead; 0 = off"`
-	Settle          time.Duration                     `env:"SETTLE" envDefault:"1s" help:"a ready successor must live this much longer before the predecessor retires"`
-	StopSignal      syscall.Signal                    `env:"STOP_SIGNAL" shown:"TERM" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what asks the server to stop gracefully (QUIT for nginx, USR1 for HAProxy). KILL is possible. When it is not set and SWAPINIT_SIGNAL_MAP rewrites TERM, it is what TERM becomes"`
-	RetireSignal    syscall.Signal                    `env:"RETIRE_SIGNAL" shown:"as SWAPINIT_STOP_SIGNAL" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what a predecessor that was swapped out gets instead, when that differs. KILL is possible"`
-	RetireTimeout   time.Duration                     `env:"RETIRE_TIMEOUT" envDefault:"30s" help:"a retired predecessor's time from its stop signal to KILL; 0 = no limit"`
-	StopSignals     []syscall.Signal                  `env:"STOP_SIGNALS" envDefault:"TERM" accepts:"a list of signals such as TERM,INT" help:"these signals stop the container; all others are only forwarded"`
-	StopTimeout     time.Duration                     `env:"STOP_TIMEOUT" envDefault:"0" help:"when the container stops, the time from the stop signal to KILL; 0 = no limit, the container runtime's own deadline decides"`
-	LeftoverTimeout time.Duration                     `env:"LEFTOVER_TIMEOUT" envDefault:"5s" help:"what processes that are left when the active generation has ended get between their stop signal and KILL; 0 = KILL at once"`
-	StopDelay       time.Duration                     `env:"STOP_DELAY" envDefault:"0" help:"wait between being told to stop and passing it on, for load balancers"`
-	SignalMap       map[syscall.Signal]syscall.Signal `env:"SIGNAL_MAP" empty:"none" accepts:"a list such as INT=TERM,USR1= where nothing after = drops the signal, or empty for none" help:"rewrites what is forwarded; what a signal means to swapinit itself is decided before"`
-	KillGroup       bool                              `env:"KILL_GROUP" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"forward signals to the server's process group, not to its main process alone"`
-	ExitMap         map[int]int                       `env:"EXIT_MAP" accepts:"a list such as 143=0,2=1 of exit statuses 0 to 255" help:"exit with the right one when the server exits with the left one"`
-	MaxGenerations  int                               `env:"MAX_GENERATIONS" envDefault:"3" accepts:"a number from 2 to 1000" help:"live generations; a successor that would be one too many first has the oldest draining one killed"`
-	Steer           string                            `env:"STEER" envDefault:"auto" oneof:"auto, off, require" help:"whether each generation has its own socket for each TCP endpoint that swapinit opened, and the kernel is told which one gets new connections: ^auto^ where that works here, ^off^ not at all, one socket is shared, ^require^ exit status 125 where it does not work"`
-	Adopt           Adopt                             `env:"ADOPT" envDefault:"auto" accepts:"auto, on, off, or a list of ports such as 8080,8443" help:"whether a server that binds for itself gets swapinit's sockets: ^auto^ for the ports of the endpoints, ^on^ for every TCP port, which becomes an endpoint, a list for these ports as well, ^off^ not at all"`
-	Drain           string                            `env:"DRAIN" envDefault:"idle" oneof:"idle, gone, off" help:"when a predecessor gets its stop signal: ^idle^ when all its connections are idle, ^gone^ when they are closed, ^off^ at once. An answer that pauses for longer than SWAPINIT_IDLE_AFTER looks idle: a server that sends such and dies abruptly when told to stop needs ^gone^"`
-	DrainTimeout    time.Duration                     `env:"DRAIN_TIMEOUT" envDefault:"30s" help:"but it gets that no later than this long after the cut-over; 0 = no limit"`
-	IdleAfter       time.Duration                     `env:"IDLE_AFTER" envDefault:"1s" help:"a connection that was quiet for so long, with nothing queued and no request without an answer, is idle; so is one in the pause of a half-sent answer (SWAPINIT_DRAIN=^gone^ waits for it)"`
-	Canary          []Stage                           `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100; or off" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`
-	CanaryBy        string                            `env:"CANARY_BY" envDefault:"random" accepts:"random, client, or at most 64 networks such as 10.0.0.0/8,2001:db8::/32" help:"which connections the share of a canary is: ^random^ any, ^client^ all those of so many clients, told by their address (IPv6 by its /64), of whom none goes back from the successor while its share grows, or networks: all those from there and no others, whatever the share"`
-	CanaryCheck     []string                          `env:"CANARY_CHECK" accepts:"a command as shell-like words, or http://host[:port]/path" help:"run, or asked for any 2xx, every 2 s during the stages; when it fails the swap is rolled back. An http:// address that is an endpoint reaches the successor; a command finds one that does in SWAPINIT_CHECK_ADDRESS. No shell is involved"`
-	Keep            time.Duration                     `env:"KEEP" shown:"0, joined 1m" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`
-	Workers         int                               `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`
-	Batch           Batch                             `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`
-	Strategy        string                            `env:"STRATEGY" envDefault:"overlap" accepts:"the name of a strategy" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`
-	Respawn         string                            `env:"RESPAWN" envDefault:"auto" oneof:"auto, never, on-failure, always" help:"whether a worker that ended is started again; ^auto^ is ^never^ with one worker and ^on-failure^ with more"`
-	PreSwap         []string                          `env:"PRE_SWAP" accepts:"a command as shell-like words" help:"run before a swap, which fails when it fails; a last line ^command=…^ of its output names the replacement"`
-	PostSwap        []string                          `env:"POST_SWAP" accepts:"a command as shell-like words" help:"run after every swap that began, with SWAPINIT_RESULT"`
-	HookTimeout     time.Duration                     `env:"HOOK_TIMEOUT" envDefault:"60s" help:"the time that each of the two has, then KILL; 0 = no limit"`
-	NodeIPC         bool                              `env:"NODE_IPC" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"the server gets a Node IPC channel: ^process.send('ready')^ says that it is ready"`
-	Watch           Paths                             `env:"WATCH" accepts:"a list of paths, separated by commas or white space" help:"looked at every 2 s; another content or inode asks for a swap, a mere touch does not"`
-	Gate            string                            `env:"GATE" shown:"the gate: /gate/gate.sock" accepts:"an absolute path or @name, at most 107 bytes" help:"the socket of a gate. ^swapinit gate^ listens there; with it set any other swapinit opens no endpoints but joins the gate, which gives it its listening sockets"`
-	GateAllow       UIDs                              `env:"GATE_ALLOW" accepts:"a list of uids such as 1000,1001, or any" help:"for ^swapinit gate^: who may join besides uid 0 and the gate's own; ^any^ is whoever can open the socket"`
-	Release         string                            `env:"RELEASE" shown:"the container's id" accepts:"a name of at most 64 letters, digits and ._-+:/@" help:"joined to a gate: the name by which the gate shows this container, and by which ^wait^ knows it"`
-	StopDrain       time.Duration                     `env:"STOP_DRAIN" shown:"0, joined 8s" help:"between being told to stop and the stop signal, the time that the server's connections have at most to be what SWAPINIT_DRAIN says: idle or gone"`
-	User            string                            `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`
-	Control         string                            `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`
-	Log             string                            `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`
-	LogFormat       string                            `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`
-	Color           string                            `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`
-
-	// AsGate: the settings are those of `swapinit gate`.
-	AsGate bool `env:"-"`
-
-	// Plain: nothing but an init, see plain.
-	Plain bool `env:"-"`
-
-	// From flags only.
-	ParentDeath syscall.Signal `env:"-"` // -p: sent to swapinit when its parent dies; 0 = none
-	LogOrphans  bool           `env:"-"` // -w: log every orphan that is reaped
-	Version     bool           `env:"-"` // -V: nothing else in Settings is filled in
-	Help        bool           `env:"-"` // -h: nothing else in Settings is filled in
-	Command     []string       `env:"-"` // may be empty only when TargetFile is set
+func (s *Settings) each(add func(field any, tags string)) {
+	add(&s.Listen, `env:"LISTEN" accepts:"endpoints such as :8080, web=tcp://0.0.0.0:80 or unix:///run/a.sock?mode=0660, separated by commas or white space" help:"what swapinit listens on for the server: ^[name=]tcp://host:port^, ^tcp4://^, ^tcp6://^, ^:8080^ (the same as ^tcp://:8080^: IPv6 and IPv4), ^udp://^, ^unix:///path?mode=0660^ or ^unix:/path^ (by default 0666, as systemd and nginx do); options ^?backlog=4096&fd=0^. The name is by default the port, or the last part of the path. ^fd=0^ puts the socket on fd 0 and leaves it out of LISTEN_FDS"`)
+	add(&s.Export, `env:"EXPORT" envDefault:"systemd,server-starter,einhorn" empty:"none" accepts:"a list of systemd, server-starter, einhorn, or empty for none" help:"in which dialects the endpoints are announced to the server; empty for one that is told by an argument"`)
+	add(&s.SwapSignals, `env:"SWAP_SIGNALS" envDefault:"HUP,USR2" empty:"none" accepts:"a list of signals such as HUP,USR2, or empty for none" help:"these signals ask for a swap; all others are forwarded"`)
+	add(&s.SwapCommand, `env:"SWAP_COMMAND" accepts:"a command as shell-like words" help:"the replacement's command, when it differs from the first one; quotes and backslashes work, no shell is involved"`)
+	add(&s.TargetFile, `env:"TARGET_FILE" accepts:"the path of a file" help:"a file that names the command: one line of shell-like words, ^#^ begins a comment. Read at start (when it is absent the command line's command runs) and at each swap; written when a swap with a new command succeeded, so that a restarted container resumes with it"`)
+	add(&s.Dir, `env:"DIR" accepts:"the path of a directory" help:"the server's working directory, resolved again, symbolic links too, at every start"`)
+	add(&s.EnvFile, `env:"ENV_FILE" accepts:"the path of a file" help:"dotenv file, read at every start; overrides the environment. Missing or malformed, it is exit status 125 at first and a failed swap later"`)
+	add(&s.Ready, `env:"READY" envDefault:"auto" accepts:"auto, fd, notify, listen, none, delay:5s, exec:COMMAND, tcp://host:port or http://host:port/path" help:"how a server says that it is ready. Set to anything but none, it makes ^swapinit health^ wait for that, as an endpoint does"`)
+	add(&s.ReadyTimeout, `env:"READY_TIMEOUT" envDefault:"60s" help:"a successor that is not ready by then has failed; 0 = no limit"`)
+	add(&s.Watchdog, `env:"WATCHDOG" shown:"off" help:"sets WATCHDOG_USEC and WATCHDOG_PID; a generation that then misses ^WATCHDOG=1^ for that long gets ABRT, 5 s later KILL, and counts as dead; 0 = off"`)
+	add(&s.Settle, `env:"SETTLE" envDefault:"1s" help:"a ready successor must live this much longer before the predecessor retires"`)
+	add(&s.StopSignal, `env:"STOP_SIGNAL" shown:"TERM" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what asks the server to stop gracefully (QUIT for nginx, USR1 for HAProxy). KILL is possible. When it is not set and SWAPINIT_SIGNAL_MAP rewrites TERM, it is what TERM becomes"`)
+	add(&s.RetireSignal, `env:"RETIRE_SIGNAL" shown:"as SWAPINIT_STOP_SIGNAL" accepts:"one signal other than STOP, such as TERM, QUIT, RTMIN+3 or 15" help:"what a predecessor that was swapped out gets instead, when that differs. KILL is possible"`)
+	add(&s.RetireTimeout, `env:"RETIRE_TIMEOUT" envDefault:"30s" help:"a retired predecessor's time from its stop signal to KILL; 0 = no limit"`)
+	add(&s.StopSignals, `env:"STOP_SIGNALS" envDefault:"TERM" accepts:"a list of signals such as TERM,INT" help:"these signals stop the container; all others are only forwarded"`)
+	add(&s.StopTimeout, `env:"STOP_TIMEOUT" envDefault:"0" help:"when the container stops, the time from the stop signal to KILL; 0 = no limit, the container runtime's own deadline decides"`)
+	add(&s.LeftoverTimeout, `env:"LEFTOVER_TIMEOUT" envDefault:"5s" help:"what processes that are left when the active generation has ended get between their stop signal and KILL; 0 = KILL at once"`)
+	add(&s.StopDelay, `env:"STOP_DELAY" envDefault:"0" help:"wait between being told to stop and passing it on, for load balancers"`)
+	add(&s.SignalMap, `env:"SIGNAL_MAP" empty:"none" accepts:"a list such as INT=TERM,USR1= where nothing after = drops the signal, or empty for none" help:"rewrites what is forwarded; what a signal means to swapinit itself is decided before"`)
+	add(&s.KillGroup, `env:"KILL_GROUP" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"forward signals to the server's process group, not to its main process alone"`)
+	add(&s.ExitMap, `env:"EXIT_MAP" accepts:"a list such as 143=0,2=1 of exit statuses 0 to 255" help:"exit with the right one when the server exits with the left one"`)
+	add(&s.MaxGenerations, `env:"MAX_GENERATIONS" envDefault:"3" accepts:"a number from 2 to 1000" help:"live generations; a successor that would be one too many first has the oldest draining one killed"`)
+	add(&s.Steer, `env:"STEER" envDefault:"auto" oneof:"auto, off, require" help:"whether each generation has its own socket for each TCP endpoint that swapinit opened, and the kernel is told which one gets new connections: ^auto^ where that works here, ^off^ not at all, one socket is shared, ^require^ exit status 125 where it does not work"`)
+	add(&s.Adopt, `env:"ADOPT" envDefault:"auto" accepts:"auto, on, off, or a list of ports such as 8080,8443" help:"whether a server that binds for itself gets swapinit's sockets: ^auto^ for the ports of the endpoints, ^on^ for every TCP port, which becomes an endpoint, a list for these ports as well, ^off^ not at all"`)
+	add(&s.Drain, `env:"DRAIN" envDefault:"idle" oneof:"idle, gone, off" help:"when a predecessor gets its stop signal: ^idle^ when all its connections are idle, ^gone^ when they are closed, ^off^ at once. An answer that pauses for longer than SWAPINIT_IDLE_AFTER looks idle: a server that sends such and dies abruptly when told to stop needs ^gone^"`)
+	add(&s.DrainTimeout, `env:"DRAIN_TIMEOUT" envDefault:"30s" help:"but it gets that no later than this long after the cut-over; 0 = no limit"`)
+	add(&s.IdleAfter, `env:"IDLE_AFTER" envDefault:"1s" help:"a connection that was quiet for so long, with nothing queued and no request without an answer, is idle; so is one in the pause of a half-sent answer (SWAPINIT_DRAIN=^gone^ waits for it)"`)
+	add(&s.Canary, `env:"CANARY" accepts:"stages such as 1%/10s,25%/30s: a share from 0.01% to 99.99% and a duration each, at most 100; or off" help:"the share of new connections that a successor gets, and for how long, before it gets all; its death, its watchdog or SWAPINIT_CANARY_CHECK rolls back"`)
+	add(&s.CanaryBy, `env:"CANARY_BY" envDefault:"random" accepts:"random, client, or at most 64 networks such as 10.0.0.0/8,2001:db8::/32" help:"which connections the share of a canary is: ^random^ any, ^client^ all those of so many clients, told by their address (IPv6 by its /64), of whom none goes back from the successor while its share grows, or networks: all those from there and no others, whatever the share"`)
+	add(&s.CanaryCheck, `env:"CANARY_CHECK" accepts:"a command as shell-like words, or http://host[:port]/path" help:"run, or asked for any 2xx, every 2 s during the stages; when it fails the swap is rolled back. An http:// address that is an endpoint reaches the successor; a command finds one that does in SWAPINIT_CHECK_ADDRESS. No shell is involved"`)
+	add(&s.Keep, `env:"KEEP" shown:"0, joined 1m" help:"a predecessor is kept warm for so long after the cut-over, so that ^swapinit rollback^ can give it the traffic back; 0 = not at all"`)
+	add(&s.Workers, `env:"WORKERS" envDefault:"1" accepts:"a number from 1 to 256, or auto" help:"processes a generation; ^auto^ is one for each CPU that the cgroup allows"`)
+	add(&s.Batch, `env:"BATCH" envDefault:"all" accepts:"all, a number from 1, or a percentage from 1% to 100%" help:"how many workers are replaced at a time"`)
+	add(&s.Strategy, `env:"STRATEGY" envDefault:"overlap" accepts:"the name of a strategy" help:"how a successor takes over: ^overlap^ when it is ready, beside the predecessor; ^handover^ as the two say on their channels; ^replace^ the predecessor is stopped first"`)
+	add(&s.Respawn, `env:"RESPAWN" envDefault:"auto" oneof:"auto, never, on-failure, always" help:"whether a worker that ended is started again; ^auto^ is ^never^ with one worker and ^on-failure^ with more"`)
+	add(&s.PreSwap, `env:"PRE_SWAP" accepts:"a command as shell-like words" help:"run before a swap, which fails when it fails; a last line ^command=…^ of its output names the replacement"`)
+	add(&s.PostSwap, `env:"POST_SWAP" accepts:"a command as shell-like words" help:"run after every swap that began, with SWAPINIT_RESULT"`)
+	add(&s.HookTimeout, `env:"HOOK_TIMEOUT" envDefault:"60s" help:"the time that each of the two has, then KILL; 0 = no limit"`)
+	add(&s.NodeIPC, `env:"NODE_IPC" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"the server gets a Node IPC channel: ^process.send('ready')^ says that it is ready"`)
+	add(&s.Watch, `env:"WATCH" accepts:"a list of paths, separated by commas or white space" help:"looked at every 2 s; another content or inode asks for a swap, a mere touch does not"`)
+	add(&s.Gate, `env:"GATE" shown:"the gate: /gate/gate.sock" accepts:"an absolute path or @name, at most 107 bytes" help:"the socket of a gate. ^swapinit gate^ listens there; with it set any other swapinit opens no endpoints but joins the gate, which gives it its listening sockets"`)
+	add(&s.GateAllow, `env:"GATE_ALLOW" accepts:"a list of uids such as 1000,1001, or any" help:"for ^swapinit gate^: who may join besides uid 0 and the gate's own; ^any^ is whoever can open the socket"`)
+	add(&s.Release, `env:"RELEASE" shown:"the container's id" accepts:"a name of at most 64 letters, digits and ._-+:/@" help:"joined to a gate: the name by which the gate shows this container, and by which ^wait^ knows it"`)
+	add(&s.StopDrain, `env:"STOP_DRAIN" shown:"0, joined 8s" help:"between being told to stop and the stop signal, the time that the server's connections have at most to be what SWAPINIT_DRAIN says: idle or gone"`)
+	add(&s.User, `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`)
+	add(&s.Control, `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`)
+	add(&s.Log, `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`)
+	add(&s.LogFormat, `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`)
+	add(&s.Color, `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`)
 }
 
 // acceptsDuration is the accepts of every duration, which have none of their
@@ -142,36 +191,45 @@ type Variable struct {
 // setting is one row of the table.
 type setting struct {
 	Variable
-	index      int      // of the field in Settings
+	field      any      // points to the field of Settings
 	emptyMeans bool     // an empty value is a value
 	oneOf      []string // all accepted values, nil where there are others
 	preset     string   // the default as a value
 }
 
-// table lists the rows in the order of the fields.
-func table() []setting {
-	t := reflect.TypeOf(Settings{})
-	rows := make([]setting, t.NumField())
-	n := 0
-	for i := range rows {
-		f := t.Field(i)
-		tag := func(key string) string { return text.Tag(f.Tag, key) }
-		name := tag("env")
-		if name == "-" {
-			continue
-		}
-		r := &rows[n]
-		n++
-		r.index, r.preset = i, tag("envDefault")
-		r.emptyMeans = tag("empty") == "none"
-		r.Variable = Variable{Prefix + name, tag("shown") + r.preset, tag("accepts"), tag("help")} // never both
-		if oneOf := tag("oneof"); oneOf != "" {
+// table lists the rows for s.
+func table(s *Settings) (rows []setting) {
+	s.each(func(field any, tags string) {
+		r := setting{field: field, preset: tag(tags, "envDefault"), emptyMeans: tag(tags, "empty") == "none"}
+		r.Variable = Variable{Prefix + tag(tags, "env"), tag(tags, "shown") + r.preset, tag(tags, "accepts"), tag(tags, "help")} // never both
+		if oneOf := tag(tags, "oneof"); oneOf != "" {
 			r.choose(strings.Split(oneOf, ", "))
 		} else if r.Accepts == "" {
 			r.Accepts = acceptsDuration
 		}
+		rows = append(rows, r)
+	})
+	return rows
+}
+
+// tag is what tags say for a key.
+func tag(tags, key string) string {
+	_, value, _ := strings.Cut(" "+tags, " "+key+`:"`)
+	value, _, _ = strings.Cut(value, `"`)
+	return value
+}
+
+// text is the field of a setting that is a string, nil where it is none.
+func (r *setting) text() *string {
+	switch f := r.field.(type) {
+	case *string:
+		return f
+	case *Adopt:
+		return (*string)(f)
+	case *Batch:
+		return (*string)(f)
 	}
-	return rows[:n]
+	return nil
 }
 
 // choose makes these the only accepted values.
@@ -179,9 +237,9 @@ func (r *setting) choose(values []string) {
 	r.oneOf, r.Accepts = values, "one of "+strings.Join(values, ", ")
 }
 
-// rows is the table with what other packages accept.
-func (p *Parsers) rows() []setting {
-	rows := table()
+// rows is the table for s with what other packages accept.
+func (p *Parsers) rows(s *Settings) []setting {
+	rows := table(s)
 	for i := range rows {
 		if rows[i].Name == Prefix+"STRATEGY" {
 			rows[i].choose(p.Strategies)
@@ -192,7 +250,7 @@ func (p *Parsers) rows() []setting {
 
 // Variables are all settings, in the order of the documentation.
 func Variables(p Parsers) (list []Variable) {
-	for _, r := range p.rows() {
+	for _, r := range p.rows(new(Settings)) {
 		list = append(list, r.Variable)
 	}
 	return list

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/swapinit/swapinit/internal/text"
 )
 
 // good and bad values of every setting; TestEverySettingIsTested watches that
@@ -329,7 +327,7 @@ func TestEverySettingIsTested(t *testing.T) {
 	for _, c := range badValues {
 		bad[Prefix+c.name] = true
 	}
-	for _, r := range table() {
+	for _, r := range table(new(Settings)) {
 		if !good[r.Name] || !bad[r.Name] {
 			t.Errorf("%s: good value tested: %v, bad value tested: %v", r.Name, good[r.Name], bad[r.Name])
 		}
@@ -342,13 +340,29 @@ func TestEverySettingIsTested(t *testing.T) {
 	}
 }
 
-// A tag is read as package reflect reads it: none has an escape, or looks like another tag.
-func TestTags(t *testing.T) {
+// Every field has a row, a field of its own, unless it comes from elsewhere. Tags are read
+// as package reflect reads them: none has an escape, or looks like another tag.
+func TestEachField(t *testing.T) {
+	s := &Settings{}
+	missing := map[uintptr]string{}
 	for f := range reflect.TypeFor[Settings]().Fields() {
+		if !slices.Contains([]string{"AsGate", "Plain", "ParentDeath", "LogOrphans", "Version", "Help", "Command"}, f.Name) {
+			missing[reflect.ValueOf(s).Pointer()+f.Offset] = f.Name
+		}
+	}
+	s.each(func(field any, tags string) {
+		at := reflect.ValueOf(field).Pointer()
+		if missing[at] == "" {
+			t.Errorf("there is a row without a field of its own: %s", tags)
+		}
+		delete(missing, at)
 		for _, key := range []string{"env", "envDefault", "shown", "empty", "oneof", "accepts", "help"} {
-			if got, want := text.Tag(f.Tag, key), f.Tag.Get(key); got != want {
-				t.Errorf("%s: %s is %q, want %q", f.Name, key, got, want)
+			if got, want := tag(tags, key), reflect.StructTag(tags).Get(key); got != want {
+				t.Errorf("%s: %s is %q, want %q", tags, key, got, want)
 			}
 		}
+	})
+	if len(missing) > 0 {
+		t.Errorf("there is no row for %v", missing)
 	}
 }

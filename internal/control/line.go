@@ -12,26 +12,28 @@ import (
 	"github.com/swapinit/swapinit/internal/wire"
 )
 
-// encode makes a line of a pointer to a Request, Event or Reply.
-func encode(m any) []byte {
-	b := wire.Begin(m)
-	if r, ok := m.(*Request); ok && r.args() != nil {
-		b = append(wire.Append(append(b, `,"args":{`...), r.args()), '}')
-	}
-	return append(b, "}\n"...)
-}
+// message is a Request, Event or Reply.
+type message interface{ fields(c *wire.Codec) }
+
+func encode(m message) []byte { return wire.Line(m.fields) }
 
 // JSON is the object that `swapinit status --json` prints, in one line. It is
 // fit for a terminal: what does not print is escaped.
 func (s *Status) JSON() string {
-	return wire.Object(s)
+	return wire.Object(s.fields)
 }
 
 // JSON is the object that `swapinit swap --json` prints, in one line.
-func (l *LastSwap) JSON() string { return string(append(wire.Begin(l), '}')) }
+func (l *LastSwap) JSON() string {
+	return wire.Object(func(c *wire.Codec) {
+		version := Version
+		c.Version("v", &version)
+		l.fields(c)
+	})
+}
 
 // JSON is the object that `swapinit check --json` prints, in one line.
-func (p *Problems) JSON() string { return wire.Object(p) }
+func (p *Problems) JSON() string { return wire.Object(p.fields) }
 
 // JSON is text where that is JSON by itself, else text as a JSON string: what the
 // verb message sends.
@@ -48,7 +50,7 @@ func JSON(text string) string {
 // than what was asked for.
 func decodeRequest(line []byte) (req Request, refusal *Reply) {
 	d, version := wire.Parse(line)
-	d.Read(&req)
+	d.String("verb", &req.Verb)
 	switch {
 	case d.Err != nil:
 		return req, refuse(CodeRequest, "cannot read request: "+d.Err.Error()+", accepted is one JSON object a line")
@@ -57,8 +59,8 @@ func decodeRequest(line []byte) (req Request, refusal *Reply) {
 	case !slices.Contains(verbs, req.Verb):
 		return req, refuse(CodeVerb, "unknown verb "+wire.Quote(req.Verb)+", accepted: "+strings.Join(verbs, ", "))
 	}
-	if v := wire.Get(d.Line, "args"); v != nil {
-		readArgs(d, d.Object("what is given", v), &req)
+	if v := wire.Get(d.Members(), "args"); v != nil {
+		d.Within("what is given", v, func() { readArgs(d, &req) })
 	}
 	if req.Verb == VerbMessage && req.Data == "" {
 		d.Fail("data is missing")
@@ -74,36 +76,19 @@ func decodeRequest(line []byte) (req Request, refusal *Reply) {
 
 func refuse(code, reason string) *Reply { return &Reply{Code: code, Error: reason} }
 
-// args are those of the request's verb.
-func (r *Request) args() []wire.Member {
-	switch r.Verb {
-	case VerbMessage:
-		return []wire.Member{wire.Raw("data", &r.Data)}
-	case VerbSwap, VerbRestart:
-		return wire.Members(&r.Swap, r.Verb)
-	case VerbWait:
-		return wire.Members(&r.Wait, "")
-	}
-	return nil
-}
-
 // readArgs reads and checks those of a request.
-func readArgs(d *wire.Decoder, from []json.Member, r *Request) {
-	list := r.args()
-	var names []string
-	for _, m := range list {
-		names = append(names, m.Name)
-	}
+func readArgs(d *wire.Codec, r *Request) {
+	names := wire.Names(r.args)
 	accepted := strings.Join(names, ", ")
 	if accepted == "" {
 		accepted = "none"
 	}
-	for _, m := range from {
+	for _, m := range d.Members() {
 		if !slices.Contains(names, m.Name) {
 			d.Fail("unknown name " + wire.Quote(m.Name) + ", accepted: " + accepted)
 		}
 	}
-	d.Members(list, from)
+	r.args(d)
 	a := &r.Swap
 	if problem := a.Problem(); problem != "" {
 		d.Fail(problem)
@@ -128,12 +113,12 @@ func decodeAnswer(line []byte) (e *Event, r *Reply, err error) {
 	case d.Err != nil:
 	case version != Version:
 		d.Fail("its version is " + strconv.Itoa(version) + ", this program knows " + strconv.Itoa(Version))
-	case wire.Get(d.Line, "event") != nil:
+	case wire.Get(d.Members(), "event") != nil:
 		e = &Event{}
-		d.Read(e)
-	case wire.Get(d.Line, "ok") != nil:
+		e.fields(d)
+	case wire.Get(d.Members(), "ok") != nil:
 		r = &Reply{}
-		d.Read(r)
+		r.fields(d)
 	default:
 		d.Fail("neither an event nor a reply")
 	}

@@ -20,20 +20,56 @@ const maxState = 1 << 20
 // before connections move (internal/atomicfile), so that a gate that starts again knows
 // who has the traffic.
 type saved struct {
-	Epoch   int64            `wire:"epoch"`
-	Last    int              `wire:"last"`   // the highest order that was given out
-	Holder  string           `wire:"holder"` // container
-	Members []arbiter.Member `wire:"members"`
-	Netns   int64            `wire:"netns"` // SO_NETNS_COOKIE of the gate that has written this
-	Sockets []savedSocket    `wire:"sockets"`
+	Epoch   int64
+	Last    int    // the highest order that was given out
+	Holder  string // container
+	Members []arbiter.Member
+	Netns   int64 // SO_NETNS_COOKIE of the gate that has written this
+	Sockets []savedSocket
 }
 
 // savedSocket is one that a member has: what it has to send back to the next gate.
 type savedSocket struct {
-	Container  string `wire:"container"`
-	Generation int    `wire:"generation"`
-	Endpoint   string `wire:"endpoint"`
-	Cookie     int64  `wire:"cookie"` // SO_COOKIE
+	Container  string
+	Generation int
+	Endpoint   string
+	Cookie     int64 // SO_COOKIE
+}
+
+// The members of the file, in their order; see package wire.
+
+func (s *saved) fields(c *wire.Codec) {
+	c.Int64("epoch", &s.Epoch)
+	c.Int("last", &s.Last)
+	c.String("holder", &s.Holder)
+	c.List("members", len(s.Members), func(i int) {
+		if i == len(s.Members) {
+			s.Members = append(s.Members, arbiter.Member{})
+		}
+		memberFields(c, &s.Members[i])
+	})
+	c.Int64("netns", &s.Netns)
+	c.List("sockets", len(s.Sockets), func(i int) {
+		if i == len(s.Sockets) {
+			s.Sockets = append(s.Sockets, savedSocket{})
+		}
+		s.Sockets[i].fields(c)
+	})
+}
+
+func (s *savedSocket) fields(c *wire.Codec) {
+	c.String("container", &s.Container)
+	c.Int("generation", &s.Generation)
+	c.String("endpoint", &s.Endpoint)
+	c.Int64("cookie", &s.Cookie)
+}
+
+func memberFields(c *wire.Codec, m *arbiter.Member) {
+	c.String("container", &m.Container)
+	c.String("release", &m.Release)
+	c.Int("order", &m.Order)
+	c.String("out", (*string)(&m.Out))
+	c.Bool("settled", &m.Settled)
 }
 
 // errNewer is the error of a state file that a later version has written.
@@ -57,7 +93,7 @@ func readState(name string) (*saved, error) {
 	case d.Err == nil && version != wire.Version:
 		return nil, errors.New("it has no version")
 	}
-	if d.Read(s); d.Err != nil {
+	if s.fields(d); d.Err != nil {
 		return nil, d.Err
 	}
 	return s, s.check()
@@ -134,7 +170,7 @@ func (f *stateFile) write(s *saved) error {
 	if f.name == "" {
 		return nil
 	}
-	if err := atomicfile.Write(f.name, append(wire.Begin(s), "}\n"...)); err != nil {
+	if err := atomicfile.Write(f.name, wire.Line(s.fields)); err != nil {
 		return text.Errorf("cannot write %s: %w", f.name, err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/shares"
+	"github.com/swapinit/swapinit/internal/wire"
+	"github.com/swapinit/swapinit/test/filled"
 )
 
 // What is written is what is read.
@@ -152,5 +154,16 @@ func TestDoesNotStart(t *testing.T) {
 	}
 	if r := one.do(control.Request{Verb: control.VerbHealth}); !r.OK {
 		t.Errorf("the first gate: %s", r.Error)
+	}
+}
+
+// Every field of the state is in the file.
+func TestStateFields(t *testing.T) {
+	s, again := &saved{}, &saved{}
+	filled.Set(s)
+	d, _ := wire.Parse(wire.Line(s.fields))
+	again.fields(d)
+	if d.Err != nil || !reflect.DeepEqual(s, again) {
+		t.Errorf("%+v became %+v, %v", s, again, d.Err)
 	}
 }

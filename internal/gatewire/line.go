@@ -12,7 +12,7 @@ const ErrTooLarge = text.Fault("cannot send message: it is too large")
 
 // encode makes a line of m, with its newline.
 func encode(m *Message) ([]byte, error) {
-	line := append(wire.Begin(m), "}\n"...)
+	line := wire.Line(m.fields)
 	if len(line)-1 > MaxLine {
 		return nil, text.Errorf("%w: %d bytes, accepted are up to %d", ErrTooLarge, len(line)-1, MaxLine)
 	}
@@ -23,7 +23,7 @@ func encode(m *Message) ([]byte, error) {
 func decode(line []byte) (*Message, error) {
 	m := &Message{}
 	d, version := wire.Parse(line)
-	d.Read(m)
+	m.fields(d)
 	switch {
 	case d.Err != nil:
 	case version != wire.Version:

@@ -115,72 +115,72 @@ const (
 
 // Message is one line, of either side. What is absent is zero.
 type Message struct {
-	Kind Kind `wire:"kind"`
+	Kind Kind
 
-	ID         int    `wire:"id,omitempty"`
-	Op         Op     `wire:"op,omitempty"`
-	Endpoint   string `wire:"endpoint,omitempty"` // its name
-	Generation int    `wire:"generation,omitempty"`
-	Rest       int    `wire:"rest,omitempty"`
-	Share      int    `wire:"share,omitempty"` // of shares.Full
-	By         string `wire:"by,omitempty"`    // shares.By: decides where a connection goes
-	Together   bool   `wire:"together,omitempty"`
-	Operator   bool   `wire:"operator,omitempty"`
-	Died       bool   `wire:"died,omitempty"`
-	IdleMS     int64  `wire:"idle_ms,omitempty"`
-	Address    string `wire:"address,omitempty"`
-	Backlog    int    `wire:"backlog,omitempty"`
+	ID         int
+	Op         Op
+	Endpoint   string // its name
+	Generation int
+	Rest       int
+	Share      int    // of shares.Full
+	By         string // shares.By: decides where a connection goes
+	Together   bool
+	Operator   bool
+	Died       bool
+	IdleMS     int64
+	Address    string
+	Backlog    int
 
-	Min       int      `wire:"min,omitempty"`
-	Max       int      `wire:"max,omitempty"`
-	Container string   `wire:"container,omitempty"`
-	Release   string   `wire:"release,omitempty"`
-	Life      string   `wire:"life,omitempty"`    // another one after a restart of the member's init
-	State     string   `wire:"state,omitempty"`   // "" for a newcomer; else a Role: what it takes itself for
-	Sockets   []Socket `wire:"sockets,omitempty"` // that come with the line, in this order
+	Min       int
+	Max       int
+	Container string
+	Release   string
+	Life      string   // another one after a restart of the member's init
+	State     string   // "" for a newcomer; else a Role: what it takes itself for
+	Sockets   []Socket // that come with the line, in this order
 
-	Version    int        `wire:"version,omitempty"`
-	Epoch      int64      `wire:"epoch,omitempty"` // grows with each change of the holder
-	Role       Role       `wire:"role,omitempty"`
-	Order      int        `wire:"order,omitempty"`
-	Endpoints  []Endpoint `wire:"endpoints,omitempty"`
-	Fresh      bool       `wire:"fresh,omitempty"`   // the sockets that it had are dead
-	Healthy    bool       `wire:"healthy,omitempty"` // it had the traffic before, and was settled
-	Error      string     `wire:"error,omitempty"`
-	Code       string     `wire:"code,omitempty"`
-	Reason     string     `wire:"reason,omitempty"`
-	RolledBack bool       `wire:"rolled_back,omitempty"`
-	Yes        bool       `wire:"yes,omitempty"`
-	Looks      []Look     `wire:"looks,omitempty"`
+	Version    int
+	Epoch      int64 // grows with each change of the holder
+	Role       Role
+	Order      int
+	Endpoints  []Endpoint
+	Fresh      bool // the sockets that it had are dead
+	Healthy    bool // it had the traffic before, and was settled
+	Error      string
+	Code       string
+	Reason     string
+	RolledBack bool
+	Yes        bool
+	Looks      []Look
 
-	FDs int `wire:"fds,omitempty"` // descriptors that come with the line
+	FDs int // descriptors that come with the line
 }
 
 // Socket names a socket that a member has.
 type Socket struct {
-	Endpoint   string `wire:"endpoint"`
-	Generation int    `wire:"generation"`
+	Endpoint   string
+	Generation int
 }
 
 // Endpoint is one that a gate has open.
 type Endpoint struct {
 	_ [0]func() // no ==, so no code for it
 
-	Name   string `wire:"name"`
-	Text   string `wire:"text"`             // as in SWAPINIT_LISTEN, what a member reads again
-	Twin   bool   `wire:"twin,omitempty"`   // of the other address family than Text says
-	Waits  bool   `wire:"waits,omitempty"`  // moves at it take a file system
-	Unseen string `wire:"unseen,omitempty"` // why its connections cannot be counted
+	Name   string
+	Text   string // as in SWAPINIT_LISTEN, what a member reads again
+	Twin   bool   // of the other address family than Text says
+	Waits  bool   // moves at it take a file system
+	Unseen string // why its connections cannot be counted
 }
 
 // Look is steer.Look of one generation.
 type Look struct {
-	Generation int  `wire:"generation"`
-	Open       int  `wire:"open"`
-	Idle       int  `wire:"idle"`
-	Half       int  `wire:"half"`
-	Queued     int  `wire:"queued"`
-	Unseen     bool `wire:"unseen"`
+	Generation int
+	Open       int
+	Idle       int
+	Half       int
+	Queued     int
+	Unseen     bool
 	// Busy are the oldest that are waited for, busy.Most at most. Of look only.
-	Busy []busy.Conn `wire:"busy,omitempty"`
+	Busy []busy.Conn
 }

@@ -46,6 +46,17 @@ func TestFlood(t *testing.T) {
 			t.Fatal("it takes any number of them")
 		}
 	}
+	// Sending ends as soon as the other side does not keep up, which may read on.
+	lost := func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.away
+	}
+	for end := time.Now().Add(time.Minute); !lost(); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not hang up")
+		}
+	}
 	close(blocked)
 	for n := 1; ; n++ {
 		if got := receive(t, told, "notice"); got == "away" {

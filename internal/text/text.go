@@ -3,7 +3,6 @@
 package text
 
 import (
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -65,14 +64,6 @@ func ShellWords(words []string) string {
 		quoted[i] = w
 	}
 	return strings.Join(quoted, " ")
-}
-
-// Tag is the value of a key in the tags of a struct's field, without escapes. That of package
-// reflect reads them, as it reads Go: 5 KB of the binary.
-func Tag(tags reflect.StructTag, key string) string {
-	_, value, _ := strings.Cut(" "+string(tags), " "+key+`:"`)
-	value, _, _ = strings.Cut(value, `"`)
-	return value
 }
 
 // Upper is s with capitals for its ASCII letters: Unicode has other letters whose capital is an S.

@@ -2,11 +2,8 @@ package wire
 
 import (
 	"errors"
-	"reflect"
-	"strings"
 
 	"github.com/swapinit/swapinit/internal/json"
-	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -31,52 +28,62 @@ func Wrong(b []byte) string {
 // Quote quotes text of the sender.
 func Quote(s string) string { return text.Quote(s, maxQuoted) }
 
-// Decoder reads a line. After an error the values are of no use.
-type Decoder struct {
-	Line []json.Member
-	Err  error // the first thing that was wrong
-}
-
-// Parse begins to read a line, of which it returns the version.
-func Parse(line []byte) (d *Decoder, version int) {
-	d = new(Decoder)
+// Parse begins to read a line, of which it returns the version. What the line has is read
+// by a func that names it.
+func Parse(line []byte) (c *Codec, version int) {
+	c = new(Codec)
 	if wrong := Wrong(line); wrong != "" {
-		d.Fail("it " + wrong)
-		return d, 0
+		c.Fail("it " + wrong)
+		return c, 0
 	}
-	d.Line = d.Object("it", json.Line(line))
-	d.Members([]Member{{Name: "v", value: reflect.ValueOf(&version).Elem()}}, d.Line)
-	return d, version
+	c.from = c.members("it", json.Line(line))
+	c.Int("v", &version)
+	return c, version
 }
-
-// Read reads the line into the struct to which m points.
-func (d *Decoder) Read(m any) { d.Members(Members(m, ""), d.Line) }
 
 // Fail notes what is wrong with the line; the first one counts.
-func (d *Decoder) Fail(reason string) {
-	if d.Err == nil {
-		d.Err = errors.New(reason)
+func (c *Codec) Fail(reason string) {
+	if c.Err == nil {
+		c.Err = errors.New(reason)
 	}
 }
 
-// Object is v, called name in errors. A member that is there twice is an error, as
-// programs disagree about which of the two counts.
-func (d *Decoder) Object(name string, v json.Value) []json.Member {
+// Members are those that a reader reads.
+func (c *Codec) Members() []json.Member { return c.from }
+
+// want fails unless a member is what it has to be.
+func (c *Codec) want(ok bool, what string) {
+	if !ok {
+		c.Fail(c.name + " must be " + what)
+	}
+}
+
+// Within reads the members of v, which errors call name, by a func that names them.
+func (c *Codec) Within(name string, v json.Value, fields func()) {
+	from, outer := c.from, c.name
+	c.from = c.members(name, v)
+	fields()
+	c.from, c.name = from, outer
+}
+
+// members are those of an object. One that is there twice is an error, as programs disagree
+// about which of the two counts.
+func (c *Codec) members(name string, v json.Value) []json.Member {
 	list, ok := v.Members()
 	if !ok {
-		d.Fail(name + " must be an object")
+		c.Fail(name + " must be an object")
 	}
 	seen := map[string]bool{}
 	for _, m := range list {
 		if seen[m.Name] {
-			d.Fail(Quote(m.Name) + " is there twice")
+			c.Fail(Quote(m.Name) + " is there twice")
 		}
 		seen[m.Name] = true
 	}
 	return list
 }
 
-// Get is nil for a member that is not there or null.
+// Get is a member of an object, nil if it is absent or null.
 func Get(list []json.Member, name string) json.Value {
 	for _, m := range list {
 		if m.Name == name && !m.Value.IsNull() {
@@ -84,71 +91,4 @@ func Get(list []json.Member, name string) json.Value {
 		}
 	}
 	return nil
-}
-
-// Members reads those that are there into list.
-func (d *Decoder) Members(list []Member, from []json.Member) {
-	for _, m := range list {
-		for _, f := range from {
-			switch {
-			case f.Name != m.Name:
-			case m.options == "raw":
-				m.value.SetString(f.Value.Compact())
-			case !f.Value.IsNull():
-				d.value(m, f.Value)
-			}
-		}
-	}
-}
-
-// value reads v into m.
-func (d *Decoder) value(m Member, v json.Value) {
-	want := func(ok bool, one, many string) {
-		if m.element {
-			one = "a list of " + many
-		}
-		if !ok {
-			d.Fail(m.Name + " must be " + one)
-		}
-	}
-	switch to := m.value; to.Kind() {
-	case reflect.Pointer:
-		to.Set(reflect.New(to.Type().Elem()))
-		m.value = to.Elem()
-		d.value(m, v)
-	case reflect.Struct:
-		name := m.Name
-		if m.element {
-			name = "each of " + name
-		}
-		d.Members(members(to, ""), d.Object(name, v))
-	case reflect.Slice:
-		elements, ok := v.Elements()
-		want(ok, "a list", "")
-		to.Grow(len(elements))
-		to.SetLen(len(elements))
-		for i, e := range elements {
-			d.value(Member{Name: m.Name, value: to.Index(i), element: true}, e)
-		}
-	case reflect.String:
-		s, ok := v.Text()
-		want(ok, "a string", "strings")
-		to.SetString(s)
-	case reflect.Bool:
-		yes, ok := v.Bool()
-		want(ok, "true or false", "")
-		to.SetBool(yes)
-	default:
-		if strings.Contains(m.options, "percent") {
-			share, ok := shares.Parse(string(v))
-			if !ok {
-				d.Fail(m.Name + " must be a number from 0 to 100")
-			}
-			to.SetInt(int64(share))
-			return
-		}
-		n, ok := v.Int()
-		want(ok, "an integer", "integers")
-		to.SetInt(n)
-	}
 }
