@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/swapinit/swapinit/internal/arbiter"
 	"github.com/swapinit/swapinit/internal/gatewire"
@@ -96,7 +95,7 @@ const (
 
 // name: a word that can be shown.
 func name(s string, most int) bool {
-	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) || c == ' ' || c > unicode.MaxASCII })
+	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }
 
 // join lets a member in, after all that its last connection has left behind. The sockets
