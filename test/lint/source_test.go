@@ -130,6 +130,16 @@ var rules = []rule{
 		},
 	},
 	{
+		"io.Copy",
+		"it knows splice, sendfile and more: 41 KB of the binary; a loop of Read and Write, or sendfile(2), does",
+		func(f *file) []ast.Node {
+			if f.test {
+				return nil
+			}
+			return f.uses("io", "Copy", "CopyN", "CopyBuffer")
+		},
+	},
+	{
 		"import against the layout",
 		"arrows run downwards only: cmd -> init -> the rest, whose packages know nothing of each other but the leaves; package pid1 translates at the border",
 		func(f *file) (found []ast.Node) {
@@ -347,6 +357,8 @@ func TestRules(t *testing.T) {
 		{"init/a.go", "package pid1\nimport \"fmt\"\nvar f = fmt.Errorf", "fmt, reflect"},
 		{"init/a.go", "package pid1\nimport \"reflect\"\nvar f = reflect.ValueOf", "fmt, reflect"},
 		{"test/demo/a.go", "package main\nimport _ \"fmt\"", ""},
+		{"init/a.go", "package pid1\nimport \"io\"\nvar f = io.Copy", "io.Copy"},
+		{"init/a.go", "package pid1\nimport \"io\"\nvar f = io.ReadFull", ""},
 		{"swap/a.go", "package swap\nimport _ \"" + module + "/signals\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/internal/listen\"", "import against the layout"},
 		{"internal/ready/a.go", "package ready\nimport _ \"" + module + "/init\"", "import against the layout"},
