@@ -4,7 +4,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -17,8 +19,16 @@ func (i *Init) verify(g *generation) {
 	if missing := i.adoption.missing(g.number); missing != "" {
 		kind, reason = swap.Refused, "is ready but does not listen on "+missing+", as its predecessor does"
 	} else if inodes := i.launcher.inodes(g.number); len(inodes) > 0 {
-		held, seen := holds(i.launcher.procs.members(g, snapshot(), map[life]mark{}), inodes)
+		members := i.launcher.procs.members(g, snapshot(), map[life]mark{})
+		held, seen := holds(members, inodes)
+		for n := 0; !held && seen && ending(members) && n < endingLooks; n++ {
+			// Its end is on its way here, and says more than what it holds.
+			<-clock.After(endingEvery)
+			members = i.launcher.procs.members(g, snapshot(), map[life]mark{})
+			held, seen = holds(members, inodes)
+		}
 		switch {
+		case len(members) == 0: // it has ended
 		case !seen:
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
 		case !held:
@@ -27,6 +37,23 @@ func (i *Init) verify(g *generation) {
 		}
 	}
 	i.post(func() { i.happened(kind, g.number, reason) })
+}
+
+// How long one that is ending is waited for: a second.
+const (
+	endingLooks = 20
+	endingEvery = 50 * time.Millisecond
+)
+
+// ending: none of the processes has a descriptor. The kernel takes all of them at once
+// when a process ends, before its parent hears of that.
+func ending(processes []process) bool {
+	for _, p := range processes {
+		if names, err := entries("/proc/" + itoa(p.pid) + "/fd/"); err != nil && !os.IsNotExist(err) || len(names) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // inodes are those of the sockets that generation n has.
