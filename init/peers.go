@@ -36,11 +36,17 @@ func (i *Init) inCanary(generation int, by shares.By, id uint64) {
 		for {
 			if from, known := i.steering.peer(); known {
 				i.post(func() {
-					if i.peers.stop == stop && from != "" {
+					switch {
+					case i.peers.stop != stop:
+					case from != "" && i.clients.oneAddress == "":
 						i.oneAddress(generation, from)
+					default:
+						i.clients.oneAddress = from
 					}
 				})
-				return
+				if from == "" {
+					return
+				}
 			}
 			select {
 			case <-stop:

@@ -73,10 +73,14 @@ func (i *Init) openRelays(n int) {
 	}
 }
 
-// closeRelays: the swap has ended. Connections that were passed on may finish.
+// closeRelays: the swap has ended, and nobody is checked. Connections that were passed on
+// may finish.
 func (s *steering) closeRelays() {
 	for _, e := range s.list() {
 		s.setRelay(e, nil)
+		if ours, ok := e.tcp.(local); ok {
+			ours.Uncheck()
+		}
 	}
 }
 
@@ -102,6 +106,9 @@ type relay struct {
 // listen opens a relay at the check address, on that port, or where somebody has that on
 // another one.
 func (r *relay) listen(port uint16) error {
+	if there, _ := procnet.Listeners(netip.AddrPortFrom(steer.CheckAddr(), port)); len(there) > 0 {
+		port = 0 // with SO_REUSEPORT this would be one of theirs
+	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -156,6 +163,7 @@ func (r *relay) run(dial func() (*os.File, error)) {
 			back := make(chan struct{})
 			go func() {
 				pass(far, near)
+				_ = near.SetReadDeadline(time.Now().Add(probeTime)) // a client that never closes
 				close(back)
 			}()
 			pass(near, far)

@@ -53,7 +53,12 @@ func (m *Machine) endedWhileRising(*raised) {
 func (m *Machine) endedInCanary(*raised) {
 	if !m.back() {
 		m.cutOver()
+		return
 	}
+	// That one got all connections: the stage goes on with its share.
+	r := &m.rollout
+	m.aimShare(r.share)
+	m.progress(r.successor, StageCanary, "for "+seconds(r.by-m.now))
 }
 
 func (m *Machine) endedInRoll(*raised) { m.cutOver() }

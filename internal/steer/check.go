@@ -6,8 +6,9 @@ import (
 )
 
 // CheckAddr is an address of the loopback interface at which the newest generation can be
-// reached before it has all the traffic: from Add, which gives it a socket of its own, to
-// the Aim that sends all connections one way, or to its end. The kernel's program looks at
+// reached before it has all the traffic: from Add, which gives it a socket of its own, or
+// an Aim that gives it a share, to the Aim that sends all connections one way, Uncheck, or
+// its end. The kernel's program looks at
 // where a connection goes to, so any number of them and any protocol will do. After that it
 // is an address like others.
 func CheckAddr() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 2}) }
@@ -24,6 +25,17 @@ func (g *TCP) Checks() (n int) {
 		}
 	}
 	return n
+}
+
+// Uncheck ends what Add and Aim have begun: no swap runs.
+func (g *TCP) Uncheck() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.checked != nil && g.holders != nil {
+		g.checked = nil
+		_ = g.attach() // else with the next program
+		g.tidy()
+	}
 }
 
 // takesIPv4 reports whether a socket that is bound to at gets connections to all addresses

@@ -55,6 +55,16 @@ func TestCheckAddr(t *testing.T) {
 		g.Leave(1)
 		add(t, g, 4)
 		at(4, 3)
+		must(t, g.Aim(3, 4, shares.Full, shares.Random)) // the traffic comes back to 3, and 4 gets its share again
+		must(t, g.Aim(4, 3, shares.Full/2, shares.Random))
+		if wide {
+			expect(t, g, check, 4)
+		}
+		g.Uncheck()
+		if n := g.Checks(); n != 0 {
+			t.Errorf("%s: generation %d is checked when no swap runs", host, n)
+		}
+		must(t, g.Aim(3, 4, shares.Full, shares.Random))
 		g.Leave(4)
 		at(0, 3)
 	}

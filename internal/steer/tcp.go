@@ -208,6 +208,8 @@ func (g *TCP) Aim(to, rest, share int, by shares.By) error {
 		g.target = t
 		if t.to == t.rest {
 			g.checked = nil
+		} else if g.checks {
+			g.checked = t.to
 		}
 		if err := g.attach(); err != nil {
 			g.target, g.checked = was, checked
