@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,10 @@ func TestSteerCanaryStages(t *testing.T) {
 		}
 		got = append(got, s.Event)
 	}
-	inOrder(t, strings.Join(got, ","), "started", "ready", "settled", "canary 1,", "canary 25,", "canary 0.5,", "cutover")
+	if !slices.Contains(got, "started") { // whoever waits for the exec may be overtaken by the server
+		t.Errorf("it was never started: %q", got)
+	}
+	inOrder(t, strings.Join(got, ","), "ready", "settled", "canary 1,", "canary 25,", "canary 0.5,", "cutover")
 	c.wantOnly(2)
 	c.awaitStates("2:active")
 	noLoss(t, l)
