@@ -17,8 +17,7 @@ type generation struct {
 	*record
 	born       clock.Time
 	together   bool      // it has its predecessor's sockets; set before it is launched
-	canary     bool      // it is to get only a share of the connections first
-	by         shares.By // which connections these are
+	by         shares.By // which connections a share is that it gets first
 	drain      *drain    // who watches its connections, or did; nil before
 	sweeper    *sweeper
 	readyAfter time.Duration // until all workers were ready for the first time; 0: they were not yet
@@ -164,7 +163,7 @@ func (gs *generations) next(f *swap.Start) (w, old *worker) {
 	g := gs.live[f.Generation]
 	if g == nil {
 		g = newGeneration(f.Generation, gs.workers)
-		if g.canary = f.Canary; g.canary {
+		if f.Canary {
 			g.by, _ = shares.ParseBy(cmp.Or(f.CanaryBy, gs.canaryBy), salt()) // both were parsed before
 		}
 		g.together = f.Sockets == swap.SharedSockets

@@ -3,7 +3,6 @@ package pid1
 import (
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
@@ -106,15 +105,12 @@ type relay struct {
 // listen opens a relay at the check address, on that port, or where somebody has that on
 // another one.
 func (r *relay) listen(port uint16) error {
-	if there, _ := procnet.Listeners(netip.AddrPortFrom(steer.CheckAddr(), port)); len(there) > 0 {
-		port = 0 // with SO_REUSEPORT this would be one of theirs
-	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) // a gate's socket of all addresses may be here
+	// Without SO_REUSEPORT: it would be one of an endpoint's group that is at this address.
 	err = unix.Bind(fd, procnet.Sockaddr(netip.AddrPortFrom(steer.CheckAddr(), port)))
 	if err != nil {
 		err = unix.Bind(fd, procnet.Sockaddr(netip.AddrPortFrom(steer.CheckAddr(), 0)))
@@ -138,15 +134,11 @@ func (r *relay) run(dial func() (*os.File, error)) {
 	raw, _ := r.file.SyscallConn() // fails for a nil file only
 	for {
 		r.room <- struct{}{}
-		fd, err := -1, error(nil)
-		closed := raw.Read(func(listener uintptr) bool {
-			fd, _, err = syscall.Accept4(int(listener), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			return err != syscall.EAGAIN
-		})
+		fd, err := procnet.Accept(raw)
 		switch {
-		case closed != nil:
+		case err == os.ErrClosed:
 			return
-		case err != nil: // it has gone again, or descriptors are short
+		case err != nil: // descriptors are short
 			<-r.room
 			<-clock.After(relayRetry)
 			continue

@@ -3,11 +3,11 @@ package control
 import (
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/lines"
+	"github.com/swapinit/swapinit/internal/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,16 +91,9 @@ func (s *Server) accept() {
 	defer s.wg.Done()
 	var refused, failed limiter
 	for {
-		var fd int
-		var err error
-		if s.raw.Read(func(l uintptr) bool {
-			fd, _, err = syscall.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			return err != unix.EAGAIN
-		}) != nil {
-			return // closed
-		}
-		if err == unix.EINTR || err == unix.ECONNABORTED {
-			continue
+		fd, err := procnet.Accept(s.raw)
+		if err == os.ErrClosed {
+			return
 		}
 		if err != nil {
 			// EMFILE and its like: the connection stays in the backlog, so

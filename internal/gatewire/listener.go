@@ -4,9 +4,9 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/internal/unixname"
-	"golang.org/x/sys/unix"
 )
 
 // backlog is how many connections wait to be accepted: all members of a gate that has
@@ -38,23 +38,14 @@ func Listen(address string) (*Listener, error) {
 // Accept waits for the next connection. os.ErrClosed is the end; with any other error
 // (no descriptor is left, say) the connection waits, and the caller before it tries again.
 func (l *Listener) Accept() (*Conn, error) {
-	for {
-		var fd int
-		var err error
-		if failed := l.raw.Read(func(s uintptr) bool {
-			fd, _, err = syscall.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			return err != unix.EAGAIN
-		}); failed != nil {
-			return nil, os.ErrClosed
-		}
-		switch err {
-		case nil:
-			return NewConn(fd), nil
-		case unix.EINTR, unix.ECONNABORTED:
-		default:
-			return nil, text.Errorf("cannot accept a member: %w", err)
-		}
+	fd, err := procnet.Accept(l.raw)
+	switch err {
+	case nil:
+		return NewConn(fd), nil
+	case os.ErrClosed:
+		return nil, err
 	}
+	return nil, text.Errorf("cannot accept a member: %w", err)
 }
 
 // Close ends Accept, and removes the file unless another one is there by now. Connections
