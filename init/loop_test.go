@@ -258,3 +258,19 @@ func TestCloseInherited(t *testing.T) {
 		}
 	}
 }
+
+// A server may be quicker than whoever waits for its exec: it has started before it is
+// ready all the same, and once.
+func TestReadyIsStartedBefore(t *testing.T) {
+	i := testInit(t)
+	w := testWorker(1)
+	i.gens.live[1] = w.g
+	i.machine.Step(0, &swap.ContainerEvent{Kind: swap.Tick})
+	if i.ready(w); !w.running || !i.ran {
+		t.Error("it is ready, and does not run")
+	}
+	i.ran = false
+	if i.started(w); i.ran {
+		t.Error("it has started twice")
+	}
+}

@@ -225,8 +225,12 @@ func (i *Init) launchFailed(w *worker, err error, status int) {
 	i.from(w, swap.StartFailed, w.g.end, 0)
 }
 
-// started is called when the worker's own program runs.
+// started is called when the worker's own program runs: whoever waits for its exec says so,
+// or it has spoken before that.
 func (i *Init) started(w *worker) {
+	if w.running {
+		return
+	}
 	w.running, i.ran = true, true
 	if w.g.number == 1 || w.restarts > 0 {
 		i.about(logline.Debug, "started", w, " started: "+shown(w.g))
@@ -274,6 +278,7 @@ func (i *Init) starved(w *worker) {
 func (i *Init) ready(w *worker) {
 	g := w.g
 	i.clients.asked = true
+	i.started(w)
 	if w.readyAfter == 0 {
 		w.readyAfter = max(1, clock.Since(w.born))
 		w.endProbes()
