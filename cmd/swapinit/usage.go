@@ -35,7 +35,7 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbWait, "NAME [--timeout D] [--or-rollback]", "at a gate: until NAME has all the traffic"},
 	{control.VerbCheck, "[--json]", "at a gate: what would go wrong"},
 	{"metrics", "", ""},
-	{verbHelp, "[VERB]", "print this text, or what a verb does"},
+	{verbHelp, "[VERB]", "print the help, or what a verb does"},
 }
 
 // verbOf says whether args (without the program's name) ask a running swapinit for
@@ -172,7 +172,7 @@ flags, up to the first argument that is not one:
   -w              log every orphan that is reaped
   -c, -s          accepted, already so (--single-child; subreaper)
   -V, --version   print the version
-  -h, --help      print this text
+  -h, --help      print the help
 
 exit status: the command's own, 128+n when signal n ended it, 127 not found,
 126 not executable, 125 swapinit's own error

@@ -48,7 +48,7 @@ complete -c swapinit -n '__swapinit_at nothing flags' -s v -l verbose -d 'log mo
 complete -c swapinit -n '__swapinit_at nothing flags' -s w -d 'log every orphan that is reaped'
 complete -c swapinit -n '__swapinit_at nothing flags' -s c -s s -l single-child -d 'accepted, already so'
 complete -c swapinit -n '__swapinit_at nothing flags' -s V -l version -d 'print the version'
-complete -c swapinit -n '__swapinit_at nothing flags' -s h -l help -d 'print this text'
+complete -c swapinit -n '__swapinit_at nothing flags' -s h -l help -d 'print the help'
 
 complete -c swapinit -n '__swapinit_at nothing' -a swap -d 'replace the running server, or call that off'
 complete -c swapinit -n '__swapinit_at swap' -f
@@ -115,7 +115,7 @@ complete -c swapinit -n '__swapinit_at check' -f
 complete -c swapinit -n '__swapinit_at check' -l json -d 'print one object, as docs/control.md describes it'
 complete -c swapinit -n '__swapinit_at check' -l help -d 'print what it does'
 
-complete -c swapinit -n '__swapinit_at nothing' -a help -d 'print this text, or what a verb does'
+complete -c swapinit -n '__swapinit_at nothing' -a help -d 'print the help, or what a verb does'
 complete -c swapinit -n '__swapinit_at help' -f
 complete -c swapinit -n '__swapinit_at help' -l help -d 'print what it does'
 complete -c swapinit -n '__swapinit_at help' -a 'swap restart rollback promote message status health stop version gate wait check help'
