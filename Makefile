@@ -42,7 +42,7 @@ help: ## print this list
 	@echo "make targets:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
 
-run: build ## a real server under swapinit as PID 1, load from outside, swaps
+run: build ## a real server under load: restarted, by a shared socket, by swapinit
 	$(GO) run ./test/demo
 
 build: ## bin/swapinit
