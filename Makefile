@@ -1,6 +1,7 @@
 # Needs Go and make. `make test` also uses what it finds: Docker, namespaces,
-# Node.js, a C compiler for the race detector. SWAPINIT_TEST_REQUIRE="docker
-# namespaces" turns what cannot run here from a skip into a failure.
+# Node.js, zsh, fish, mandoc, groff, a C compiler for the race detector.
+# SWAPINIT_TEST_REQUIRE="docker namespaces tools" turns what cannot run here from a
+# skip into a failure.
 
 GO ?= go
 
@@ -23,23 +24,40 @@ BUILD = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build $(FLAGS)
 # a machine of which others use most.
 TEST_FLAGS ?= -count=1 -timeout 3h
 
+# The paths are those of a package: with the default docker-init is where
+# docs/engine-init.md and daemon.json expect it.
+PREFIX ?= /usr
+SHARE = $(DESTDIR)$(PREFIX)/share
+INIT = $(DESTDIR)$(PREFIX)/libexec/swapinit/docker-init
+
 # The race detector needs cgo. The tiers in test/ run the released binary, in
 # which it is not.
 RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench mutants lint clean
+.PHONY: help run build install test race bench mutants lint clean
 
 help: ## print this list
 	@echo "make targets:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
 
-run: build ## a real server under swapinit as PID 1, load from outside, swaps
+run: build ## a real server under load: restarted, by a shared socket, by swapinit
 	$(GO) run ./test/demo
 
 build: ## bin/swapinit
 	$(BUILD) -o $(BIN) ./cmd/swapinit
+
+# docker-init is renamed to its place: a container may be starting with it.
+install: build ## program, docker-init, man pages, completions; DESTDIR, PREFIX=/usr
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/swapinit
+	install -D -m 755 $(BIN) $(INIT).new
+	mv -f $(INIT).new $(INIT)
+	install -D -m 644 -t $(SHARE)/man/man1 packaging/man/swapinit.1 packaging/man/swapinit-gate.1
+	install -D -m 644 -t $(SHARE)/man/man5 packaging/man/swapinit.env.5
+	install -D -m 644 packaging/completion/swapinit.bash $(SHARE)/bash-completion/completions/swapinit
+	install -D -m 644 -t $(SHARE)/zsh/site-functions packaging/completion/_swapinit
+	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completion/swapinit.fish
 
 test: race ## all tests
 	$(GO) vet ./...

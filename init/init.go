@@ -24,6 +24,7 @@ type Options struct {
 	Ignored  []syscall.Signal // ignored when swapinit was started; the child ignores them again
 	Environ  []string
 	Version  string
+	Verb     string // the verb that the command was meant to be, should there be no such command
 }
 
 // Init is the loop and what it has. Its fields belong to the goroutine of run, but
@@ -78,6 +79,7 @@ func Run(o Options) int {
 
 const (
 	exitOwn   = 125                    // swapinit's own failure
+	notFound  = 127                    // there is no such command
 	closeTime = 2 * time.Second        // for paths to be unlinked and clients to read their answer
 	flushTime = 200 * time.Millisecond // for the last log lines
 )

@@ -217,11 +217,15 @@ func (i *Init) forked(w *worker, l *launched) {
 // launchFailed is the end of a worker whose program never ran.
 func (i *Init) launchFailed(w *worker, err error, status int) {
 	w.ended.Store(true)
+	why := err.Error()
+	if w.g.number == 1 && status == notFound && i.opt.Verb != "" && i.set.TargetFile == "" {
+		why += ", did you mean the verb " + i.opt.Verb + "?"
+	}
 	// The swap that is going on tells by itself why it failed.
 	if w.g.number == 1 || i.machine.Phase() == swap.Running && !i.machine.Swapping() {
-		i.fail("start.failed", err.Error(), w.g.number)
+		i.fail("start.failed", why, w.g.number)
 	}
-	w.g.status, w.g.end = swap.Status{Code: status}, err.Error()
+	w.g.status, w.g.end = swap.Status{Code: status}, why
 	i.from(w, swap.StartFailed, w.g.end, 0)
 }
 

@@ -83,7 +83,11 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 				err = errors.New("NAME is not UTF-8")
 			}
 		case strings.HasPrefix(arg, "-"):
-			err = errors.New("unknown option " + strconv.Quote(arg))
+			question := meant(name, verbOptions(usage))
+			if question != "" {
+				question = " (" + question + ")"
+			}
+			err = errors.New("unknown option " + strconv.Quote(arg) + question)
 		case swap:
 			err = errors.New("unexpected argument " + strconv.Quote(arg) + " (a command stands after --)")
 		default:

@@ -40,7 +40,7 @@ func run(args []string) int {
 	if name, rest, ok := verbOf(args); ok {
 		switch {
 		case name == verbGate && !asksHelp(rest):
-			return start(rest, true)
+			return start(rest, true, "")
 		case name != verbHelp:
 			return runVerb(name, rest, os.Getenv)
 		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
@@ -49,17 +49,19 @@ func run(args []string) int {
 		_, _ = os.Stdout.WriteString(usage(program()))
 		return 0
 	}
+	verb := ""
 	if len(args) > 0 {
-		if verb := mistyped(args[0], os.Getenv); verb != "" {
-			complain(text.Quote(args[0], 40) + " is neither a verb nor a command that can be found, did you mean " + verb + "?")
-			return exitUsage
-		}
+		verb = mistyped(args[0], os.Getenv)
 	}
-	return start(args, false)
+	if verb != "" && initAnswers(os.Getenv) {
+		complain(text.Quote(args[0], 40) + " is neither a verb nor a command that can be found, did you mean " + verb + "?")
+		return exitUsage
+	}
+	return start(args, false, verb)
 }
 
-// start runs the init, or a gate.
-func start(args []string, asGate bool) int {
+// start runs the init, or a gate. verb is what the command may have been meant to be.
+func start(args []string, asGate bool, verb string) int {
 	// From here on this may be PID 1. The kernel drops a signal that PID 1 has
 	// no handler for, so handlers come before everything else; what was ignored
 	// before can only be learned before that.
@@ -97,7 +99,7 @@ func start(args []string, asGate bool) int {
 	if asGate {
 		return gate.Run(gate.Config{Settings: settings, Signals: queue, Environ: os.Environ(), Version: version})
 	}
-	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version})
+	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version, Verb: verb})
 }
 
 // complain is for what keeps this from running at all.

@@ -34,7 +34,8 @@ var verbs = [...]struct{ name, args, help string }{
 	{verbGate, "", "keep the endpoints for other containers"},
 	{control.VerbWait, "NAME [--timeout D] [--or-rollback]", "at a gate: until NAME has all the traffic"},
 	{control.VerbCheck, "[--json]", "at a gate: what would go wrong"},
-	{verbHelp, "[VERB]", "print this text, or what a verb does"},
+	{"metrics", "", ""},
+	{verbHelp, "[VERB]", "print the help, or what a verb does"},
 }
 
 // verbOf says whether args (without the program's name) ask a running swapinit for
@@ -69,24 +70,58 @@ func verbNames() (names []string) {
 	return names
 }
 
-// mistyped is the verb that word was meant to be, "" where that cannot be known: it
-// may be a command, or there is no other init that could be talked to.
+// mistyped is the verb that word was meant to be, "" where it may be a command.
 func mistyped(word string, env func(string) string) string {
 	verb, near := text.Nearest(word, verbNames())
-	if !near || strings.Contains(word, "/") || os.Getpid() == 1 {
+	if !near || strings.Contains(word, "/") {
 		return ""
 	}
 	if _, err := spawn.LookPath(word, env("PATH"), ""); err == nil {
 		return ""
 	}
+	return verb
+}
+
+// initAnswers reports whether this is not the init: another one is there and talks to us.
+func initAnswers(env func(string) string) bool {
+	if os.Getpid() == 1 {
+		return false
+	}
 	addr, err := control.Find(env("SWAPINIT_CONTROL"))
 	if err == nil {
 		_, err = control.Do(addr, control.Request{Verb: control.VerbVersion}, nil)
 	}
-	if err != nil {
-		return ""
+	return err == nil
+}
+
+// noVerb is why a name is no verb.
+func noVerb(name string) string {
+	accepted := ", accepted verbs: " + strings.Join(verbNames(), ", ")
+	if _, _, reserved := verbOf([]string{name}); reserved {
+		return name + " is not in this version of swapinit" + accepted
 	}
-	return verb
+	if question := meant(name, verbNames()); question != "" {
+		accepted = ", " + question
+	}
+	return "there is no verb " + text.Quote(name, 40) + accepted
+}
+
+// meant asks for the one of known that was typed wrongly, "" where none is near.
+func meant(typed string, known []string) string {
+	if best, near := text.Nearest(typed, known); near {
+		return "did you mean " + best + "?"
+	}
+	return ""
+}
+
+// verbOptions are the options of a verb, by its usage.
+func verbOptions(usage string) (names []string) {
+	for _, word := range strings.Fields(usage) {
+		if strings.HasPrefix(word, "[--") && len(word) > len("[--]") {
+			names = append(names, strings.TrimSuffix(word[1:], "]"))
+		}
+	}
+	return names
 }
 
 // column puts text at the end of out's last line where that has this width, or
@@ -137,7 +172,7 @@ flags, up to the first argument that is not one:
   -w              log every orphan that is reaped
   -c, -s          accepted, already so (--single-child; subreaper)
   -V, --version   print the version
-  -h, --help      print this text
+  -h, --help      print the help
 
 exit status: the command's own, 128+n when signal n ended it, 127 not found,
 126 not executable, 125 swapinit's own error

@@ -14,7 +14,7 @@ import (
 )
 
 func TestVerbOf(t *testing.T) {
-	for _, v := range strings.Fields("swap status health stop restart rollback promote message gate wait check version help") {
+	for _, v := range strings.Fields("swap status health stop restart rollback promote message gate wait check metrics version help") {
 		if name, rest, ok := verbOf([]string{v, "--json", "x"}); !ok || name != v || !slices.Equal(rest, []string{"--json", "x"}) {
 			t.Errorf("%s: got %q %q %v", v, name, rest, ok)
 		}

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -77,15 +76,15 @@ const termGrace = time.Second
 func (v *verbRun) run(verb string, args []string) int {
 	usage, help := verbUsage(v.program, verb)
 	if usage == "" {
-		return v.fail(exitUsage, verb+" is not in this version of swapinit, accepted verbs: "+strings.Join(verbNames(), ", "))
+		return v.fail(exitUsage, noVerb(verb))
 	}
 	a, err := parseVerb(verb, args)
 	if err != nil {
 		return v.fail(exitUsage, verb+": "+err.Error()+", accepted: "+usage)
 	}
 	if a.help {
-		v.say(0, usage)
-		return v.say(0, help)
+		io.WriteString(v.out, usage+"\n"+help+"\n\n"+detailsOf(v.program, verb))
+		return exitDone
 	}
 	if verb == control.VerbVersion {
 		v.say(0, versionLine(v.version, v.commit))

@@ -750,7 +750,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"wait", "--timeout", "v2"}, `cannot use --timeout "v2"`},
 		{[]string{"wait", "v2", "--json"}, `unknown option "--json"`},
 		{[]string{"check", "--watch"}, `unknown option "--watch", accepted: swapinit check [--json]`},
-		{[]string{"dance"}, "dance is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, gate, wait, check, help"},
+		{[]string{"swap", "--no-wiat"}, `swap: unknown option "--no-wiat" (did you mean --no-wait?), accepted: swapinit swap [`},
+		{[]string{"swap", "--timeuot=1m"}, `swap: unknown option "--timeuot=1m" (did you mean --timeout?), accepted`},
+		{[]string{"swap", "--canry", "1%/10s"}, `unknown option "--canry" (did you mean --canary?)`},
+		{[]string{"status", "--no-wait"}, `unknown option "--no-wait", accepted`}, // another verb's
+		{[]string{"message", "--json"}, `unknown option "--json", accepted`},
+		{[]string{"dance"}, `there is no verb "dance", accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, gate, wait, check, help`},
+		{[]string{"swpa", "--help"}, `there is no verb "swpa", did you mean swap?`},
 	} {
 		status, out, errs := verb("/no/such/socket", false, c.args...)
 		if status != 2 || out != "" || !strings.HasPrefix(errs, "swapinit: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
@@ -760,7 +766,7 @@ func TestUsage(t *testing.T) {
 	for _, v := range append(talkingVerbs, "version", "message") {
 		usage, help := verbUsage("swapinit", v)
 		for _, h := range []string{"-h", "--help"} {
-			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n"+help+"\n" || errs != "" {
+			if status, out, errs := verb("/no/such/socket", false, v, h); status != 0 || out != usage+"\n"+help+"\n\n"+detailsOf("swapinit", v) || errs != "" {
 				t.Errorf("%s %s: status %d, %q, %q", v, h, status, out, errs)
 			}
 		}

@@ -3,34 +3,51 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/swapinit/swapinit/test/load"
 	"golang.org/x/sys/unix"
 )
 
-// line shows the numbers: on a terminal one line that is drawn over and over,
-// otherwise a new line each second.
-type line struct {
+// screen is standard output: on a terminal one line is drawn over and over, in colour;
+// otherwise there is a new line each second.
+type screen struct {
 	terminal bool
-	every    time.Duration
-	begin    time.Time
+	color    bool
 }
 
-func newLine() *line {
+func newScreen() screen {
 	_, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS)
-	l := &line{terminal: err == nil, every: time.Second, begin: time.Now()}
-	if l.terminal {
-		l.every = 100 * time.Millisecond
-	}
-	return l
+	s := screen{terminal: err == nil && os.Getenv("TERM") != "dumb"}
+	s.color = s.terminal && os.Getenv("NO_COLOR") == ""
+	return s
 }
 
-func (l *line) draw(c load.Count) {
-	text := fmt.Sprintf("%5.1f s  %7d requests  %d failed  %d swaps  slowest answer %v",
-		time.Since(l.begin).Seconds(), c.Requests, c.Failed, swaps(c), c.Slowest.Round(time.Millisecond/10))
-	if l.terminal {
+// every is the time from one line to the next.
+func (s screen) every() time.Duration {
+	if s.terminal {
+		return 100 * time.Millisecond
+	}
+	return time.Second
+}
+
+// failures paints text about n of them: red, or green where there are none.
+func (s screen) failures(text string, n int) string {
+	switch {
+	case !s.color:
+		return text
+	case n > 0:
+		return "\x1b[31m" + text + "\x1b[0m"
+	}
+	return "\x1b[32m" + text + "\x1b[0m"
+}
+
+// live draws the numbers of a round; deploys is the word for what happens in it.
+func (s screen) live(since time.Time, c load.Count, deploys string) {
+	text := fmt.Sprintf("%5.1f s  %7d requests  %s  %d %s  slowest answer %v", time.Since(since).Seconds(), c.Requests,
+		s.failures(fmt.Sprintf("%d failed", c.Failed), c.Failed), swaps(c), deploys, milliseconds(c.Slowest))
+	if s.terminal {
 		fmt.Print("\r\x1b[K" + text)
 		return
 	}
@@ -38,38 +55,30 @@ func (l *line) draw(c load.Count) {
 }
 
 // end leaves the last state standing.
-func (l *line) end() {
-	if l.terminal {
+func (s screen) end() {
+	if s.terminal {
 		fmt.Println()
 	}
 }
 
-// answers counts the answers of each generation, which says its number.
-func answers(c load.Count) map[int]int {
-	all := map[int]int{}
-	for body, n := range c.Bodies {
-		var generation int
-		if _, err := fmt.Sscanf(body, "generation %d", &generation); err == nil {
-			all[generation] = n
-		}
+// table compares the rounds.
+func (s screen) table(rounds []result) {
+	fmt.Printf("\n%-24s%9s%10s%8s%16s\n", "", "deploys", "requests", "failed", "slowest answer")
+	for _, r := range rounds {
+		failed := s.failures(fmt.Sprintf("%8d", r.count.Failed), r.count.Failed)
+		fmt.Printf("%-24s%9d%10d%s%16v\n", r.way.name, swaps(r.count), r.count.Requests, failed, milliseconds(r.count.Slowest))
 	}
-	return all
 }
 
-// swaps is how often another generation has begun to answer.
-func swaps(c load.Count) int { return max(0, len(answers(c))-1) }
+func milliseconds(d time.Duration) time.Duration { return d.Round(time.Millisecond / 10) }
 
-// generations lists who answered how much.
-func generations(c load.Count) []string {
-	byNumber := answers(c)
-	var numbers []int
-	for n := range byNumber {
-		numbers = append(numbers, n)
+// swaps is how often another generation has begun to answer: an answer has its number.
+func swaps(c load.Count) int {
+	n := 0
+	for body := range c.Bodies {
+		if strings.HasPrefix(body, "generation ") {
+			n++
+		}
 	}
-	slices.Sort(numbers)
-	var lines []string
-	for _, n := range numbers {
-		lines = append(lines, fmt.Sprintf("generation %d answered %d", n, byNumber[n]))
-	}
-	return lines
+	return max(0, n-1)
 }

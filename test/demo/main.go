@@ -1,8 +1,9 @@
-// Command demo shows swapinit's main job: a real HTTP server under swapinit as
-// PID 1, requests from outside without pause, a swap every few seconds by
-// SIGHUP, and a line that counts what was answered, what failed, and the
-// swaps. It needs no Docker; without the privilege for namespaces it says so
-// and shows the same with swapinit as an ordinary process.
+// Command demo shows swapinit's main job, and what it is good for: a real HTTP server
+// under load from outside, which is replaced every few seconds. Three rounds, one after
+// the other: stopped and started, by one shared socket, and by swapinit. A live line
+// counts what was answered and what failed, and a table compares. In the rounds of
+// swapinit it runs as PID 1; it needs no Docker, and without the privilege for namespaces
+// says so and shows the same with ordinary processes.
 package main
 
 import (
@@ -10,7 +11,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,20 +22,29 @@ import (
 	"github.com/swapinit/swapinit/test/load"
 )
 
-// lastSwap is the time that a swap needs to be seen: none is begun later.
-const lastSwap = 2 * time.Second
+const (
+	// lastDeploy is the time that a deploy needs to be seen: none but the first is begun
+	// later than that before the end of its round.
+	lastDeploy = 2 * time.Second
+
+	// late is when a deploy that is not seen has failed.
+	late = time.Minute
+
+	rate = 300 // requests a second, each on a connection of its own
+)
 
 type options struct {
 	duration, every time.Duration
 	swapinit        string
 	server          string
+	namespaces      bool
 }
 
 func main() {
 	ns.Stage()
 	var o options
-	flag.DurationVar(&o.duration, "duration", 20*time.Second, "how long the demonstration runs")
-	flag.DurationVar(&o.every, "every", 3*time.Second, "time from one swap to the next")
+	flag.DurationVar(&o.duration, "duration", 12*time.Second, "how long each of the three rounds lasts")
+	flag.DurationVar(&o.every, "every", 3*time.Second, "time from one deploy to the next")
 	flag.StringVar(&o.swapinit, "swapinit", "bin/swapinit", "the binary; built when it does not exist")
 	flag.StringVar(&o.server, "server", "bin/server", "the test server; built when it does not exist")
 	flag.Parse()
@@ -64,24 +73,56 @@ func run(ctx context.Context, o options) error {
 	if o.server, err = program(ctx, o.server, "./test/server", dir); err != nil {
 		return err
 	}
-	box, address, err := launch(o)
-	if err != nil {
-		return err
+	o.namespaces = true
+	if err := ns.Supported(); err != nil {
+		o.namespaces = false
+		fmt.Printf("No namespaces here (%v): servers and swapinit run as ordinary processes (swapinit as a subreaper) instead of as PID 1.\n", err)
 	}
-	defer box.Kill()
-	dial := func(ctx context.Context) (net.Conn, error) { return box.Dial(ctx, "tcp", address) }
-	if err := accepting(ctx, box, dial); err != nil {
-		return err
+	fmt.Printf("Three rounds of %v. A new server every %v, an HTTP server that needs %v to start and %v to answer, and ends\n"+
+		"at once when it is told to stop. %d requests a second from outside, each on a new connection, none tried again.\n"+
+		"One that is refused, reset or closed before the whole answer has failed.\n",
+		o.duration, o.every, boot, work, rate)
+
+	var rounds []result
+	show := newScreen()
+	for i, w := range ways {
+		fmt.Printf("\n%d/%d  %s: %s\n", i+1, len(ways), w.name, w.what)
+		count, err := round(ctx, o, w, show)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		rounds = append(rounds, result{w, count})
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	requests := load.Start(load.Options{Dial: dial, Fresh: 4, Kept: 4, Pace: 5 * time.Millisecond})
-	begin := time.Now()
-	early := watch(ctx, o, box, requests)
-	count := requests.Stop()
-	took := time.Since(begin)
-	if err := errors.Join(early, end(box)); err != nil {
-		return err
+	show.table(rounds)
+	return verdict(rounds, ctx.Err() != nil)
+}
+
+// result is what a round has counted.
+type result struct {
+	way   way
+	count load.Count
+}
+
+// verdict is an error where swapinit has lost something.
+func verdict(rounds []result, interrupted bool) error {
+	if interrupted {
+		fmt.Println("\nInterrupted.")
 	}
-	return summary(count, took)
+	last := rounds[len(rounds)-1]
+	if last.way.name != "swapinit" { // interrupted before
+		return nil
+	}
+	fmt.Printf("\nswapinit: %d requests, %d failed, %d swaps\n", last.count.Requests, last.count.Failed, swaps(last.count))
+	switch {
+	case last.count.Failed > 0:
+		return fmt.Errorf("swapinit: %d requests failed: %q", last.count.Failed, last.count.Errors)
+	case last.count.Requests == 0 && !interrupted:
+		return errors.New("swapinit: no request was answered")
+	}
+	return nil
 }
 
 // program returns the absolute path of name, which is built from the package
@@ -99,124 +140,75 @@ func program(ctx context.Context, name, pkg, dir string) (string, error) {
 	return built, nil
 }
 
-// launch starts swapinit with the server, as PID 1 of namespaces of its own
-// where that is allowed, and returns the address that it listens on.
-func launch(o options) (*ns.Container, string, error) {
-	c := ns.Config{Path: o.swapinit, Args: []string{o.server}, Stderr: os.Stderr, Namespaces: true}
-	address := "127.0.0.1:8080"
-	if err := ns.Supported(); err != nil {
-		fmt.Printf("No namespaces here (%v): swapinit runs as an ordinary process (a subreaper) instead of as PID 1.\n", err)
-		c.Namespaces = false
-		if address, err = freeAddress(); err != nil {
-			return nil, "", err
-		}
-	}
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "SWAPINIT_LISTEN=web=tcp://" + address, "SWAPINIT_LOG=warn"}
-	box, err := ns.Start(c)
+// round shows one way, and returns what became of the requests.
+func round(ctx context.Context, o options, w way, show screen) (load.Count, error) {
+	s, err := open(o, w)
 	if err != nil {
-		return nil, "", err
+		return load.Count{}, err
 	}
-	what := "as PID 1 in its own namespaces"
-	if !c.Namespaces {
-		what = fmt.Sprintf("as process %d", box.Pid())
+	defer s.close()
+	if err := s.serving(ctx); err != nil || ctx.Err() != nil {
+		return load.Count{}, err
 	}
-	fmt.Printf("swapinit runs %s with an HTTP server on %s; HUP every %v makes it swap the server for %v.\n", what, address, o.every, o.duration)
-	return box, address, nil
+	requests := load.Start(load.Options{Dial: s.dial, Rate: rate})
+	begin := time.Now()
+	err = watch(ctx, s, requests, show)
+	count := requests.Stop()
+	if stopped := s.stop(); err == nil {
+		err = stopped
+	}
+	show.live(begin, count, w.word)
+	show.end()
+	return count, err
 }
 
-// freeAddress finds a TCP port that nobody uses.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// accepting waits until swapinit has opened the endpoint. From then on no
-// request may fail.
-func accepting(ctx context.Context, box *ns.Container, dial func(context.Context) (net.Conn, error)) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := dial(ctx)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-tick.C:
-		case <-box.Done():
-			return errors.New("swapinit ended at once")
-		case <-ctx.Done():
-			return errors.New("interrupted before anything was shown")
-		}
-	}
-}
-
-// watch swaps and shows the numbers until the time is over or Ctrl-C.
-func watch(ctx context.Context, o options, box *ns.Container, requests *load.Load) error {
-	show := newLine()
-	defer show.end()
-	draw := time.NewTicker(show.every)
+// watch deploys and shows the numbers until the time is over, and the last deploy is
+// seen, or Ctrl-C.
+func watch(ctx context.Context, s *site, requests *load.Load, show screen) error {
+	draw := time.NewTicker(show.every())
 	defer draw.Stop()
-	swap := time.NewTicker(o.every)
-	defer swap.Stop()
-	end := time.Now().Add(o.duration)
-	over := time.After(o.duration)
+	next := time.NewTicker(s.opts.every)
+	defer next.Stop()
+	look := time.NewTicker(10 * time.Millisecond) // for the end
+	defer look.Stop()
+	begin, begun, since := time.Now(), 0, time.Time{}
+	done := make(chan error)
+	deploying := false
 	for {
 		select {
 		case <-draw.C:
-			show.draw(requests.Count())
-		case <-swap.C:
-			if time.Until(end) < lastSwap {
+			show.live(begin, requests.Count(), s.way.word)
+		case <-next.C:
+			left := s.opts.duration - time.Since(begin)
+			if deploying || swaps(requests.Count()) < begun || begun > 0 && left < lastDeploy {
 				continue
 			}
-			if err := box.Signal(syscall.SIGHUP); err != nil {
-				return fmt.Errorf("cannot send HUP: %w", err)
+			begun, since, deploying = begun+1, time.Now(), true
+			go func() { done <- s.deploy() }()
+		case err := <-done:
+			if deploying = false; err != nil {
+				return fmt.Errorf("cannot deploy: %w", err)
 			}
-		case <-over:
-			return nil
-		case <-ctx.Done():
-			return nil
-		case <-box.Done():
-			return fmt.Errorf("swapinit ended: %v", box.Status())
+		case <-look.C:
+			switch seen := swaps(requests.Count()); {
+			case deploying:
+			case ended(s.current()):
+				return fmt.Errorf("it ended: %v", s.current().Status())
+			case seen < begun && time.Since(since) > late:
+				return errors.New("a new server has not answered within a minute")
+			case seen >= begun && time.Since(begin) > s.opts.duration || ctx.Err() != nil:
+				return nil
+			}
 		}
 	}
 }
 
-// end stops swapinit as docker stop does.
-func end(box *ns.Container) error {
+// ended reports whether nothing runs there any more.
+func ended(box *ns.Container) bool {
 	select {
 	case <-box.Done():
-		return nil // already an error of watch
+		return true
 	default:
+		return false
 	}
-	if err := box.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-box.Done():
-	case <-time.After(time.Minute):
-		return errors.New("swapinit did not stop within a minute")
-	}
-	if status := box.Status(); status.ExitStatus() != 0 {
-		return fmt.Errorf("swapinit ended with status %d", status.ExitStatus())
-	}
-	return nil
-}
-
-// summary prints the result; a failed request is an error.
-func summary(c load.Count, took time.Duration) error {
-	fmt.Printf("\n%d requests in %.1f s, %d failed, %d swaps, slowest answer %v\n",
-		c.Requests, took.Seconds(), c.Failed, swaps(c), c.Slowest.Round(time.Millisecond/10))
-	for _, line := range generations(c) {
-		fmt.Println("  " + line)
-	}
-	if c.Failed > 0 {
-		return fmt.Errorf("%d requests failed: %q", c.Failed, c.Errors)
-	}
-	if c.Requests == 0 {
-		return errors.New("no request was answered")
-	}
-	return nil
 }

@@ -179,10 +179,27 @@ func TestMistypedVerb(t *testing.T) {
 	if r := c.Verb("--", "stauts"); r.Code != 127 {
 		t.Errorf("after --: %v", r)
 	}
-	alone := start(t, opts{Args: []string{"stauts"}})
+	if r := c.Verb("metrics"); r.Code != 2 || !strings.Contains(r.Stderr, "not in this version") {
+		t.Errorf("a verb that is reserved: %v", r)
+	}
+	// Without an init to talk to it is a command that does not exist, and a question.
+	for word, verb := range map[string]string{"stauts": "status", "gaet": "gate"} {
+		alone := start(t, opts{Args: []string{word}})
+		alone.wantStatus(127)
+		oneLine(t, alone.Stderr(), `cannot find command "`+word+`"`, "did you mean the verb "+verb+"?")
+	}
+	alone := start(t, opts{Plain: true, Env: []string{"SWAPINIT_CONTROL=@nobody"}, Args: []string{"stauts"}})
 	alone.wantStatus(127)
-	alone = start(t, opts{Plain: true, Env: []string{"SWAPINIT_CONTROL=@nobody"}, Args: []string{"stauts"}})
-	alone.wantStatus(127)
+	for _, other := range []opts{
+		{Args: []string{"nosuchcommand"}}, {Args: []string{"--", "stauts"}},
+		{Args: []string{"stauts"}, Env: []string{"SWAPINIT_TARGET_FILE=" + write(t, c.file("target"), "nosuchcommand\n")}},
+	} {
+		alone := start(t, other)
+		alone.wantStatus(127)
+		if strings.Contains(alone.Stderr(), "did you mean") {
+			t.Errorf("%q: %s", other.Args, alone.Stderr())
+		}
+	}
 }
 
 func TestKillGroup(t *testing.T) {
@@ -220,7 +237,7 @@ func TestVerbUsage(t *testing.T) {
 	c := startWeb(t, opts{})
 	for _, args := range [][]string{
 		{"swap", "--nope"}, {"swap", "--timeout"}, {"swap", "--timeout", "soon"}, {"swap", "now"},
-		{"status", "--nope"}, {"status", "extra"}, {"health", "extra"}, {"health", "--nope"},
+		{"status", "--nope"}, {"status", "extra"}, {"health", "extra"}, {"health", "--nope"}, {"help", "swpa"}, {"help", "metrics"},
 	} {
 		if r := c.Verb(args...); r.Code != 2 || r.Stderr == "" || r.Stdout != "" {
 			t.Errorf("%q: %v, want status 2 and a message", args, r)
