@@ -28,6 +28,7 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbPromote, "", "give the successor all the traffic now"},
 	{control.VerbMessage, "[--] DATA", "send JSON or a string to every worker"},
 	{control.VerbStatus, "[--json] [--watch]", "show generations and endpoints"},
+	{control.VerbMetrics, "", "print OpenMetrics text"},
 	{control.VerbHealth, "", "exit 0 when ready (for HEALTHCHECK)"},
 	{control.VerbStop, "", "stop the container"},
 	{control.VerbVersion, "", "print the version"},

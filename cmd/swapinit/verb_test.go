@@ -750,7 +750,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"wait", "--timeout", "v2"}, `cannot use --timeout "v2"`},
 		{[]string{"wait", "v2", "--json"}, `unknown option "--json"`},
 		{[]string{"check", "--watch"}, `unknown option "--watch", accepted: swapinit check [--json]`},
-		{[]string{"dance"}, "dance is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, gate, wait, check, help"},
+		{[]string{"dance"}, "dance is not in this version of swapinit, accepted verbs: swap, restart, rollback, promote, message, status, metrics, health, stop, version, gate, wait, check, help"},
 	} {
 		status, out, errs := verb("/no/such/socket", false, c.args...)
 		if status != 2 || out != "" || !strings.HasPrefix(errs, "swapinit: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
