@@ -36,7 +36,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test race bench mutants lint clean
+.PHONY: help run build install test race bench mutants lint metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -62,6 +62,7 @@ install: build ## program, docker-init, man pages, completions; DESTDIR, PREFIX=
 test: race ## all tests
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) ./...
+	cd test/openmetrics && $(GO) test -count=1 ./...
 
 race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)
@@ -80,6 +81,9 @@ lint: ## format, vet, and the rules of this repository
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test -count=1 ./test/lint
+
+metrics-page: # the table in docs/metrics.md
+	cd test/openmetrics && $(GO) test -count=1 -update ./...
 
 clean: ## remove what build made
 	rm -rf bin

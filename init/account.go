@@ -69,7 +69,11 @@ func (c *clients) end(g int, reason string) {
 		outcome = outcomeFailed
 	}
 	c.running, c.lastSwap = nil, a
-	a.becomes(outcome, reason)
+	if a.becomes(outcome, reason); a.told.OK {
+		c.totals.SwapsOK++
+	} else {
+		c.totals.SwapsFailed++
+	}
 	a.told.Ended = a.told.OutcomeAt
 }
 

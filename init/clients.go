@@ -26,6 +26,9 @@ type clients struct {
 	writing              int           // target files being written, and moves of connections
 	withheld             []*swap.Reply // replies that wait for them
 	canaryBy, oneAddress string        // as in control.Status
+	version              string        // the same
+	totals               control.Totals
+	orphans              func() int64 // how many were reaped
 }
 
 // add returns the number of a call that waits for the machine's answer, or has an

@@ -37,6 +37,7 @@ type Init struct {
 	endpoints *listen.Set
 	steering  steering
 	server    *control.Server // nil: off
+	metrics   *listen.Own     // the same
 	launcher  *launcher
 	adoption  *adoption
 	gate      *membership // nil: there is none
@@ -199,6 +200,7 @@ func (i *Init) close() {
 	if i.endpoints != nil {
 		all.Go(i.endpoints.Close)
 	}
+	all.Go(i.metrics.Close)
 	if i.gate != nil {
 		all.Go(i.gate.member.Close)
 	}

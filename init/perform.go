@@ -33,6 +33,9 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Start:
 		cautious := f.Sockets == swap.OwnSockets && i.gens.live[f.Generation] == nil
 		w, old := i.gens.next(f)
+		if old != nil {
+			i.clients.totals.Restarts++
+		}
 		go i.launch(w, old, cautious)
 	case *swap.SignalWorker:
 		if w := i.gens.live[f.Generation].worker(f.Worker); w != nil && !i.hold(f) {

@@ -109,6 +109,9 @@ func (i *Init) lost(f *swap.Progress) {
 	reason := f.Detail + "; " + then
 	i.warn("swap."+string(f.Stage), named(f.Other)+" "+reason, f.Other, i.gens.live[f.Other].pid())
 	if a := i.clients.lastSwap; a != nil && a.told.Generation == f.Other {
+		if a.told.OK {
+			i.clients.totals.SwapsUndone++
+		}
 		a.becomes(outcome, reason)
 	}
 }

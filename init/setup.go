@@ -37,6 +37,10 @@ func Parsers() config.Parsers {
 			_, err := listen.Parse(s)
 			return err
 		},
+		Metrics: func(s string) error {
+			_, err := listen.ParseOwn(s)
+			return err
+		},
 		Ready: func(s string) error {
 			_, err := ready.Parse(s, config.Words)
 			return err
@@ -102,7 +106,7 @@ func (i *Init) assemble() {
 	i.adoption = &adoption{logger: i.logger, wish: i.set.Adopt, steering: &i.steering, endpoints: func() *listen.Set { return i.endpoints }, procs: i.launcher.procs, note: i.note,
 		gens: map[int]*adopted{}, fresh: map[uint64]*unused{}}
 	i.launcher.adoption = i.adoption
-	i.clients = clients{machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]*control.Call{}, gate: func() *membership { return i.gate }, now: i.now, endpoints: func(s *control.Status) {
+	i.clients = clients{version: i.opt.Version, orphans: func() int64 { return i.launcher.reaper.Orphans() }, machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]*control.Call{}, gate: func() *membership { return i.gate }, now: i.now, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
 		i.reportSteering(s)
 	}}
@@ -143,6 +147,9 @@ func (i *Init) open() error {
 	}
 	if err := i.checkProbe("SWAPINIT_CANARY_CHECK", &i.check.mode); err != nil {
 		return err
+	}
+	if i.metrics, err = listen.OpenOwn(i.set.Metrics); err != nil {
+		return text.Errorf("SWAPINIT_METRICS: %w", err)
 	}
 	if i.set.Control == "off" {
 		return nil
@@ -252,8 +259,11 @@ const lateAfter = 5 * time.Millisecond
 // threads, and would compete with the child's own start.
 func (i *Init) afterFirstFork() {
 	time.AfterFunc(lateAfter, func() {
+		handle := func(c *control.Call) { i.post(func() { i.answer(c) }) }
+		if i.metrics != nil {
+			go control.ServeMetrics(i.metrics.File, handle)
+		}
 		if i.server != nil {
-			handle := func(c *control.Call) { i.post(func() { i.answer(c) }) }
 			i.server.Serve(handle, func(line string) { i.warn("control", line, 0, 0) })
 		}
 		signal.Notify(i.opt.Signals, signals.Late()...)

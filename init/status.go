@@ -49,7 +49,10 @@ func (c *clients) unhealthy() string {
 // report answers status: the loop's part here, the rest, for which the process
 // table is read, in a goroutine.
 func (c *clients) report(call *control.Call) {
-	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell(), CanaryBy: c.canaryBy, OneAddress: c.oneAddress}
+	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell(), CanaryBy: c.canaryBy, OneAddress: c.oneAddress, Version: c.version}
+	totals := c.totals
+	totals.Orphans = c.orphans()
+	s.Totals = &totals
 	c.gate().report(&s)
 	now := c.now()
 	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }

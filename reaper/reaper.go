@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/swapinit/swapinit/internal/text"
@@ -43,7 +44,11 @@ type Reaper struct {
 	owned    map[int]*Process           // processes that have not ended
 
 	orphans chan orphan // nil without Options.Orphan
+	nobodys atomic.Int64
 }
+
+// Orphans is how many were reaped that nobody owned.
+func (r *Reaper) Orphans() int64 { return r.nobodys.Load() }
 
 type orphan struct {
 	pid int
@@ -149,6 +154,7 @@ func (r *Reaper) settle(p *Process, ws syscall.WaitStatus) {
 
 // orphan reports a status that is nobody's.
 func (r *Reaper) orphan(pid int, ws syscall.WaitStatus) {
+	r.nobodys.Add(1)
 	select {
 	case r.orphans <- orphan{pid, ws}:
 	default:

@@ -110,6 +110,18 @@ exit status:
 examples:
   swapinit status --watch
 
+# metrics
+Prints what status knows as OpenMetrics text, as SWAPINIT_METRICS serves it over HTTP.
+
+exit status:
+  0    printed
+  1    no answer
+  2    usage
+  125  no init to talk to
+
+examples:
+  swapinit metrics
+
 # health
 Says whether the server is ready; at a gate, whether its endpoints are open.
 

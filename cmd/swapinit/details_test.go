@@ -121,9 +121,6 @@ func TestDetails(t *testing.T) {
 	if blocks := strings.Count(details, "\n# "); blocks != known {
 		t.Errorf("%d blocks for %d verbs", blocks, known)
 	}
-	if got := detailsOf("swapinit", "metrics"); got != "\n" {
-		t.Errorf("a verb that is reserved has %q", got)
-	}
 }
 
 // checkExample: the verb accepts what its example says.

@@ -19,8 +19,7 @@ const (
 )
 
 // verbs are the first arguments that are not a command, in the order of the help;
-// `swapinit -- stop` runs a program of that name. One without help is reserved for
-// a later version. A newline is where the help breaks the line.
+// `swapinit -- stop` runs a program of that name. A newline is where the help breaks the line.
 var verbs = [...]struct{ name, args, help string }{
 	{control.VerbSwap, "[--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off]\n[--canary-by B] [--cancel] [--json] [-- command arg...]", "replace the running server, or call that off"},
 	{control.VerbRestart, "[--force] [--no-wait] [--timeout D] [--json]", "replace it by the same command"},
@@ -28,13 +27,13 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbPromote, "", "give the successor all the traffic now"},
 	{control.VerbMessage, "[--] DATA", "send JSON or a string to every worker"},
 	{control.VerbStatus, "[--json] [--watch]", "show generations and endpoints"},
+	{control.VerbMetrics, "", "print OpenMetrics text"},
 	{control.VerbHealth, "", "exit 0 when ready (for HEALTHCHECK)"},
 	{control.VerbStop, "", "stop the container"},
 	{control.VerbVersion, "", "print the version"},
 	{verbGate, "", "keep the endpoints for other containers"},
 	{control.VerbWait, "NAME [--timeout D] [--or-rollback]", "at a gate: until NAME has all the traffic"},
 	{control.VerbCheck, "[--json]", "at a gate: what would go wrong"},
-	{"metrics", "", ""},
 	{verbHelp, "[VERB]", "print the help, or what a verb does"},
 }
 
@@ -49,23 +48,20 @@ func verbOf(args []string) (name string, rest []string, ok bool) {
 	return "", nil, false
 }
 
-// verbUsage is what a verb of program accepts and what it does, "" for one that is
-// reserved for later.
+// verbUsage is what a verb of program accepts and what it does, "" for what is none.
 func verbUsage(program, name string) (usage, help string) {
 	for i := range verbs {
-		if v := &verbs[i]; v.name == name && v.help != "" {
+		if v := &verbs[i]; v.name == name {
 			return strings.Join(strings.Fields(program+" "+name+" "+v.args), " "), v.help
 		}
 	}
 	return "", ""
 }
 
-// verbNames lists those that are not reserved.
+// verbNames lists all.
 func verbNames() (names []string) {
 	for i := range verbs {
-		if verbs[i].help != "" {
-			names = append(names, verbs[i].name)
-		}
+		names = append(names, verbs[i].name)
 	}
 	return names
 }
@@ -97,9 +93,6 @@ func initAnswers(env func(string) string) bool {
 // noVerb is why a name is no verb.
 func noVerb(name string) string {
 	accepted := ", accepted verbs: " + strings.Join(verbNames(), ", ")
-	if _, _, reserved := verbOf([]string{name}); reserved {
-		return name + " is not in this version of swapinit" + accepted
-	}
 	if question := meant(name, verbNames()); question != "" {
 		accepted = ", " + question
 	}
@@ -137,13 +130,11 @@ func column(out string, width int, text string) string {
 func usage(program string) string {
 	out := column(usageHead+"  "+program+" [flags] [--] command [arg...]", usageColumn, "run command as init (the ENTRYPOINT)") + "\n"
 	for _, v := range verbs {
-		if v.help != "" {
-			out += "  " + program + " " + v.name
-			if v.args != "" {
-				out += " " + strings.ReplaceAll(v.args, "\n", "\n                ")
-			}
-			out = column(out, usageColumn, v.help) + "\n"
+		out += "  " + program + " " + v.name
+		if v.args != "" {
+			out += " " + strings.ReplaceAll(v.args, "\n", "\n                ")
 		}
+		out = column(out, usageColumn, v.help) + "\n"
 	}
 	out += usageFlags
 	for i, v := range config.Variables(pid1.Parsers()) {

@@ -96,7 +96,11 @@ func (v *verbRun) run(verb string, args []string) int {
 	addr, err := control.Find(v.env("SWAPINIT_CONTROL"))
 	var reply *control.Reply
 	if err == nil {
-		reply, err = control.Do(addr, control.Request{Verb: verb, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
+		asked := verb
+		if verb == control.VerbMetrics { // which is not on the wire
+			asked = control.VerbStatus
+		}
+		reply, err = control.Do(addr, control.Request{Verb: asked, Swap: a.swap, Data: a.data, Wait: a.wait}, v.stage)
 	}
 	v.result.set(a.tells, reply)
 	return v.answered(verb, a, reply, err)
@@ -137,8 +141,11 @@ func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err er
 // done prints what a verb that worked has to say.
 func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 	switch {
-	case verb == control.VerbStatus && r.Status == nil:
+	case (verb == control.VerbStatus || verb == control.VerbMetrics) && r.Status == nil:
 		return v.fail(exitFailed, "the init sent no status")
+	case verb == control.VerbMetrics:
+		io.WriteString(v.out, r.Status.Metrics())
+		return exitDone
 	case verb == control.VerbStatus && a.json:
 		return v.say(0, r.Status.JSON())
 	case verb == control.VerbStatus:

@@ -755,7 +755,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"swap", "--canry", "1%/10s"}, `unknown option "--canry" (did you mean --canary?)`},
 		{[]string{"status", "--no-wait"}, `unknown option "--no-wait", accepted`}, // another verb's
 		{[]string{"message", "--json"}, `unknown option "--json", accepted`},
-		{[]string{"dance"}, `there is no verb "dance", accepted verbs: swap, restart, rollback, promote, message, status, health, stop, version, gate, wait, check, help`},
+		{[]string{"dance"}, `there is no verb "dance", accepted verbs: swap, restart, rollback, promote, message, status, metrics, health, stop, version, gate, wait, check, help`},
 		{[]string{"swpa", "--help"}, `there is no verb "swpa", did you mean swap?`},
 	} {
 		status, out, errs := verb("/no/such/socket", false, c.args...)

@@ -132,6 +132,8 @@ func (l *loader) text(r *setting, value string) (problem string, ok bool) {
 		return "", slices.Contains(r.oneOf, value)
 	case r.Name == "SWAPINIT_LISTEN":
 		err = l.parsers.Listen(value)
+	case r.Name == "SWAPINIT_METRICS" && value != "":
+		err = l.parsers.Metrics(value)
 	case r.Name == "SWAPINIT_READY":
 		err = l.parsers.Ready(value)
 	case r.Name == "SWAPINIT_CANARY_BY":

@@ -40,6 +40,12 @@ func testParsers() Parsers {
 		Uncatchable: signals.Uncatchable,
 		Strategies:  []string{"overlap", "handover", "replace"},
 		Beside:      func(s string) bool { return s == "overlap" },
+		Metrics: func(s string) error {
+			if !strings.HasPrefix(s, ":") && !strings.HasPrefix(s, "/") {
+				return errors.New("not one address")
+			}
+			return nil
+		},
 		Listen: func(s string) error {
 			if strings.HasPrefix(s, "ftp:") {
 				return errors.New("no network is named \"ftp\"\n\x1b[31m" + s)

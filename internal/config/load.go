@@ -26,6 +26,7 @@ type Parsers struct {
 	Strategies []string
 	Beside     func(strategy string) bool
 	Listen     func(string) error
+	Metrics    func(string) error
 	Ready      func(string) error
 }
 

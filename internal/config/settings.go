@@ -72,6 +72,7 @@ type Settings struct {
 	StopDrain       time.Duration
 	User            string
 	Control         string
+	Metrics         string
 	Log             string
 	LogFormat       string
 	Color           string
@@ -146,6 +147,7 @@ func (s *Settings) each(add func(field any, tags string)) {
 	add(&s.StopDrain, `env:"STOP_DRAIN" shown:"0, joined 8s" help:"between being told to stop and the stop signal, the time that the server's connections have at most to be what SWAPINIT_DRAIN says: idle or gone"`)
 	add(&s.User, `env:"USER" accepts:"uid, uid:gid, name or name:group" help:"the server's user; swapinit itself keeps its own"`)
 	add(&s.Control, `env:"CONTROL" envDefault:"auto" accepts:"auto, off, an absolute path or @name, at most 107 bytes" help:"the control socket; ^auto^ is an abstract name, ^@name^ another one"`)
+	add(&s.Metrics, `env:"METRICS" shown:"off" accepts:"an address such as :9180, tcp4://127.0.0.1:9180 or unix:///run/metrics.sock, or an absolute path" help:"where ^GET /metrics^ is answered with what ^swapinit metrics^ prints, OpenMetrics text, for whoever can connect"`)
 	add(&s.Log, `env:"LOG" envDefault:"info" oneof:"error, warn, info, debug" help:"what is logged; ^info^ is silent for a container that only starts and stops, one line a swap event"`)
 	add(&s.LogFormat, `env:"LOG_FORMAT" envDefault:"text" oneof:"text, json" help:"lines for people, or one JSON object a line"`)
 	add(&s.Color, `env:"COLOR" envDefault:"auto" oneof:"auto, always, never" help:"colour in text lines; ^auto^ is on a terminal, unless NO_COLOR is set"`)

@@ -17,6 +17,7 @@ var goodValues = []struct {
 	want        any
 }{
 	{"LISTEN", ":8080", ":8080"},
+	{"METRICS", ":9180", ":9180"},
 	{"LISTEN", "web=:80\nunix:///run/a.sock?mode=0660", "web=:80\nunix:///run/a.sock?mode=0660"},
 	{"EXPORT", "systemd", Names{"systemd"}},
 	{"EXPORT", "einhorn systemd,einhorn", Names{"einhorn", "systemd"}},
@@ -287,6 +288,7 @@ var badValues = []struct {
 	{"CONTROL", "/run/", ""},
 	{"CONTROL", "@" + strings.Repeat("x", 107), ""},
 	{"LOG", "loud", ""},
+	{"METRICS", "9180", "not one address"},
 	{"LOG", "INFO", ""},
 	{"LOG", "error, warn", ""},
 	{"LOG_FORMAT", "xml", ""},

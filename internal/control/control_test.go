@@ -231,6 +231,8 @@ func TestWireFormat(t *testing.T) {
 		{swapped.JSON() + "\n", `{"v":1,` + told[1:]},
 		{(&Status{Generations: []Generation{{}}}).JSON() + "\n",
 			`{"v":1,"pid":0,"ready":false,"generations":[{"generation":0,"state":"","pid":0,"pids":[],"uptime_ms":0,"ready_ms":null,"command":[],"dir":"","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],"endpoints":[],"swap":null,"last_swap":null}`},
+		{(&Status{Version: "1.2", Totals: &Totals{1, 2, 3, 4, 5}}).JSON() + "\n",
+			`{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":null,"version":"1.2","totals":{"swaps_ok":1,"swaps_failed":2,"swaps_undone":3,"restarts":4,"orphans":5}}`},
 		{string(encode(&Request{Verb: "status"})), `{"v":1,"verb":"status"}`},
 		{string(encode(&Request{Verb: "swap"})), `{"v":1,"verb":"swap","args":{}}`},
 		{string(encode(&Request{"swap", SwapArgs{[]string{"a", ""}, 5, true, "1%/10s", "client", "overlap", true, false, false}, "", WaitArgs{}})),

@@ -132,6 +132,13 @@ func (s *Status) fields(c *wire.Codec) {
 		}
 		s.LastSwap.fields(c)
 	})
+	c.String("version?", &s.Version)
+	c.Object("totals?", s.Totals != nil, func() {
+		if s.Totals == nil {
+			s.Totals = new(Totals)
+		}
+		s.Totals.fields(c)
+	})
 	c.Object("joined?", s.Joined != nil, func() {
 		if s.Joined == nil {
 			s.Joined = new(Joined)
@@ -140,6 +147,14 @@ func (s *Status) fields(c *wire.Codec) {
 	})
 	c.String("canary_by?", &s.CanaryBy)
 	c.String("one_address?", &s.OneAddress)
+}
+
+func (t *Totals) fields(c *wire.Codec) {
+	c.Int64("swaps_ok", &t.SwapsOK)
+	c.Int64("swaps_failed", &t.SwapsFailed)
+	c.Int64("swaps_undone", &t.SwapsUndone)
+	c.Int64("restarts", &t.Restarts)
+	c.Int64("orphans", &t.Orphans)
 }
 
 func (j *Joined) fields(c *wire.Codec) {

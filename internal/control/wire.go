@@ -46,6 +46,9 @@ const (
 	VerbCheck    = "check" // the same
 )
 
+// VerbMetrics is not on the wire: it prints what status tells in another form.
+const VerbMetrics = "metrics"
+
 var verbs = []string{VerbSwap, VerbStatus, VerbHealth, VerbStop, VerbRollback, VerbPromote, VerbVersion, VerbRestart, VerbMessage, VerbWait, VerbCheck}
 
 // Codes say, for a program, why a request was not carried out.
@@ -179,6 +182,17 @@ type Status struct {
 	Joined      *Joined      // absent where no gate was joined
 	CanaryBy    string       // absent while no canary runs by client or by networks
 	OneAddress  string       // where all connections come from, where that matters
+	Version     string       // of this init
+	Totals      *Totals      // since it was started; absent at a gate
+}
+
+// Totals counts what has happened since the init was started.
+type Totals struct {
+	SwapsOK     int64 // that ended with all the traffic at the successor
+	SwapsFailed int64
+	SwapsUndone int64 // ok at first, then rolled back, or the successor died
+	Restarts    int64 // workers that were started again
+	Orphans     int64 // reaped
 }
 
 // Joined is what the init is at its gate.

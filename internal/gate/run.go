@@ -13,6 +13,7 @@ import (
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/control"
 	"github.com/swapinit/swapinit/internal/gatewire"
+	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/logline"
 )
 
@@ -39,6 +40,7 @@ type Gate struct {
 	lock      *lock
 	listener  *gatewire.Listener
 	server    *control.Server // nil: off
+	metrics   *listen.Own     // nil: not served
 	endpoints *Endpoints      // nil while they are gathered
 	posted    chan func()
 	over      chan struct{} // closed when the loop has ended
@@ -187,6 +189,7 @@ func (g *Gate) close() {
 		all.Go(g.endpoints.Close) // else the paths of Unix endpoints lead to members
 	}
 	all.Go(g.file.flush)
+	all.Go(g.metrics.Close)
 	closed := make(chan struct{})
 	go func() {
 		all.Wait()

@@ -74,7 +74,14 @@ func (g *Gate) openVolume() (state *saved, lost bool, err error) {
 }
 
 // openControl opens the control socket, as package pid1 does.
-func (g *Gate) openControl() error {
+func (g *Gate) openControl() (err error) {
+	handle := func(c *control.Call) { g.post(func() { g.verb(c) }) }
+	if g.metrics, err = listen.OpenOwn(g.set.Metrics); err != nil {
+		return text.Errorf("SWAPINIT_METRICS: %w", err)
+	}
+	if g.metrics != nil {
+		go control.ServeMetrics(g.metrics.File, handle)
+	}
 	if g.set.Control == "off" {
 		return nil
 	}
@@ -82,7 +89,7 @@ func (g *Gate) openControl() error {
 	switch {
 	case err == nil:
 		g.server = server
-		server.Serve(func(c *control.Call) { g.post(func() { g.verb(c) }) }, func(line string) { g.warn("control", line) })
+		server.Serve(handle, func(line string) { g.warn("control", line) })
 	case g.set.Control == "auto":
 		g.warn("control", err.Error())
 	default:

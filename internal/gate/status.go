@@ -16,7 +16,7 @@ import (
 func (g *Gate) report(c *control.Call) {
 	state := g.arbiter.State()
 	gate := &control.Gate{Epoch: state.Epoch, Holder: state.Holder}
-	s := &control.Status{V: control.Version, Pid: os.Getpid(), Ready: g.unhealthy() == "", Gate: gate}
+	s := &control.Status{V: control.Version, Pid: os.Getpid(), Ready: g.unhealthy() == "", Gate: gate, Version: g.config.Version}
 	if g.takeover != nil {
 		t := *g.takeover
 		t.AgoMS = (g.now() - g.tookAt).Milliseconds()

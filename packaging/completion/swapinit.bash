@@ -2,7 +2,7 @@
 
 _swapinit() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words= at=1 i
-	local verbs='swap restart rollback promote message status health stop version gate wait check help'
+	local verbs='swap restart rollback promote message status metrics health stop version gate wait check help'
 	COMPREPLY=()
 	# --name=value is three words for bash.
 	if [[ $cur == = ]]; then

@@ -8,7 +8,7 @@ function __swapinit_typed
         echo nothing
         return
     end
-    if contains -- $words[1] swap restart rollback promote message status health stop version gate wait check help
+    if contains -- $words[1] swap restart rollback promote message status metrics health stop version gate wait check help
         if test $words[1] = swap; and test $words[-1] = --
             echo start
         else if test $words[1] = swap; and contains -- -- $words
@@ -88,6 +88,10 @@ complete -c swapinit -n '__swapinit_at status' -l json -d 'print one object, as 
 complete -c swapinit -n '__swapinit_at status' -l watch -d 'print it again every second, until Ctrl-C or the end of the init'
 complete -c swapinit -n '__swapinit_at status' -l help -d 'print what it does'
 
+complete -c swapinit -n '__swapinit_at nothing' -a metrics -d 'print OpenMetrics text'
+complete -c swapinit -n '__swapinit_at metrics' -f
+complete -c swapinit -n '__swapinit_at metrics' -l help -d 'print what it does'
+
 complete -c swapinit -n '__swapinit_at nothing' -a health -d 'exit 0 when ready (for HEALTHCHECK)'
 complete -c swapinit -n '__swapinit_at health' -f
 complete -c swapinit -n '__swapinit_at health' -l help -d 'print what it does'
@@ -118,4 +122,4 @@ complete -c swapinit -n '__swapinit_at check' -l help -d 'print what it does'
 complete -c swapinit -n '__swapinit_at nothing' -a help -d 'print the help, or what a verb does'
 complete -c swapinit -n '__swapinit_at help' -f
 complete -c swapinit -n '__swapinit_at help' -l help -d 'print what it does'
-complete -c swapinit -n '__swapinit_at help' -a 'swap restart rollback promote message status health stop version gate wait check help'
+complete -c swapinit -n '__swapinit_at help' -a 'swap restart rollback promote message status metrics health stop version gate wait check help'

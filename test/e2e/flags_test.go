@@ -179,9 +179,6 @@ func TestMistypedVerb(t *testing.T) {
 	if r := c.Verb("--", "stauts"); r.Code != 127 {
 		t.Errorf("after --: %v", r)
 	}
-	if r := c.Verb("metrics"); r.Code != 2 || !strings.Contains(r.Stderr, "not in this version") {
-		t.Errorf("a verb that is reserved: %v", r)
-	}
 	// Without an init to talk to it is a command that does not exist, and a question.
 	for word, verb := range map[string]string{"stauts": "status", "gaet": "gate"} {
 		alone := start(t, opts{Args: []string{word}})
