@@ -234,7 +234,7 @@ func TestVerbUsage(t *testing.T) {
 	c := startWeb(t, opts{})
 	for _, args := range [][]string{
 		{"swap", "--nope"}, {"swap", "--timeout"}, {"swap", "--timeout", "soon"}, {"swap", "now"},
-		{"status", "--nope"}, {"status", "extra"}, {"health", "extra"}, {"health", "--nope"}, {"help", "swpa"}, {"help", "metrics"},
+		{"status", "--nope"}, {"status", "extra"}, {"health", "extra"}, {"health", "--nope"}, {"help", "swpa"}, {"metrics", "extra"},
 	} {
 		if r := c.Verb(args...); r.Code != 2 || r.Stderr == "" || r.Stdout != "" {
 			t.Errorf("%q: %v, want status 2 and a message", args, r)
