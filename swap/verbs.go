@@ -48,7 +48,7 @@ func (m *Machine) cancel(e *raised) {
 }
 
 func (m *Machine) nothingToCancel(e *raised) {
-	m.answer(*e.request, 0, "no swap runs that could be called off")
+	m.answer(*e.request, 0, "no swap is running that could be called off")
 }
 
 // promote ends a keep as if its time were over.

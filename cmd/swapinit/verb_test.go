@@ -686,8 +686,8 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--canary-by B] [--cancel] [--json] [-- command arg...]`},
-		{[]string{"swap", "--cancel", "--no-wait"}, "swap: what calls a swap off begins none, accepted: swapinit swap"},
-		{[]string{"swap", "--cancel", "--", "cmd"}, "what calls a swap off begins none"},
+		{[]string{"swap", "--cancel", "--no-wait"}, "swap: cancel goes with nothing else, accepted: swapinit swap"},
+		{[]string{"swap", "--cancel", "--", "cmd"}, "cancel goes with nothing else"},
 		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
 		{[]string{"swap", "--"}, "-- needs a command"},
 		{[]string{"swap", "--", ""}, "-- needs a command"},
@@ -737,7 +737,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"swap", "--canary-by", "10.0.0.1/8"}, `cannot use --canary-by: "10.0.0.1/8" is not an address and /bits with no bit set behind these, accepted are random, client, or networks such as 10.0.0.0/8,2001:db8::/32`},
 		{[]string{"swap", "--canary-by"}, "cannot use --canary-by: no network in it"},
 		{[]string{"swap", "--canary-by", "client", "--strategy", "replace"}, "a canary needs the strategy overlap"},
-		{[]string{"swap", "--canary-by", "client", "--cancel"}, "what calls a swap off begins none"},
+		{[]string{"swap", "--canary-by", "client", "--cancel"}, "cancel goes with nothing else"},
 		{[]string{"swap", "--canary", "--no-wait"}, `cannot use --canary: no /DURATION in "--no-wait"`},
 		{[]string{"rollback", "2"}, `rollback: unexpected argument "2", accepted: swapinit rollback`},
 		{[]string{"promote", "--now"}, `promote: unknown option "--now", accepted: swapinit promote`},

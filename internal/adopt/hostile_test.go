@@ -177,7 +177,7 @@ func TestUnreadable(t *testing.T) {
 	same(t, b.heard(), was...)
 	s.expect(0, "listen", fd, 7)
 	s.expect(0, "listen", fd, 7)
-	same(t, b.heard(), append(was, "passed an address that cannot be told true its process cannot be looked into"+
+	same(t, b.heard(), append(was, "passed an address that cannot be read true its process cannot be looked into"+
 		" (permission denied): it has changed its user without an exec, or is not dumpable")...)
 }
 

@@ -325,7 +325,7 @@ func (s *supervisor) listen(n *notification, t *task) (answered bool) {
 		return false
 	}
 	if denied(err) && s.blind[who] {
-		s.broker.Passed("an address that cannot be told", unreadable(err), true)
+		s.broker.Passed("an address that cannot be read", unreadable(err), true)
 		delete(s.blind, who)
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ func (a *Arbiter) verb(v verb) {
 	case a.phase == recovering:
 		a.reply(v, "", "the gate waits for "+a.holder.Container+", which had the traffic")
 	case len(a.verbs) == maxVerbs:
-		a.reply(v, "", "too many wait for the same")
+		a.reply(v, "", "too many requests are waiting")
 	default:
 		a.verbs = append(a.verbs, v)
 	}
@@ -42,7 +42,7 @@ func (a *Arbiter) rollback(v verb) {
 	h := a.has()
 	if v.session != 0 {
 		if m := a.bySession(v.session); m == nil || m != h && m.state != canary {
-			a.reply(v, "", "it has not the traffic")
+			a.reply(v, "", "it does not have the traffic")
 			return
 		}
 	}

@@ -91,7 +91,7 @@ func dial(addr string, deadline time.Time) (*os.File, error) {
 // connect ends with a socket that does not block.
 func connect(fd int, addr string, deadline time.Time) error {
 	if len(addr) > unixname.MaxPath && !strings.HasPrefix(addr, "@") {
-		return errors.New("the path is too long")
+		return errors.New("the path is longer than 107 bytes")
 	}
 	for {
 		// A full backlog makes connect wait, as long as this allows (socket(7)).

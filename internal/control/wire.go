@@ -111,7 +111,7 @@ func (a SwapArgs) Problem() string {
 	case a.Follow && a.NoWait:
 		return "a swap that nobody waits for cannot be followed"
 	case a.Cancel && others:
-		return "what calls a swap off begins none"
+		return "cancel goes with nothing else"
 	}
 	return ""
 }

@@ -38,7 +38,7 @@ func (g *Gate) hello(s *session, m *gatewire.Message, fds []int) {
 		case other.member != m.Container:
 			joined++
 		case other.conn.HungUp():
-			g.ended(other, errors.New("it has come again")) // its goroutine is about to say so
+			g.ended(other, errors.New("it has connected again")) // its goroutine is about to say so
 		default:
 			problem = "container " + short(m.Container) + " has joined already, as " + named(other.release, other.member)
 		}
@@ -73,7 +73,7 @@ func wrongHello(s *session, m *gatewire.Message, fds int) string {
 	case !name(m.Container, maxContainer), m.Release != "" && !name(m.Release, maxRelease), !name(m.Life, maxContainer):
 		return "it does not say who it is"
 	case !isRole(arbiter.Role(m.State)) || m.Generation < 0 || m.Epoch < 0:
-		return "it says what makes no sense of its state"
+		return "its state makes no sense"
 	case len(m.Sockets) != fds:
 		return "it sends another number of sockets than it says"
 	}

@@ -142,7 +142,7 @@ func (g *Gate) usable(s *session, of gatewire.Socket, fd int) (k Kept, ok bool) 
 		lent = lent || l == savedSocket{s.member, of.Generation, of.Endpoint, number}
 	}
 	if err == nil && failed == nil && !lent {
-		err = errors.New("no gate has lent it to this container")
+		err = errors.New("no gate has lent it")
 	}
 	if err = cmp.Or(err, failed); err == nil {
 		k = Kept{Endpoint: of.Endpoint, FD: fd}

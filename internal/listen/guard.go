@@ -56,11 +56,11 @@ func (s *Set) Guard(report func(line string)) error {
 		return nil
 	}
 	if s.guard.Load() != nil {
-		return errors.New("cannot guard endpoints: already done")
+		return errors.New("already done")
 	}
 	g, err := newGuard()
 	if err != nil {
-		return text.Errorf("cannot guard endpoints: %w", err)
+		return err
 	}
 	// Published before the groups are asked, so that a socket which one of them
 	// adds in this moment is either in its answer or told to Watch.

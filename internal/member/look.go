@@ -88,7 +88,7 @@ func (g *Group) Peer() (from string, known bool, err error) {
 // lookOf refuses numbers that cannot be.
 func lookOf(l *gatewire.Look) (steer.Look, error) {
 	if min(l.Open, l.Idle, l.Half, l.Queued) < 0 {
-		return steer.Look{}, errors.New("the gate has counted what cannot be")
+		return steer.Look{}, errors.New("the gate has sent a negative number")
 	}
 	list := l.Busy[:min(len(l.Busy), busy.Most)]
 	for i := range list {

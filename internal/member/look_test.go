@@ -50,9 +50,9 @@ func TestGroupLooks(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for want, a := range map[string]gatewire.Message{
-		"sent 0 looks":     {},
-		"what cannot be":   {Looks: []gatewire.Look{{Generation: 1, Open: -1}}},
-		"it has no socket": {Code: gatewire.CodeNone, Looks: []gatewire.Look{{}}},
+		"sent 0 looks":      {},
+		"a negative number": {Looks: []gatewire.Look{{Generation: 1, Open: -1}}},
+		"it has no socket":  {Code: gatewire.CodeNone, Looks: []gatewire.Look{{}}},
 	} {
 		done = look()
 		p.answer(p.call(gatewire.OpLook), a)
