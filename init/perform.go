@@ -90,6 +90,7 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Reply:
 		i.clients.reply(f)
 	case *swap.SweepAll:
+		i.endSides()
 		i.clients.tellFollowers(true)
 		i.sweepAll()
 	case *swap.KillAll:

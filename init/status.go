@@ -51,6 +51,7 @@ func (c *clients) unhealthy() string {
 func (c *clients) report(call *control.Call) {
 	s := control.Status{V: control.Version, Pid: os.Getpid(), Ready: c.unhealthy() == "", LastSwap: c.lastSwap.tell(), CanaryBy: c.canaryBy, OneAddress: c.oneAddress}
 	c.gate().report(&s)
+	c.sides.report(&s)
 	now := c.now()
 	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }
 	left := func(by time.Duration) *int64 {

@@ -2,9 +2,9 @@ package config
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/insertion"
 	"github.com/swapinit/swapinit/internal/text"
 )
 
@@ -39,7 +39,7 @@ func (l *loader) readSides() (sides []Side, err error) {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
+	insertion.Sort(len(names), func(i, j int) bool { return names[i] < names[j] }, func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for _, name := range names {
 		value := l.values[name]
 		if name = name[len(sidePrefix):]; !sideName(name) {
