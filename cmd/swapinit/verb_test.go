@@ -436,7 +436,7 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 				"1    active  7    0 ms    -\n" +
 				"     /bin/sh -c '" + strings.Repeat(`x\n`, 20) + "x\\…\n" +
 				"     status: " + strings.Repeat("ä", 61) + "\n\nlast swap: none\n"},
-		{&control.Status{Sides: []control.Side{{"cron", 7, 61_000, 0, []string{"cron", "-f"}, ""}, {"log\nshipper", 0, 0, 12, []string{"ship it"}, "cannot be started: no such\nprogram"}}}, []string{"status"},
+		{&control.Status{Sides: []control.Side{{Name: "cron", Pid: 7, UptimeMS: 61_000, Command: []string{"cron", "-f"}}, {Name: "log\nshipper", Restarts: 12, Command: []string{"ship it"}, Reason: "cannot be started: no such\nprogram"}}}, []string{"status"},
 			"GEN  STATE  PID  UPTIME  READY\n\n" +
 				"SIDE          PID  UPTIME  RESTARTS\n" +
 				"cron          7    1m01s   0\n" +
