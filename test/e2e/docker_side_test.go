@@ -13,15 +13,7 @@ func TestZooSide(t *testing.T) {
 	s := zooServer{name: "nginx before php-fpm", command: []string{"nginx", "-c", "/zoo/nginx/php.conf", "-g", "daemon off;"}, protocol: "http"}
 	n := zooSwaps(t, s, zooOptions{prefix: []string{"/swapinit", "--"}, swaps: 3,
 		env: zooEnv("QUIT", "SWAPINIT_STOP_SIGNAL=QUIT", "SWAPINIT_SIDE_PHP=php-fpm8.2 --nodaemonize --fpm-config /zoo/php-fpm.conf --allow-to-run-as-root")})
-	t.Log(n)
-	for _, r := range n.swaps {
-		if r.Code != 0 {
-			t.Errorf("swap: %v", r)
-		}
-	}
-	if n.fresh.Failed != 0 || n.kept.Failed != 0 || n.fresh.Requests == 0 {
-		t.Errorf("%v", n)
-	}
+	n.wantNoFailure(t)
 	php := func() sideStatus {
 		t.Helper()
 		var got status

@@ -423,28 +423,15 @@ func TestSideLeaksNothing(t *testing.T) {
 		}
 		_ = k.conn.Close()
 	}
-	settle := func() (u usage) {
+	settle := func() usage {
 		t.Helper()
 		await(t, "its end", func() bool { return len(c.Procs()) == 2 })
-		await(t, "the client to be forgotten", func() bool {
-			u = usageOf(t, c.box.Pid())
-			return !slices.Contains(u.fds, "pidfd") && len(c.Procs()) == 2
-		})
-		return u
+		return usageOf(t, c.box.Pid())
 	}
 	again(200)
 	before := settle()
 	again(times)
-	after := settle()
-	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) <= len(before.fds) }) {
-		t.Errorf("open fds: %d %v, before %d %v", len(after.fds), after.fds, len(before.fds), before.fds)
-	}
-	if after.threads > before.threads+4 {
-		t.Errorf("%d threads, before %d", after.threads, before.threads)
-	}
-	if after.rss > before.rss+before.rss/2+2048 {
-		t.Errorf("RSS is %d KiB, before %d KiB", after.rss, before.rss)
-	}
+	c.holdsNoMore(before, settle(), itoa(times)+" restarts")
 	if s := c.side("one"); s.Restarts < times {
 		t.Errorf("%d restarts", s.Restarts)
 	}
@@ -459,7 +446,6 @@ func TestSideLeaksNothing(t *testing.T) {
 	if lines["orphan"] != 0 || lines["side"] < times/2 {
 		t.Errorf("lines %v", lines)
 	}
-	t.Logf("%d fds, threads %d -> %d, RSS %d -> %d KiB, lines %v", len(after.fds), before.threads, after.threads, before.rss, after.rss, lines)
 }
 
 // A container that has handed over the traffic keeps what runs beside its server.
