@@ -17,7 +17,11 @@ import (
 func (i *Init) answer(c *control.Call) {
 	switch c.Verb {
 	case control.VerbSwap, control.VerbRestart:
-		i.askSwap(c)
+		if c.Swap.Side != "" {
+			i.restartSide(c)
+		} else {
+			i.askSwap(c)
+		}
 	case control.VerbRollback:
 		i.ask(c, swap.Rollback, swap.Request{})
 	case control.VerbPromote:

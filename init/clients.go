@@ -12,6 +12,7 @@ import (
 type clients struct {
 	machine   *swap.Machine
 	gens      *generations
+	sides     *sides
 	procs     *processes
 	gate      func() *membership
 	endpoints func(*control.Status) // adds them; not for the loop

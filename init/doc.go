@@ -18,6 +18,7 @@
 //
 //	clients      who waits for an answer, follows a generation       the loop's
 //	generations  what is left of each, with its workers              the loop's
+//	sides        what runs beside the generations                    the loop's
 //	hooks        what runs before and after a swap                   the loop's
 //	manager      who is told of the container as a whole             the loop's
 //	check        the canary's                                        the loop's

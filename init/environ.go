@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // sharedEnviron is what the servers of a generation, its probes and the hooks of
-// its swap have in common. number is 0 when it is not known.
+// its swap have in common. number is 0 when it is not known. For what is beside them those
+// variables are left out whose value names a socket.
 func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, err error) {
 	env = append(env, l.environ...)
 	if l.set.EnvFile != "" {
@@ -28,6 +30,9 @@ func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, 
 		}
 		env = listen.Scrub(env)
 	}
+	if number == beside {
+		env = slices.DeleteFunc(env, namesSocket)
+	}
 	for n, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		if !strings.Contains(value, "{") {
@@ -37,7 +42,7 @@ func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, 
 		if name == "NGINX" {
 			fd = given.NonblockFD
 		}
-		if value, err = config.Expand(value, number, fd); err != nil {
+		if value, err = config.Expand(value, max(0, number), fd); err != nil {
 			return nil, text.Errorf("cannot use the environment variable %s: %w", name, err)
 		}
 		env[n] = name + "=" + value
@@ -49,6 +54,12 @@ func (l *launcher) sharedEnviron(number int, given listen.Given) (env []string, 
 		env = append(env, "SWAPINIT_CONTROL="+l.procs.control)
 	}
 	return env, nil
+}
+
+// namesSocket reports whether a variable stands for a descriptor.
+func namesSocket(kv string) bool {
+	_, err := config.Expand(kv, 0, nil)
+	return err != nil
 }
 
 // serverEnviron makes the environment of a worker. pidVars are those of its

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/awake"
+	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/internal/text"
 	"github.com/swapinit/swapinit/reaper"
@@ -19,13 +20,17 @@ import (
 type helper struct {
 	name       string   // as errors call it; "": by its first word
 	command    []string // templates are still in it
-	generation int      // as which it runs, 0 for none
+	generation int      // as which it runs, 0 for none; or beside
 	env        []string // besides
 	stdout     int      // -1: /dev/null
 	stderr     int
 	limit      time.Duration   // then it gets KILL, 0: no limit
 	stop       <-chan struct{} // so does it when that is closed; nil: never
 }
+
+// beside is the generation of what belongs to none and outlives them: nothing that is told
+// of sockets is for it, and it is started as a server is.
+const beside = -1
 
 // run runs it to its end; nil means that it exited with status 0.
 func (l *launcher) run(h *helper) error {
@@ -58,7 +63,10 @@ func (l *launcher) run(h *helper) error {
 
 // start returns when its program runs.
 func (l *launcher) start(h *helper) (*reaper.Process, error) {
-	given := l.sockets(h.generation)
+	var given listen.Given
+	if h.generation != beside {
+		given = l.sockets(h.generation)
+	}
 	env, err := l.sharedEnviron(h.generation, given)
 	if err != nil {
 		return nil, err
@@ -79,7 +87,12 @@ func (l *launcher) start(h *helper) (*reaper.Process, error) {
 		}
 	}
 	spec := spawn.Spec{Argv: h.command, Env: append(env, h.env...), Files: files, User: user, Tty: -1}
-	child, p, err := l.spawn(&spec, h.generation, given)
+	if h.generation == beside {
+		if spec.Ignore = l.ignored; user != nil {
+			user.OwnStdio()
+		}
+	}
+	child, p, err := l.spawn(&spec, max(0, h.generation), given)
 	if err != nil {
 		return nil, err
 	}

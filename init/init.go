@@ -50,11 +50,13 @@ type Init struct {
 	gens    generations
 	clients clients
 	hooks   hooks
+	sides   sides
 	manager manager
-	check   check // of the canary
-	peers   peers // the same
-	serving bool  // the first child was forked: see afterFirstFork
-	ran     bool  // a generation's own program has run
+	check   check         // of the canary
+	peers   peers         // the same
+	splayed time.Duration // when the swap begins that a watched path has asked for, 0: none waits
+	serving bool          // the first child was forked: see afterFirstFork
+	ran     bool          // a generation's own program has run
 	exiting bool
 	status  int
 }
@@ -91,6 +93,7 @@ func (i *Init) run() {
 		go i.watch(watchEvery) // before the first child, which may be what changes them
 	}
 	i.follow()
+	i.startSides()
 	i.step(&swap.ContainerEvent{Kind: swap.Tick})
 	if i.gate.machine() == swap.JoinsWithout {
 		i.serving = true
@@ -100,7 +103,7 @@ func (i *Init) run() {
 		slept, rest := clock.Now(), time.Duration(0)
 		var due <-chan struct{}
 		stop := func() bool { return false }
-		at, armed := i.machine.Deadline()
+		at, armed := i.deadline()
 		if armed {
 			rest = max(0, at-slept.Sub(i.began))
 			timer := clock.NewTimer(rest)
@@ -112,7 +115,7 @@ func (i *Init) run() {
 		case sig := <-i.opt.Signals:
 			do = func() { i.signal(sig.(syscall.Signal)) }
 		case <-due:
-			do = func() { i.step(&swap.ContainerEvent{Kind: swap.Tick}) }
+			do = i.tick
 		case <-i.manager.ping:
 			do = func() { _ = i.manager.send("WATCHDOG=1") }
 		}
@@ -157,6 +160,30 @@ func (i *Init) step(e swap.Event) {
 		i.perform(f)
 	}
 	i.tellManager()
+}
+
+// deadline is the nearest one of all machines; false: there is none.
+func (i *Init) deadline() (at time.Duration, armed bool) {
+	if at, armed = i.machine.Deadline(); !armed {
+		at = swap.Unlimited
+	}
+	if i.splayed != 0 && i.machine.Phase() == swap.Running {
+		at = min(at, i.splayed)
+	}
+	for _, s := range i.sides.list {
+		at = min(at, s.machine.Deadline())
+	}
+	return at, at != swap.Unlimited
+}
+
+// tick is called when that has passed.
+func (i *Init) tick() {
+	i.step(&swap.ContainerEvent{Kind: swap.Tick})
+	i.tickSides()
+	if i.splayed != 0 && i.splayed <= i.now() {
+		i.splayed = 0
+		i.swapWatched()
+	}
 }
 
 // happened is step for an event that has no more to it.

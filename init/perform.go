@@ -93,6 +93,7 @@ func (i *Init) perform(f swap.Effect) {
 	case *swap.Reply:
 		i.clients.reply(f)
 	case *swap.SweepAll:
+		i.endSides()
 		i.clients.tellFollowers(true)
 		i.sweepAll()
 	case *swap.KillAll:
@@ -252,7 +253,7 @@ func (i *Init) nameDaemons(g *generation, left []process) {
 	}
 	if len(names) > 0 {
 		i.warn("daemons", named(g.number)+" has ended, and what it has started in sessions of its own ends with it: "+strings.Join(names, ", ")+
-			"; whatever is to outlive a swap belongs into a container of its own", g.number, 0)
+			"; whatever is to outlive a swap is started by SWAPINIT_SIDE_<NAME>, or in a container of its own", g.number, 0)
 	}
 }
 

@@ -106,7 +106,7 @@ func (i *Init) assemble() {
 	i.adoption = &adoption{logger: i.logger, wish: i.set.Adopt, steering: &i.steering, endpoints: func() *listen.Set { return i.endpoints }, procs: i.launcher.procs, note: i.note,
 		gens: map[int]*adopted{}, fresh: map[uint64]*unused{}}
 	i.launcher.adoption = i.adoption
-	i.clients = clients{version: i.opt.Version, orphans: func() int64 { return i.launcher.reaper.Orphans() }, machine: i.machine, gens: &i.gens, procs: i.launcher.procs, calls: map[uint64]*control.Call{}, gate: func() *membership { return i.gate }, now: i.now, endpoints: func(s *control.Status) {
+	i.clients = clients{version: i.opt.Version, orphans: func() int64 { return i.launcher.reaper.Orphans() }, machine: i.machine, gens: &i.gens, sides: &i.sides, procs: i.launcher.procs, calls: map[uint64]*control.Call{}, gate: func() *membership { return i.gate }, now: i.now, endpoints: func(s *control.Status) {
 		_ = i.probeSteering()
 		i.reportSteering(s)
 	}}

@@ -54,6 +54,7 @@ func (c *clients) report(call *control.Call) {
 	totals.Orphans = c.orphans()
 	s.Totals = &totals
 	c.gate().report(&s)
+	c.sides.report(&s)
 	now := c.now()
 	since := func(from time.Duration) int64 { return max(0, now-from).Milliseconds() }
 	left := func(by time.Duration) *int64 {

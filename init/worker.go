@@ -70,6 +70,7 @@ func (i *Init) launch(w, old *worker, cautious bool) {
 	if old != nil {
 		old.unlink() // its path is to be the new one's
 	}
+	i.sides.await()
 	w.g.starting <- struct{}{}
 	l, err := i.launcher.fork(w, cautious)
 	<-w.g.starting

@@ -21,7 +21,7 @@
 //     the swap is told.
 //
 // There are three machines, each with a table of its own for all pairs of state
-// and event.
+// and event; and a fourth, Side, of which these know nothing.
 //
 // A generation's way:
 //

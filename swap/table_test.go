@@ -18,6 +18,13 @@ func TestEveryPairIsExplicit(t *testing.T) {
 			}
 		}
 	}
+	for s, row := range sideActions {
+		for k, do := range row {
+			if do == nil {
+				t.Errorf("side in state %d, event %d: no entry", s, k)
+			}
+		}
+	}
 	for p, row := range containerActions {
 		for k, do := range row {
 			if do == nil {

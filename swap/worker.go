@@ -171,13 +171,18 @@ func (m *Machine) respawn(g *generation, k int, reason string) bool {
 		m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason})
 		return false
 	}
-	delay := respawnLast
-	if w.crashes < 10 {
-		delay = min(delay, respawnFirst<<(w.crashes-1))
-	}
+	delay := backoff(w.crashes)
 	w.enter(waiting, m.in(delay))
 	m.emit(&Progress{Generation: g.number, Worker: k, Stage: StageRespawn, Detail: reason + ", started again in " + seconds(delay)})
 	return true
+}
+
+// backoff is the time until the start after so many deaths in a row.
+func backoff(deaths int) time.Duration {
+	if deaths < 10 {
+		return min(respawnLast, respawnFirst<<(deaths-1))
+	}
+	return respawnLast
 }
 
 // watch sets the time of a worker's next ping, if it has a watchdog.

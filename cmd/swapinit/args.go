@@ -46,7 +46,7 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 			a.help = true
 		case flags[arg] != nil && strings.Contains(usage, "["+arg+"]"):
 			*flags[arg] = true
-		case (name == "--timeout" || name == "--canary" || name == "--canary-by" || name == "--strategy") && strings.Contains(usage, "["+name+" "):
+		case (name == "--timeout" || name == "--canary" || name == "--canary-by" || name == "--strategy" || name == "--side") && strings.Contains(usage, "["+name+" "):
 			if !inline && len(args) > 0 {
 				value, args = args[0], args[1:]
 			}
@@ -61,6 +61,10 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 				a.swap.CanaryBy = value
 				if _, err = shares.ParseBy(value, 0); err != nil {
 					err = errors.New("cannot use --canary-by: " + err.Error() + ", accepted are random, client, or networks such as 10.0.0.0/8,2001:db8::/32")
+				}
+			case "--side":
+				if a.swap.Side = value; value == "" || !utf8.ValidString(value) {
+					err = errors.New("--side needs the name of a process beside the server (SWAPINIT_SIDE_<NAME>)")
 				}
 			default:
 				if a.swap.Strategy = value; value == "" {
@@ -103,6 +107,8 @@ func parseVerb(verb string, args []string) (a verbArgs, err error) {
 	case err != nil || a.help:
 	case a.tells && (a.swap.NoWait || a.swap.Follow || a.swap.Cancel):
 		err = errors.New("--json tells how a swap went, which --no-wait, --follow and --cancel do not wait for")
+	case a.tells && a.swap.Side != "":
+		err = errors.New("--json tells how a swap went, and --side is about none")
 	case message && a.data == "":
 		err = errors.New("DATA is missing")
 	case wait && a.wait.Name == "":

@@ -36,13 +36,15 @@ examples:
   swapinit swap --canary 5%/1m,25%/5m -- /srv/v2/server --port 8080
 
 # restart
-A swap to the command that runs: all workers are new, as another generation.
+A swap to the command that runs: all workers are new, as another generation. With
+--side it starts a process beside the server again, and waits until that runs.
 
 options:
   --force      kill the predecessor at once; its connections are lost
   --no-wait    return when the restart was asked for; it may still fail
   --timeout D  in place of SWAPINIT_READY_TIMEOUT
   --json       print how it went as one object, in place of the stages
+  --side NAME  not the server, but SWAPINIT_SIDE_<NAME>; goes with no other option
 
 exit status:
   0    done

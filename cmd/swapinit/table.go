@@ -60,6 +60,7 @@ func (p *page) status(s *control.Status) {
 			p.line(0, text.Escape(e.Name+": the successor is reached at "+e.Check))
 		}
 	}
+	p.sides(s.Sides)
 	p.canary(s)
 	if j := s.Joined; j != nil {
 		line := "gate: " + j.Gate + ", " + j.Role
@@ -169,6 +170,29 @@ func (p *page) endpoints(endpoints []control.Endpoint) {
 		}
 	}
 	if len(endpoints) > 0 {
+		p.line(0, "")
+		p.table("", rows...)
+	}
+}
+
+// sides adds what runs beside the server.
+func (p *page) sides(sides []control.Side) {
+	rows := []row{{cells: []string{"SIDE", "PID", "UPTIME", "RESTARTS"}}}
+	for i := range sides {
+		s := &sides[i]
+		r := row{cells: []string{s.Name, "-", "-", strconv.Itoa(s.Restarts)}, paint: logline.Yellow}
+		if s.Pid != 0 {
+			r.cells[1], r.cells[2], r.paint = strconv.Itoa(s.Pid), span(s.UptimeMS), logline.Green
+		}
+		r.under = func() {
+			p.line(0, nested+text.Escape(text.ShellWords(s.Command)))
+			if s.Reason != "" {
+				p.wrap(0, nested, text.Escape(s.Reason))
+			}
+		}
+		rows = append(rows, r)
+	}
+	if len(sides) > 0 {
 		p.line(0, "")
 		p.table("", rows...)
 	}

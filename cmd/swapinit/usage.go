@@ -22,7 +22,7 @@ const (
 // `swapinit -- stop` runs a program of that name. A newline is where the help breaks the line.
 var verbs = [...]struct{ name, args, help string }{
 	{control.VerbSwap, "[--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off]\n[--canary-by B] [--cancel] [--json] [-- command arg...]", "replace the running server, or call that off"},
-	{control.VerbRestart, "[--force] [--no-wait] [--timeout D] [--json]", "replace it by the same command"},
+	{control.VerbRestart, "[--force] [--no-wait] [--timeout D] [--json]\n[--side NAME]", "replace it by the same command, or a side"},
 	{control.VerbRollback, "", "give the traffic back to the predecessor"},
 	{control.VerbPromote, "", "give the successor all the traffic now"},
 	{control.VerbMessage, "[--] DATA", "send JSON or a string to every worker"},

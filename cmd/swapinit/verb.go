@@ -177,6 +177,8 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, delivered(*r.Delivered))
 	case a.swap.Cancel:
 		return v.say(0, "swap called off, "+generation(r.Generation)+" goes on")
+	case a.swap.Side != "":
+		return v.say(logline.Green, "restart done: side "+a.swap.Side+" runs")
 	case a.tells:
 		v.tell("")
 		return exitDone

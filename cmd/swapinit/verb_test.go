@@ -329,6 +329,8 @@ func TestSwapArgsArrive(t *testing.T) {
 		{[]string{"swap", "--strategy=overlap", "--canary=1%/1s"}, control.SwapArgs{Strategy: "overlap", Canary: "1%/1s"}, "swap done: generation 3 has all the traffic\n"},
 		{[]string{"restart"}, control.SwapArgs{}, "restart done: generation 3 has all the traffic\n"},
 		{[]string{"restart", "--force", "--no-wait", "--timeout", "2s"}, control.SwapArgs{Force: true, NoWait: true, TimeoutMS: 2000}, "restart begun: generation 3\n"},
+		{[]string{"restart", "--side", "cron"}, control.SwapArgs{Side: "cron"}, "restart done: side cron runs\n"},
+		{[]string{"restart", "--side=Logs"}, control.SwapArgs{Side: "Logs"}, "restart done: side Logs runs\n"},
 		{[]string{"swap", "--timeout=1ms", "--timeout=2s"}, control.SwapArgs{TimeoutMS: 2000}, "swap done: generation 3 has all the traffic\n"},
 	} {
 		status, out, errs := verb(addr, false, c.args...)
@@ -428,12 +430,20 @@ last swap: generation 13 failed: exited 3\nbefore it was ready
 			`{"generation":1,"state":"draining","pid":6,"pids":[6],"uptime_ms":266400000,"ready_ms":1234,"command":["/usr/bin/server","--name","it's ä",""],"dir":"/srv","status":"","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0},` +
 			`{"generation":12,"state":"active","pid":1007,"pids":[1007,1010],"uptime_ms":61000,"ready_ms":null,"command":["/bin/sh","-c","a\n\u001b[2J<b>"],"dir":"","status":"serving \u202e\u009b","share":null,"open":null,"idle":null,"queued":null,"workers":[],"since_ms":0,"left_ms":null,"kept":false,"busy":[],"busy_more":0}],` +
 			`"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":false,"adopted":false,"steered":false,"reason":"","check_address":""},{"name":"admin-socket","address":"unix:///run/a.sock","inherited":true,"adopted":false,"steered":false,"reason":"","check_address":""}],` +
-			`"swap":null,"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready","outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"},
+			`"sides":[],"swap":null,"last_swap":{"generation":13,"ok":false,"reason":"exited 3\nbefore it was ready","outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"},
 		{&control.Status{Generations: []control.Generation{{Generation: 1, State: "active", Pid: 7, Command: []string{"/bin/sh", "-c", strings.Repeat("x\n", 500)}, Status: strings.Repeat("ä", 61)}}}, []string{"status"},
 			"GEN  STATE   PID  UPTIME  READY\n" +
 				"1    active  7    0 ms    -\n" +
 				"     /bin/sh -c '" + strings.Repeat(`x\n`, 20) + "x\\…\n" +
 				"     status: " + strings.Repeat("ä", 61) + "\n\nlast swap: none\n"},
+		{&control.Status{Sides: []control.Side{{Name: "cron", Pid: 7, UptimeMS: 61_000, Command: []string{"cron", "-f"}}, {Name: "log\nshipper", Restarts: 12, Command: []string{"ship it"}, Reason: "cannot be started: no such\nprogram"}}}, []string{"status"},
+			"GEN  STATE  PID  UPTIME  READY\n\n" +
+				"SIDE          PID  UPTIME  RESTARTS\n" +
+				"cron          7    1m01s   0\n" +
+				"     cron -f\n" +
+				`log\nshipper  -    -       12` + "\n" +
+				"     'ship it'\n" +
+				`     cannot be started: no such\nprogram` + "\n\nlast swap: none\n"},
 		{&control.Status{}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: none\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Generation: 2, OK: true}}, []string{"status"}, "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation 2, ok\n"},
 		{&control.Status{LastSwap: &control.LastSwap{Generation: 3, OK: true, Outcome: "ok", OutcomeAt: "T", AgoMS: 12_345}}, []string{"status"},
@@ -688,6 +698,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"swap", "cmd"}, `swap: unexpected argument "cmd" (a command stands after --), accepted: swapinit swap [--no-wait] [--follow] [--timeout D] [--strategy S] [--canary STAGES|off] [--canary-by B] [--cancel] [--json] [-- command arg...]`},
 		{[]string{"swap", "--cancel", "--no-wait"}, "swap: cancel goes with nothing else, accepted: swapinit swap"},
 		{[]string{"swap", "--cancel", "--", "cmd"}, "cancel goes with nothing else"},
+		{[]string{"restart", "--side"}, "restart: --side needs the name of a process beside the server (SWAPINIT_SIDE_<NAME>)"},
+		{[]string{"restart", "--side="}, "restart: --side needs"},
+		{[]string{"restart", "--side", "\xff"}, "restart: --side needs"},
+		{[]string{"restart", "--side", "cron", "--force"}, "restart: a process beside the server is started again by itself"},
+		{[]string{"restart", "--side", "cron", "--no-wait"}, "is started again by itself"},
+		{[]string{"restart", "--timeout=1s", "--side", "cron"}, "is started again by itself"},
+		{[]string{"restart", "--side", "cron", "--json"}, "--json tells how a swap went"},
+		{[]string{"swap", "--side", "cron"}, `unknown option "--side"`},
 		{[]string{"restart", "--cancel"}, `unknown option "--cancel"`},
 		{[]string{"swap", "--"}, "-- needs a command"},
 		{[]string{"swap", "--", ""}, "-- needs a command"},
@@ -809,7 +827,7 @@ func FuzzVerbArgs(f *testing.F) {
 		}
 		starts := verb == "swap" || verb == "restart"
 		if !starts && (a.swap.NoWait || a.swap.TimeoutMS != 0) || verb != "swap" && (a.swap.Command != nil || a.swap.Canary+a.swap.Strategy != "" || a.swap.Follow) ||
-			verb != "restart" && a.swap.Force || !a.help && (verb == "message") != (a.data != "") || verb != "status" && (a.json || a.watch) {
+			verb != "restart" && (a.swap.Force || a.swap.Side != "") || !a.help && (verb == "message") != (a.data != "") || verb != "status" && (a.json || a.watch) {
 			t.Fatalf("%s %q: %+v", verb, args, a)
 		}
 		if a.swap.TimeoutMS < 0 || a.swap.Timeout() < 0 {

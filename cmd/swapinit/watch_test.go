@@ -43,7 +43,7 @@ func watched(t *testing.T, then func(*control.Server, *control.Call)) string {
 
 const (
 	watchHead = "GEN  STATE  PID  UPTIME  READY\n\nlast swap: generation "
-	watchJSON = `{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"swap":null,"last_swap":{"generation":%d,"ok":true,"reason":"",` +
+	watchJSON = `{"v":1,"pid":0,"ready":false,"generations":[],"endpoints":[],"sides":[],"swap":null,"last_swap":{"generation":%d,"ok":true,"reason":"",` +
 		`"outcome":"","outcome_at":"","ago_ms":0,"began":"","ended":"","pid":0,"stages":[]}}` + "\n"
 )
 

@@ -54,6 +54,9 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if err := l.parse(); err != nil {
 		return nil, err
 	}
+	if s.Sides, err = l.readSides(); err != nil {
+		return nil, err
+	}
 	s.AsGate = p.Gate
 	f.apply(s, l.row("SWAPINIT_LOG").oneOf)
 	if err := l.check(s); err != nil {
@@ -95,10 +98,10 @@ func (l *loader) collect(environ []string) error {
 			continue
 		}
 		r := l.row(name)
-		if r == nil {
+		if r == nil && !strings.HasPrefix(name, sidePrefix) {
 			return &ValueError{Variable: name, Value: value, Problem: l.unknown(name)}
 		}
-		if value == "" && r.emptyMeans {
+		if value == "" && r != nil && r.emptyMeans {
 			value = " " // an empty value is the default; white space is an empty list
 		}
 		l.values[name] = value
@@ -116,7 +119,14 @@ func nearest(name string, known []setting) (best string, near bool) {
 	for i := range known {
 		names = append(names, strings.TrimPrefix(known[i].Name, Prefix))
 	}
-	best, near = text.Nearest(text.Upper(strings.TrimPrefix(name, Prefix)), names)
+	typed := text.Upper(strings.TrimPrefix(name, Prefix))
+	if head, name, _ := strings.Cut(typed, "_"); nearSide(head) {
+		if name == "" {
+			return sideVariable.Name, true
+		}
+		names = append(names, "SIDE_"+name)
+	}
+	best, near = text.Nearest(typed, names)
 	return Prefix + best, near
 }
 

@@ -66,6 +66,7 @@ type Settings struct {
 	HookTimeout     time.Duration
 	NodeIPC         bool
 	Watch           Paths
+	WatchSplay      time.Duration
 	Gate            string
 	GateAllow       UIDs
 	Release         string
@@ -76,6 +77,9 @@ type Settings struct {
 	Log             string
 	LogFormat       string
 	Color           string
+
+	// Sides are the processes beside the server, by name.
+	Sides []Side
 
 	// AsGate: the settings are those of `swapinit gate`.
 	AsGate bool
@@ -141,6 +145,7 @@ func (s *Settings) each(add func(field any, tags string)) {
 	add(&s.HookTimeout, `env:"HOOK_TIMEOUT" envDefault:"60s" help:"the time that each of the two has, then KILL; 0 = no limit"`)
 	add(&s.NodeIPC, `env:"NODE_IPC" envDefault:"false" accepts:"true or false (also 1, 0, yes, no, on, off)" help:"the server gets a Node IPC channel: ^process.send('ready')^ says that it is ready"`)
 	add(&s.Watch, `env:"WATCH" accepts:"a list of paths, separated by commas or white space" help:"looked at every 2 s; another content or inode asks for a swap, a mere touch does not"`)
+	add(&s.WatchSplay, `env:"WATCH_SPLAY" envDefault:"0" help:"a random delay of up to that before the swap, so that many machines which see the same change do not swap at once"`)
 	add(&s.Gate, `env:"GATE" shown:"the gate: /gate/gate.sock" accepts:"an absolute path or @name, at most 107 bytes" help:"the socket of a gate. ^swapinit gate^ listens there; with it set any other swapinit opens no endpoints but joins the gate, which gives it its listening sockets"`)
 	add(&s.GateAllow, `env:"GATE_ALLOW" accepts:"a list of uids such as 1000,1001, or any" help:"for ^swapinit gate^: who may join besides uid 0 and the gate's own; ^any^ is whoever can open the socket"`)
 	add(&s.Release, `env:"RELEASE" shown:"the container's id" accepts:"a name of at most 64 letters, digits and ._-+:/@" help:"joined to a gate: the name by which the gate shows this container, and by which ^wait^ knows it"`)
@@ -255,7 +260,7 @@ func Variables(p Parsers) (list []Variable) {
 	for _, r := range p.rows(new(Settings)) {
 		list = append(list, r.Variable)
 	}
-	return list
+	return append(list, sideVariable)
 }
 
 // runtimeNames are what swapinit itself gives to its children. They are there

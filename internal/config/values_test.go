@@ -115,6 +115,8 @@ var goodValues = []struct {
 	{"GATE_ALLOW", "any", UIDs{Any: true}},
 	{"RELEASE", "registry/app:v1.2@sha", "registry/app:v1.2@sha"},
 	{"STOP_DRAIN", "1m30s", 90 * time.Second},
+	{"WATCH_SPLAY", "30s", 30 * time.Second},
+	{"WATCH_SPLAY", "0", time.Duration(0)},
 	{"USER", "1000:1000", "1000:1000"},
 	{"CONTROL", "off", "off"},
 	{"CONTROL", "auto", "auto"},
@@ -280,6 +282,7 @@ var badValues = []struct {
 	{"RELEASE", "v1 beta", ""},
 	{"RELEASE", strings.Repeat("v", 65), ""},
 	{"STOP_DRAIN", "8", "no unit, write 8s"},
+	{"WATCH_SPLAY", "-1s", "negative"},
 	{"USER", "root\n", "control character"},
 	{"CONTROL", "on", ""},
 	{"CONTROL", "run/a.sock", ""},
@@ -348,7 +351,7 @@ func TestEachField(t *testing.T) {
 	s := &Settings{}
 	missing := map[uintptr]string{}
 	for f := range reflect.TypeFor[Settings]().Fields() {
-		if !slices.Contains([]string{"AsGate", "Plain", "ParentDeath", "LogOrphans", "Version", "Help", "Command"}, f.Name) {
+		if !slices.Contains([]string{"Sides", "AsGate", "Plain", "ParentDeath", "LogOrphans", "Version", "Help", "Command"}, f.Name) {
 			missing[reflect.ValueOf(s).Pointer()+f.Offset] = f.Name
 		}
 	}

@@ -87,7 +87,7 @@ func sameShare(t *testing.T, got int, object any) {
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
 		`{"v":1,"verb":"swap","args":{"command":["a","b"],"timeout_ms":5,"no_wait":true,"canary":"1%/10s","canary_by":"client"}}`, `{"v":1,"verb":"rollback","args":{}}`, `{"v":1,"verb":"promote","args":{"canary":""}}`,
-		`{"v":1,"verb":"swap","args":{"cancel":true}}`, `{"v":1,"verb":"swap","args":{"strategy":"replace","follow":true}}`, `{"v":1,"verb":"restart","args":{"force":true,"no_wait":false,"timeout_ms":1}}`,
+		`{"v":1,"verb":"swap","args":{"cancel":true}}`, `{"v":1,"verb":"swap","args":{"strategy":"replace","follow":true}}`, `{"v":1,"verb":"restart","args":{"force":true,"no_wait":false,"timeout_ms":1}}`, `{"v":1,"verb":"restart","args":{"side":"cron"}}`,
 		`{"v":1,"verb":"message","args":{"data": [1.50e1, "\u0061\ud83d\ude00\/", {"\u0062" : null, "b":{}}] }}`, `{"v":1,"verb":"message","args":{"d\u0061ta":"\u0061\n"}}`,
 		"{\"v\":1,\"verb\":\"message\",\"args\":{\"data\":\"\x01\\n\"}}",
 		`{"v":1,"verb":"status"}`, `{"v":1,"verb":"stop","args":null}`, `{"v":2}`, `null`, "\xff", `{"v":1,"verb":"swap","args":{"command":["\u0000"]}}`,
@@ -110,9 +110,9 @@ func FuzzRequest(f *testing.F) {
 		if m["v"] != json.Number("1") || m["verb"] != req.Verb {
 			t.Fatalf("%q gave %+v", line, req)
 		}
-		same(t, req.Swap, m["args"], "command", "timeout_ms", "no_wait", "canary", "canary_by", "strategy", "follow", "force", "cancel")
+		same(t, req.Swap, m["args"], "command", "timeout_ms", "no_wait", "canary", "canary_by", "strategy", "follow", "force", "cancel", "side")
 		args, _ := m["args"].(map[string]any)
-		known := map[string]string{VerbSwap: " command timeout_ms no_wait canary canary_by strategy follow cancel ", VerbRestart: " timeout_ms no_wait force ", VerbMessage: " data "}
+		known := map[string]string{VerbSwap: " command timeout_ms no_wait canary canary_by strategy follow cancel ", VerbRestart: " timeout_ms no_wait force side ", VerbMessage: " data "}
 		for name := range args {
 			if !strings.Contains(known[req.Verb], " "+name+" ") {
 				t.Fatalf("accepted the arg %q of %s", name, req.Verb)
@@ -175,7 +175,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"v":1,"event":"started","generation":2,"pid":7,"message":"m","ms":12}`, `{"v":1,"event":"canary","generation":2,"share":0.29}`, `{"v":1,"event":"canary","share":1e-9}`,
 		`{"v":1,"ok":true,"delivered":0,"exit":null}`, `{"v":1,"ok":false,"exit":137,"delivered":-1}`,
 		`{"v":1,"event":null,"ok":false,"error":"no","code":"busy"}`,
-		`{"v":1,"ok":true,"version":"1","generation":3,"status":{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7,8],"uptime_ms":5000,"ready_ms":1200,"command":["/a","\u00e4"],"dir":"/d","status":"s","share":25.01,"open":3,"idle":0,"queued":null,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":2},{}],"since_ms":4,"left_ms":null,"kept":true,"busy":[{"peer":"p","age_ms":1,"why":"w","endpoint":"e"}],"busy_more":2}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":true,"adopted":true,"steered":false,"reason":"r"}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":6,"share":0.5},"last_swap":{"generation":2,"ok":true,"reason":"x"}}}`,
+		`{"v":1,"ok":true,"version":"1","generation":3,"status":{"v":1,"pid":1,"ready":true,"generations":[{"generation":2,"state":"active","pid":7,"pids":[7,8],"uptime_ms":5000,"ready_ms":1200,"command":["/a","\u00e4"],"dir":"/d","status":"s","share":25.01,"open":3,"idle":0,"queued":null,"workers":[{"worker":0,"pid":7,"ready":true,"restarts":2},{}],"since_ms":4,"left_ms":null,"kept":true,"busy":[{"peer":"p","age_ms":1,"why":"w","endpoint":"e"}],"busy_more":2}],"endpoints":[{"name":"8080","address":"tcp://[::]:8080","inherited":true,"adopted":true,"steered":false,"reason":"r"}],"sides":[{"name":"cron","pid":9,"uptime_ms":5,"restarts":2,"command":["cron","-f"],"reason":"r"},{}],"swap":{"generation":3,"stage":"canary","since_ms":5,"left_ms":6,"share":0.5},"last_swap":{"generation":2,"ok":true,"reason":"x"}}}`,
 		`{"v":1,"ok":false,"error":"no","swap":{"generation":2,"ok":false,"reason":"x","outcome":"failed","outcome_at":"o","ago_ms":1,"began":"b","ended":"e","pid":7,"stages":[{"stage":"started","at_ms":1,"ms":2},{"stage":"canary","share":0.5},{}]}}`,
 		`{"v":1,"ok":true,"status":{"generations":null,"endpoints":[],"last_swap":null,"ready":null}}`,
 		`{"v":1,"ok":true,"status":{"generations":[{"ready_ms":0,"pids":[-0],"share":-0,"open":-0,"idle":-1}]}}`,
@@ -223,6 +223,13 @@ func FuzzAnswer(f *testing.F) {
 		endpoints, _ := s["endpoints"].([]any)
 		if len(status.Generations) != len(generations) || len(status.Endpoints) != len(endpoints) || (status.LastSwap != nil) != (s["last_swap"] != nil) {
 			t.Fatalf("status %+v, want %v", status, s)
+		}
+		sides, _ := s["sides"].([]any)
+		if len(sides) != len(status.Sides) {
+			t.Fatalf("sides %+v, want %v", status.Sides, sides)
+		}
+		for i, one := range status.Sides {
+			same(t, one, sides[i], "name", "pid", "uptime_ms", "restarts", "command", "reason")
 		}
 		for i, g := range status.Generations {
 			same(t, g, generations[i], "generation", "state", "pid", "pids", "uptime_ms", "ready_ms", "command", "dir", "status", "", "open", "idle", "queued")

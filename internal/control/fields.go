@@ -32,6 +32,7 @@ func (r *Request) args(c *wire.Codec) {
 		c.Int64("timeout_ms?", &a.TimeoutMS)
 		c.Bool("no_wait?", &a.NoWait)
 		c.Bool("force?", &a.Force)
+		c.String("side?", &a.Side)
 	case VerbWait:
 		r.Wait.fields(c)
 	}
@@ -120,6 +121,12 @@ func (s *Status) fields(c *wire.Codec) {
 		}
 		s.Endpoints[i].fields(c)
 	})
+	c.List("sides", len(s.Sides), func(i int) {
+		if i == len(s.Sides) {
+			s.Sides = append(s.Sides, Side{})
+		}
+		s.Sides[i].fields(c)
+	})
 	c.Object("swap", s.Swap != nil, func() {
 		if s.Swap == nil {
 			s.Swap = new(RunningSwap)
@@ -205,6 +212,15 @@ func (e *Endpoint) fields(c *wire.Codec) {
 	c.Bool("steered", &e.Steered)
 	c.String("reason", &e.Reason)
 	c.String("check_address", &e.Check)
+}
+
+func (s *Side) fields(c *wire.Codec) {
+	c.String("name", &s.Name)
+	c.Int("pid", &s.Pid)
+	c.Int64("uptime_ms", &s.UptimeMS)
+	c.Int("restarts", &s.Restarts)
+	c.Strings("command", &s.Command)
+	c.String("reason", &s.Reason)
 }
 
 func (r *RunningSwap) fields(c *wire.Codec) {

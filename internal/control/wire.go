@@ -77,7 +77,7 @@ type WaitArgs struct {
 	Rollback bool
 }
 
-// SwapArgs are the args of the verb swap and, TimeoutMS, NoWait and Force only,
+// SwapArgs are the args of the verb swap and, TimeoutMS, NoWait, Force and Side only,
 // of the verb restart.
 type SwapArgs struct {
 	// Command is the replacement entrypoint; empty: the configured one.
@@ -101,6 +101,9 @@ type SwapArgs struct {
 	Force bool
 	// Cancel ends the swap that runs instead, before its successor has all the traffic.
 	Cancel bool
+	// Side is the name of a process beside the server that is to be started again, and no
+	// generation (restart).
+	Side string
 }
 
 // Problem is what cannot be asked for in args that are there, "" if there is
@@ -110,6 +113,8 @@ func (a SwapArgs) Problem() string {
 	switch {
 	case a.Follow && a.NoWait:
 		return "a swap that nobody waits for cannot be followed"
+	case a.Side != "" && (others || a.Force):
+		return "a process beside the server is started again by itself"
 	case a.Cancel && others:
 		return "cancel goes with nothing else"
 	}
@@ -118,7 +123,7 @@ func (a SwapArgs) Problem() string {
 
 // Begins reports whether r asks for a swap to begin.
 func (r Request) Begins() bool {
-	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.Cancel
+	return (r.Verb == VerbSwap || r.Verb == VerbRestart) && !r.Swap.Cancel && r.Swap.Side == ""
 }
 
 // Timeout is TimeoutMS as a duration.
@@ -177,6 +182,7 @@ type Status struct {
 	Gate        *Gate // of `swapinit gate`, which has no generations
 	Generations []Generation
 	Endpoints   []Endpoint
+	Sides       []Side
 	Swap        *RunningSwap // null while none runs
 	LastSwap    *LastSwap    // null until one ended
 	Joined      *Joined      // absent where no gate was joined
@@ -258,6 +264,16 @@ type Endpoint struct {
 	// Check is an address on which, while a swap runs, every connection reaches the
 	// successor; "" without one.
 	Check string
+}
+
+// Side is a process beside the server.
+type Side struct {
+	Name     string
+	Pid      int // 0 while none runs
+	UptimeMS int64
+	Restarts int // how often it was started again
+	Command  []string
+	Reason   string // why none runs, "" while one does or has yet to
 }
 
 // LastSwap is how a swap went, and what became of it. The times are RFC 3339 in UTC, as

@@ -76,6 +76,16 @@ func upper(r rune) rune {
 	return r
 }
 
+// Lower is the same for small letters.
+func Lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, s)
+}
+
 // Fault is an error that is a constant. One of errors.New is made when the program starts,
 // for which its package comes into memory even where nothing of it is used.
 type Fault string

@@ -24,11 +24,12 @@ _swapinit() {
 		*:--strategy) words='overlap handover replace' ;;
 		*:--canary) words='off' ;;
 		*:--canary-by) words='random client' ;;
+		*:--side) words='' ;;
 		help:*) words="$verbs" ;;
 		*)
 			case ${COMP_WORDS[1]} in
 			swap) words='--no-wait --follow --timeout --strategy --canary --canary-by --cancel --json --help' ;;
-			restart) words='--force --no-wait --timeout --json --help' ;;
+			restart) words='--force --no-wait --timeout --json --side --help' ;;
 			status) words='--json --watch --help' ;;
 			wait) words='--timeout --or-rollback --help' ;;
 			check) words='--json --help' ;;

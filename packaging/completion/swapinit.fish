@@ -62,12 +62,13 @@ complete -c swapinit -n '__swapinit_at swap' -l cancel -d 'call off the swap tha
 complete -c swapinit -n '__swapinit_at swap' -l json -d 'print how it went as one object, in place of the stages'
 complete -c swapinit -n '__swapinit_at swap' -l help -d 'print what it does'
 
-complete -c swapinit -n '__swapinit_at nothing' -a restart -d 'replace it by the same command'
+complete -c swapinit -n '__swapinit_at nothing' -a restart -d 'replace it by the same command, or a side'
 complete -c swapinit -n '__swapinit_at restart' -f
 complete -c swapinit -n '__swapinit_at restart' -l force -d 'kill the predecessor at once; its connections are lost'
 complete -c swapinit -n '__swapinit_at restart' -l no-wait -d 'return when the restart was asked for; it may still fail'
 complete -c swapinit -n '__swapinit_at restart' -l timeout -x -d 'in place of SWAPINIT_READY_TIMEOUT'
 complete -c swapinit -n '__swapinit_at restart' -l json -d 'print how it went as one object, in place of the stages'
+complete -c swapinit -n '__swapinit_at restart' -l side -x -d 'not the server, but SWAPINIT_SIDE_<NAME>; goes with no other option'
 complete -c swapinit -n '__swapinit_at restart' -l help -d 'print what it does'
 
 complete -c swapinit -n '__swapinit_at nothing' -a rollback -d 'give the traffic back to the predecessor'

@@ -105,15 +105,5 @@ func TestAdoptNoLeaks(t *testing.T) {
 			c.Swap()
 		}
 	}
-	after := settle()
-	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) <= len(before.fds) }) {
-		t.Errorf("open fds: %d %v, before %d %v", len(after.fds), after.fds, len(before.fds), before.fds)
-	}
-	if after.threads > before.threads+4 {
-		t.Errorf("%d threads, before %d", after.threads, before.threads)
-	}
-	if after.rss > before.rss+before.rss/2+2048 {
-		t.Errorf("RSS is %d KiB, before %d KiB", after.rss, before.rss)
-	}
-	t.Logf("%d swaps: %d fds, threads %d -> %d, RSS %d -> %d KiB", swaps, len(after.fds), before.threads, after.threads, before.rss, after.rss)
+	c.holdsNoMore(before, settle(), itoa(swaps)+" swaps")
 }

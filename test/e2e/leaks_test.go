@@ -41,6 +41,24 @@ func usageOf(t *testing.T, pid int) usage {
 	return u
 }
 
+// holdsNoMore compares what swapinit holds, after what was done, with what it held before.
+// The last clients' connections are closed when swapinit has seen it. Fewer is well: before,
+// an overlap of drains may have left a spare socket.
+func (c *container) holdsNoMore(before, after usage, done string) {
+	t := c.t
+	t.Helper()
+	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) <= len(before.fds) }) {
+		t.Errorf("open fds: %d %v, before %d %v", len(after.fds), after.fds, len(before.fds), before.fds)
+	}
+	if after.threads > before.threads+4 {
+		t.Errorf("%d threads, before %d", after.threads, before.threads)
+	}
+	if after.rss > before.rss+before.rss/2+2048 {
+		t.Errorf("RSS is %d KiB, before %d KiB", after.rss, before.rss)
+	}
+	t.Logf("%s: %d fds, threads %d -> %d, RSS %d -> %d KiB", done, len(after.fds), before.threads, after.threads, before.rss, after.rss)
+}
+
 // NoLeaks, race 6: after many swaps, good ones and bad ones, swapinit holds
 // what it held before. (What a child holds is in TestChildFds.)
 func TestNoLeaks(t *testing.T) {
@@ -86,19 +104,7 @@ func TestNoLeaks(t *testing.T) {
 	for n := range swaps {
 		one(n)
 	}
-	// The last clients' connections are closed when swapinit has seen it.
-	after := settle()
-	// Fewer is well: before, an overlap of drains may have left a spare socket.
-	if !poll(func() bool { after = usageOf(t, c.box.Pid()); return len(after.fds) <= len(before.fds) }) {
-		t.Errorf("open fds: %d %v, before %d %v", len(after.fds), after.fds, len(before.fds), before.fds)
-	}
-	if after.threads > before.threads+4 {
-		t.Errorf("%d threads, before %d", after.threads, before.threads)
-	}
-	if after.rss > before.rss+before.rss/2+2048 {
-		t.Errorf("RSS is %d KiB, before %d KiB", after.rss, before.rss)
-	}
-	t.Logf("%d swaps: %d fds, threads %d -> %d, RSS %d -> %d KiB", swaps, len(after.fds), before.threads, after.threads, before.rss, after.rss)
+	c.holdsNoMore(before, settle(), strconv.Itoa(swaps)+" swaps")
 	c.Signal(syscall.SIGTERM)
 	c.wantStatus(0)
 }

@@ -169,6 +169,7 @@ type status struct {
 		BusyMore   int      `json:"busy_more"`
 	} `json:"generations"`
 	Endpoints []json.RawMessage `json:"endpoints"`
+	Sides     []sideStatus      `json:"sides"`
 	Swap      *struct {
 		Generation int     `json:"generation"`
 		Stage      string  `json:"stage"`

@@ -44,15 +44,7 @@ func (s zooServer) losesNothing(t *testing.T, o zooOptions) {
 	}
 	o.env = append(o.env, s.settings...)
 	n := zooSwaps(t, s, o)
-	t.Log(n)
-	for _, r := range n.swaps {
-		if r.Code != 0 {
-			t.Errorf("swap: %v", r)
-		}
-	}
-	if n.fresh.Failed != 0 || n.kept.Failed != 0 || n.fresh.Requests == 0 {
-		t.Errorf("%v", n)
-	}
+	n.wantNoFailure(t)
 }
 
 // refused is why a server cannot have a successor beside it, "" where it can.

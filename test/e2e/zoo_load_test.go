@@ -65,6 +65,20 @@ func (n zooCounts) String() string {
 	return fmt.Sprintf("%d swaps, %d failed; new connections: %v; kept: %v", len(n.swaps), failed, n.fresh, n.kept)
 }
 
+// wantNoFailure fails unless every swap has succeeded and every request was answered.
+func (n zooCounts) wantNoFailure(t *testing.T) {
+	t.Helper()
+	t.Log(n)
+	for _, r := range n.swaps {
+		if r.Code != 0 {
+			t.Errorf("swap: %v", r)
+		}
+	}
+	if n.fresh.Failed != 0 || n.kept.Failed != 0 || n.fresh.Requests == 0 {
+		t.Errorf("%v", n)
+	}
+}
+
 // zooSwaps swaps a server under load, and counts. It fails the test where nothing can
 // be counted: the server never answers, or no longer. The container is left running.
 func zooSwaps(t *testing.T, s zooServer, o zooOptions) zooCounts {
