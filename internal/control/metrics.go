@@ -68,6 +68,16 @@ func (m *metrics) init(s *Status) {
 			}
 		}
 	}
+	if len(s.Sides) > 0 {
+		m.family("swapinit_side_running", "gauge", "1 while that process beside the server runs")
+		for i := range s.Sides {
+			m.sample("", "side", s.Sides[i].Name, flag(s.Sides[i].Pid != 0))
+		}
+		m.family("swapinit_side_restarts", "counter", "how often a process beside the server was started again")
+		for i := range s.Sides {
+			m.number("_total", "side", s.Sides[i].Name, int64(s.Sides[i].Restarts))
+		}
+	}
 	if s.Joined != nil {
 		away := int64(0)
 		if s.Joined.AwayMS != nil {

@@ -104,6 +104,7 @@ func server() *control.Status {
 			{Generation: 5, State: "draining", Share: new(0), Open: new(1), Idle: new(0), Queued: new(0)},
 			{Generation: 8, State: "ready", Share: new(100)},
 		},
+		Sides:    []control.Side{{Name: "cron", Pid: 9, Restarts: 3}, {Name: "logs"}},
 		Totals:   &control.Totals{SwapsOK: 6, SwapsFailed: 2, SwapsUndone: 1, Restarts: 4, Orphans: 1 << 40},
 		LastSwap: &control.LastSwap{OK: true, AgoMS: 61_234, Stages: []control.SwapStage{{Stage: "canary", MS: 10_000}, {Stage: "canary", MS: 500}, {Stage: "cutover"}}},
 		Joined:   &control.Joined{AwayMS: new(int64(1500))},
@@ -136,6 +137,8 @@ func TestServer(t *testing.T) {
 	f["swapinit_orphans_reaped"].want(t, `{__name__="swapinit_orphans_reaped_total"}`, 1<<40)
 	f["swapinit_last_swap_stage_seconds"].want(t, `{__name__="swapinit_last_swap_stage_seconds", stage="canary"}`, 10.5)
 	f["swapinit_last_swap_age_seconds"].want(t, `{__name__="swapinit_last_swap_age_seconds"}`, 61.234)
+	f["swapinit_side_running"].want(t, `{__name__="swapinit_side_running", side="logs"}`, 0)
+	f["swapinit_side_restarts"].want(t, `{__name__="swapinit_side_restarts_total", side="cron"}`, 3)
 	f["swapinit_gate_away_seconds"].want(t, `{__name__="swapinit_gate_away_seconds"}`, 1.5)
 }
 
