@@ -29,7 +29,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race bench mutants lint clean
+.PHONY: help run build test race bench mutants picture lint clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -57,6 +57,9 @@ bench: build ## measure against the other inits that are installed
 
 mutants: ## known faults, each of which a test has to notice; takes half an hour
 	$(GO) run ./test/mutants
+
+picture: ## docs/img/swap.svg, from a real run
+	$(GO) run ./test/picture -record
 
 lint: ## format, vet, and the rules of this repository
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi
