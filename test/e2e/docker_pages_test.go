@@ -36,7 +36,9 @@ import (
 // pages but the names that they give to containers and images, and the port: a reader's
 // machine is their own, and this one is not.
 var dockerPages = map[string]int{ // and how many sections are run, 0: it is one
+	"README.md":     0,
 	"docs/start.md": 0,
+	"docs/howto.md": 7,
 }
 
 func TestDockerPages(t *testing.T) {
@@ -96,7 +98,8 @@ const pageClient = `#!/bin/sh
 for word do
 	shift
 	case $word in
-	web | swapinit) word=swapinit-test-$word-@RUN@ ;;
+	web | swapinit | swapinit:*) word=swapinit-test-${word%%:*}-@RUN@${word#"${word%%:*}"} ;;
+	python:3-slim) word=@BASE@ ;;
 	esac
 	set -- "$@" "$word"
 done
@@ -109,7 +112,7 @@ esac
 exec @DOCKER@ "$verb" "$@"
 `
 
-// pageApt stands for apt-get in the image that stands for debian:bookworm-slim: what a
+// pageApt stands for apt-get in the image that stands for those of the pages: what a
 // page installs is there already, and nothing comes from a network.
 const pageApt = `#!/bin/sh
 for word do
@@ -177,7 +180,7 @@ func newPageRun(t *testing.T) *pageRun {
 
 	r := &pageRun{t: t, dir: tempDir(t), port: port}
 	bin := tempDir(t)
-	write(t, filepath.Join(bin, "docker"), strings.NewReplacer("@RUN@", id, "@LABEL@", dockerRunLabel, "@DOCKER@", client).Replace(pageClient))
+	write(t, filepath.Join(bin, "docker"), strings.NewReplacer("@RUN@", id, "@LABEL@", dockerRunLabel, "@BASE@", pageBase(t), "@DOCKER@", client).Replace(pageClient))
 	if err := os.Chmod(filepath.Join(bin, "docker"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +193,7 @@ func newPageRun(t *testing.T) *pageRun {
 			logs, _ := exec.Command("docker", "logs", web).CombinedOutput()
 			t.Logf("logs of web:\n%s", logs)
 		}
-		_ = exec.Command("docker", "rm", "-f", "-v", web).Run()
+		_ = exec.Command("docker", "rm", "-f", "-v", web, r.own).Run()
 		_ = exec.Command("docker", "rmi", web, r.own).Run()
 	})
 	return r
@@ -219,7 +222,8 @@ func (r *pageRun) make() {
 func (r *pageRun) mine(text string) string {
 	return strings.NewReplacer(
 		"--from=swapinit ", "--from="+r.own+" ",
-		"FROM debian:bookworm-slim\n", "FROM "+pageBase(r.t)+"\nLABEL swapinit.test=1\n",
+		"FROM debian:bookworm-slim\n", "FROM "+pageBase(r.t)+"\n",
+		"FROM python:3-slim\n", "FROM "+pageBase(r.t)+"\n",
 		"127.0.0.1:8080", "127.0.0.1:"+r.port,
 	).Replace(text)
 }
@@ -266,7 +270,7 @@ func shape(text string) string {
 
 func (r *pageRun) command(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-c", r.mine(line))
-	cmd.Dir, cmd.Env, cmd.WaitDelay = r.dir, r.env, dockerPatience
+	cmd.Dir, cmd.Env = r.dir, r.env
 	return cmd
 }
 
@@ -325,7 +329,9 @@ func (r *pageRun) line(use, line string) {
 	}
 	var got dockerResult
 	good := func() bool {
-		cmd := r.command(r.t.Context(), command)
+		ctx, cancel := context.WithTimeout(r.t.Context(), dockerPatience)
+		defer cancel()
+		cmd := r.command(ctx, command)
 		if use == "repo" {
 			cmd.Dir = "../.."
 		}
