@@ -36,7 +36,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test race bench mutants lint metrics-page clean
+.PHONY: help run build install test race bench mutants picture lint metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -76,6 +76,9 @@ bench: build ## measure against the other inits that are installed
 
 mutants: ## known faults, each of which a test has to notice; takes half an hour
 	$(GO) run ./test/mutants
+
+picture: ## docs/img/swap.svg, from a real run
+	$(GO) run ./test/picture -record
 
 lint: ## format, vet, and the rules of this repository
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi

@@ -27,7 +27,7 @@ func table(rows [][]string) string {
 
 // compare holds the part of a page that has this name to the code; with -update
 // it writes that part.
-func compare(t *testing.T, page, name string, rows [][]string) {
+func compare(t *testing.T, page, name, want string) {
 	t.Helper()
 	text := read(t, page)
 	start, end := "<!-- "+name+": written by go test ./docs -update -->\n\n", "\n<!-- end of "+name+" -->\n"
@@ -36,12 +36,11 @@ func compare(t *testing.T, page, name string, rows [][]string) {
 	if !found || !ended {
 		t.Fatalf("%s has no %q", page, name)
 	}
-	want := table(rows)
 	if got == want {
 		return
 	}
 	if !*update {
-		t.Errorf("%s: the table of %s is stale; run: go test ./docs -update", page, name)
+		t.Errorf("%s: the part %q is stale; run: go test ./docs -update", page, name)
 		return
 	}
 	if err := os.WriteFile(page, []byte(before+start+want+end+after), 0o644); err != nil {
@@ -49,19 +48,72 @@ func compare(t *testing.T, page, name string, rows [][]string) {
 	}
 }
 
-func TestTableOfSettings(t *testing.T) {
-	rows := [][]string{{"Variable", "Default", "Accepts", "Meaning"}}
-	for _, v := range config.Variables(pid1.Parsers()) {
-		preset := "empty"
-		if v.Default != "" {
-			preset = "`" + v.Default + "`"
-		}
-		if strings.Count(v.Help, "^")%2 != 0 {
-			t.Errorf("%s: the code marks are wrong", v.Name)
-		}
-		rows = append(rows, []string{"`" + v.Name + "`", preset, v.Accepts, strings.ReplaceAll(v.Help, "^", "`")})
+// settingGroup is a part of the environment page.
+type settingGroup struct {
+	title string // "" = those that most people need
+	names string // less config.Prefix, in reading order
+}
+
+// settingGroups are all of them. A new setting goes into one; a test says so.
+var settingGroups = []settingGroup{
+	{"", "LISTEN READY READY_TIMEOUT STOP_SIGNAL KEEP DRAIN RETIRE_TIMEOUT DIR ENV_FILE WATCH GATE LOG"},
+	{"Sockets", "ADOPT STEER EXPORT"},
+	{"What is started", "SWAP_COMMAND TARGET_FILE USER NODE_IPC SIDE_<NAME>"},
+	{"The swap", "SWAP_SIGNALS STRATEGY SETTLE WATCHDOG MAX_GENERATIONS PRE_SWAP POST_SWAP HOOK_TIMEOUT WATCH_SPLAY"},
+	{"The traffic", "CANARY CANARY_BY CANARY_CHECK DRAIN_TIMEOUT IDLE_AFTER"},
+	{"Workers", "WORKERS BATCH RESPAWN"},
+	{"The stop", "STOP_SIGNALS STOP_DELAY STOP_DRAIN STOP_TIMEOUT LEFTOVER_TIMEOUT RETIRE_SIGNAL SIGNAL_MAP KILL_GROUP EXIT_MAP"},
+	{"Below a gate", "GATE_ALLOW RELEASE"},
+	{"Control and log", "CONTROL METRICS LOG_FORMAT COLOR"},
+}
+
+// definition is how the page tells of a setting.
+func definition(t *testing.T, v config.Variable) string {
+	t.Helper()
+	if strings.Count(v.Help, "^")%2 != 0 {
+		t.Errorf("%s: the code marks are wrong", v.Name)
 	}
-	compare(t, environmentPage, "settings", rows)
+	preset := "none"
+	if v.Default != "" {
+		preset = "`" + v.Default + "`"
+	}
+	help := strings.ReplaceAll(v.Help, "^", "`")
+	return "#### " + v.Name + "\n\n" + strings.ToUpper(help[:1]) + help[1:] + ".\n\n" +
+		"- Default: " + preset + "\n- Accepts: " + v.Accepts + "\n"
+}
+
+// Each setting stands in one group, and each group is on the page.
+func TestListsOfSettings(t *testing.T) {
+	left := map[string]config.Variable{}
+	for _, v := range config.Variables(pid1.Parsers()) {
+		left[v.Name] = v
+	}
+	var most, others strings.Builder
+	for _, group := range settingGroups {
+		part := &others
+		if group.title == "" {
+			part = &most
+		} else {
+			part.WriteString("\n### " + group.title + "\n\n")
+		}
+		for n, name := range strings.Fields(group.names) {
+			v, found := left[config.Prefix+name]
+			if !found {
+				t.Errorf("settingGroups: %s is no setting, or is there twice", name)
+				continue
+			}
+			delete(left, v.Name)
+			if n > 0 {
+				part.WriteString("\n")
+			}
+			part.WriteString(definition(t, v))
+		}
+	}
+	for name := range left {
+		t.Errorf("%s is in no group: add it to settingGroups in docs/tables_test.go, and run: go test ./docs -update", name)
+	}
+	compare(t, environmentPage, "settings", most.String())
+	compare(t, environmentPage, "other settings", strings.TrimPrefix(others.String(), "\n"))
 }
 
 func TestTableOfEvents(t *testing.T) {
@@ -79,7 +131,7 @@ func TestTableOfEvents(t *testing.T) {
 		}
 		rows = append(rows, []string{"`" + string(s.Stage) + "`", s.Means, fields})
 	}
-	compare(t, controlPage, "events", rows)
+	compare(t, controlPage, "events", table(rows))
 }
 
 func TestTableOfStages(t *testing.T) {
@@ -87,7 +139,7 @@ func TestTableOfStages(t *testing.T) {
 	for _, s := range swap.SwapStages {
 		rows = append(rows, []string{"`" + s.Stage + "`", s.Means})
 	}
-	compare(t, controlPage, "stages", rows)
+	compare(t, controlPage, "stages", table(rows))
 }
 
 // The examples of errors are what a start says.

@@ -9,8 +9,9 @@ import (
 )
 
 // hint says what a server should know that has ended before it was ready. With a status
-// of 0 a successor may have found the pid file of its predecessor. Else its address may be
-// in use: swapinit listens there, or the generation before.
+// of 0 the first one may have left itself behind, and a successor may have found the pid
+// file of its predecessor. Else its address may be in use: swapinit listens there, or the
+// generation before.
 func (a *adoption) hint(g *generation, status int) string {
 	a.mu.Lock()
 	mine := a.gens[g.number]
@@ -27,7 +28,11 @@ func (a *adoption) hint(g *generation, status int) string {
 	}
 	a.mu.Unlock()
 	if status == 0 {
-		if before == nil {
+		switch {
+		case before != nil:
+		case len(a.procs.members(g, snapshot(), map[life]mark{})) > 0:
+			return "a server that goes to the background does that: start it in the foreground, as in nginx -g 'daemon off;'"
+		default:
 			return ""
 		}
 		return "a server that finds the pid file of its predecessor does that: name one of its own, as in /run/server-{generation}.pid"

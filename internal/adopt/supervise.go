@@ -271,7 +271,7 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 // errno is what the bind is to return, or why says why the kernel is to decide.
 func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (done bool, errno unix.Errno, why string) {
 	if !s.broker.Wants(b.At) {
-		return false, 0, "it is no endpoint"
+		return false, 0, "it is no endpoint: name it in SWAPINIT_LISTEN"
 	}
 	same, err := t.namespace()
 	switch {

@@ -55,6 +55,26 @@ func TestHintAtTheSettleTime(t *testing.T) {
 	})
 }
 
+// A server that goes to the background has ended, and takes the container with it.
+func TestHintAtTheBackground(t *testing.T) {
+	for name, tc := range map[string]struct {
+		command string
+		lines   int
+	}{
+		"it has left something": {"sleep 1000 & exit 0", 1},
+		"it has left nothing":   {"exit 0", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, opts{Env: []string{"SWAPINIT_LISTEN=:8080"}, Early: true, Args: []string{"sh", "-c", tc.command}})
+			c.wantStatus(0)
+			if lines := linesWith(c.Stderr(), "start it in the foreground"); len(lines) != tc.lines {
+				t.Errorf("%q", c.Stderr())
+			}
+		})
+	}
+}
+
 func TestHintAtARemovedDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(tempDir(t), "release")
