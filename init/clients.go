@@ -21,11 +21,12 @@ type clients struct {
 	calls                map[uint64]*control.Call // by the number under which the machine knows them
 	last                 uint64
 	followers            []follower
-	running              *account      // the swap that runs, nil: none does
-	lastSwap             *account      // that has ended, nil: none has
-	writing              int           // target files being written, and moves of connections
-	withheld             []*swap.Reply // replies that wait for them
-	canaryBy, oneAddress string        // as in control.Status
+	running              *account        // the swap that runs, nil: none does
+	lastSwap             *account        // that has ended, nil: none has
+	writing              int             // target files being written, and moves of connections
+	withheld             []*swap.Reply   // replies that wait for them
+	canaryBy, oneAddress string          // as in control.Status
+	checks               []*control.Call // that wait for the examination going on, nil: none is
 }
 
 // add returns the number of a call that waits for the machine's answer, or has an
