@@ -97,21 +97,23 @@ func (l *launcher) rehearse(n, like int, current []string) (problems []string) {
 	if len(check) == 1 && strings.Contains(check[0], "://") {
 		check = nil
 	}
-	for _, c := range [...]struct {
-		name  string
-		words []string
-	}{{"", command}, {"SWAPINIT_PRE_SWAP: ", l.set.PreSwap}, {"SWAPINIT_POST_SWAP: ", l.set.PostSwap}, {"SWAPINIT_READY: ", asks}, {"SWAPINIT_CANARY_CHECK: ", check}} {
-		if len(c.words) == 0 {
-			continue
+	try := func(name string, words []string) {
+		if len(words) == 0 {
+			return
 		}
-		words, err := expand(c.words, n, given)
+		words, err := expand(words, n, given)
 		if err == nil {
 			_, err = spawn.LookPath(words[0], lookup(env, "PATH"), dir)
 		}
 		if err != nil {
-			problems = append(problems, c.name+err.Error())
+			problems = append(problems, name+err.Error())
 		}
 	}
+	try("", command)
+	try("SWAPINIT_PRE_SWAP: ", l.set.PreSwap)
+	try("SWAPINIT_POST_SWAP: ", l.set.PostSwap)
+	try("SWAPINIT_READY: ", asks)
+	try("SWAPINIT_CANARY_CHECK: ", check)
 	return problems
 }
 

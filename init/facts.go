@@ -9,9 +9,9 @@ import (
 	"github.com/swapinit/swapinit/internal/cgroup"
 	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/file"
+	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
-	"golang.org/x/sys/unix"
 )
 
 // What an examination reads is bounded.
@@ -31,7 +31,7 @@ func (e *examination) read() {
 	members := e.launcher.procs.members(e.active, table, map[life]mark{})
 	for _, w := range e.active.all() {
 		if pid := w.pid(); pid != 0 && !w.ended.Load() {
-			e.Mains = append(e.Mains, observed(pid))
+			e.Mains = append(e.Mains, e.launcher.observed(pid))
 		}
 	}
 	e.readAdoption()
@@ -43,7 +43,7 @@ func (e *examination) read() {
 }
 
 // observed is what /proc tells of a process.
-func observed(pid int) doctor.Process {
+func (l *launcher) observed(pid int) doctor.Process {
 	at := "/proc/" + itoa(pid)
 	p := doctor.Process{Pid: pid}
 	exe, _ := os.Readlink(at + "/exe")
@@ -57,34 +57,26 @@ func observed(pid int) doctor.Process {
 	}
 	p.Ignored, p.Handled = mask("SigIgn"), mask("SigCgt")|mask("SigBlk")
 	if p.Reloads() {
-		p.Config = configured(at, p.Args)
+		p.Config = l.configured(at, p.Args)
 	}
 	return p
 }
 
 // configured is the environment of a process and the files that its command line names,
 // "" if one of them cannot be read.
-func configured(at string, args []string) string {
+func (l *launcher) configured(at string, args []string) string {
 	env, err := file.Read(at + "/environ")
 	all := " " + string(env)
-	for _, arg := range args[min(1, len(args)):] {
+	for _, arg := range args {
 		name := arg[strings.LastIndexByte(arg, '=')+1:]
-		if !strings.Contains(name, ".") || err != nil {
+		if err != nil || !strings.HasSuffix(name, ".ini") && !strings.HasSuffix(name, ".yml") && !strings.HasSuffix(name, ".yaml") {
 			continue
 		}
 		if name[0] != '/' {
-			name = "/cwd/" + name
-		} else {
-			name = "/root" + name
-		}
-		var st unix.Stat_t
-		if unix.Stat(at+name, &st) != nil {
-			continue // no file
+			name = at + "/cwd/" + name
 		}
 		var data []byte
-		if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size <= maxFile {
-			data, err = file.Read(at + name)
-		}
+		data, err = l.readFile("", name)
 		all += string(data)
 	}
 	if err != nil {
@@ -104,7 +96,7 @@ func (e *examination) readAdoption() {
 	}
 	watched, refused := mine.watched, mine.refused
 	e.Blind, e.Adopted = mine.blind, len(mine.sockets) > 0
-	passed := slices.Clone(mine.passed)
+	passed := append([]passed{}, mine.passed...)
 	a.mu.Unlock() // what follows reads files
 	if refused != "" && a.wish == "auto" {
 		e.Blind = refused
@@ -122,7 +114,7 @@ func (e *examination) readAdoption() {
 	}
 	if !watched {
 		for _, port := range a.ports(e.active) {
-			if !ephemeral(port) && !slices.ContainsFunc(e.steering.list(), func(e *endpoint) bool { return int(e.Addr.Port()) == port }) {
+			if !ephemeral(port) && a.find(netip.AddrPortFrom(netip.Addr{}, uint16(port))) == nil {
 				e.Ports = append(e.Ports, port)
 			}
 		}
@@ -165,11 +157,11 @@ func (e *examination) readEndpoints(members []process) {
 		}
 		d := doctor.Endpoint{Name: at.Name, Address: at.Address, Binds: watched && at.IsTCP()}
 		for _, pid := range holders {
-			p := observed(pid)
+			p := e.launcher.observed(pid)
 			switch {
 			case p.Wraps():
 				d.By = p.Text()
-			case e.Server == nil && !slices.ContainsFunc(e.Mains, func(m doctor.Process) bool { return m.Pid == pid }):
+			case e.Server == nil && pid != e.active.pid():
 				e.Server, e.ListenPid = &p, listenPid(pid)
 				fallthrough
 			default:

@@ -229,7 +229,7 @@ func (f *Facts) signal(l *problems) {
 			}
 			l.add("the stop signal "+f.Signal, p.Text()+" ignores it"+why, set)
 		case s != nil && !in(" "+s.stops+" ", f.Signal):
-			l.add("the stop signal "+f.Signal, p.Text()+" ends gracefully at "+strings.ReplaceAll(s.stops, " ", " or ")+", and "+s.other+" at others", set)
+			l.add("the stop signal "+f.Signal, p.Text()+" ends gracefully at "+strings.ReplaceAll(s.stops, " ", " or ")+", not at "+f.Signal+": what it still serves may be lost", set)
 		case f.Signal == "TERM" && p.surely():
 			l.add("the stop signal TERM", p.Text()+" reloads itself at it, and goes on", "hook-master-start = unix_signal:15 gracefully_kill_them_all in its configuration (die-on-term ends it at once)")
 		default:

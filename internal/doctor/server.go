@@ -9,24 +9,30 @@ import (
 type server struct {
 	name  string // the beginning of it
 	stops string // at these signals it ends gracefully; the first one is advised
-	other string // what it does at another one
 }
 
-// servers have signals of their own for a graceful end. How each takes its signals was
-// tried: test/e2e/zoo_servers_test.go.
+// servers have signals of their own for a graceful end. The first one of each was tried, see
+// test/e2e/zoo_servers_test.go; the others stand in their documentation.
 var servers = [...]server{
-	{"nginx", "QUIT", "drops its connections"},
-	{"apache2", "WINCH", "drops its connections"},
-	{"httpd", "WINCH", "drops its connections"},
-	{"haproxy", "USR1", "drops its connections"},
-	{"lighttpd", "INT", "drops its connections"},
-	{"php-fpm", "QUIT", "drops its requests"},
-	{"unicorn", "QUIT", "drops its requests"},
-	{"gunicorn", "TERM", "drops its requests"},
-	{"uvicorn", "TERM INT", "drops its requests"},
-	{"puma", "TERM INT", "drops its requests"},
-	{"caddy", "TERM INT", "drops its requests"},
-	{"postgres", "TERM INT", "drops its clients"},
+	{"nginx", "QUIT"},
+	{"apache2", "WINCH"},
+	{"httpd", "WINCH"},
+	{"haproxy", "USR1"},
+	{"lighttpd", "INT"},
+	{"php-fpm", "QUIT"},
+	{"unicorn", "QUIT"},
+	{"gunicorn", "TERM"},
+	{"uvicorn", "TERM INT"},
+	{"puma", "TERM INT"},
+	{"caddy", "TERM INT"},
+	{"postgres", "TERM INT"},
+}
+
+// EachServer is for the documentation.
+func EachServer(each func(name, stops string)) {
+	for _, s := range servers {
+		each(s.name, s.stops)
+	}
 }
 
 // The interpreters whose program is told by the command line.

@@ -125,7 +125,7 @@ func TestDockerCheckLimits(t *testing.T) {
 	}{
 		{"memory", "--memory=64m", []string{"-memory", "30"}, []string{"the memory limit: it is 64 MiB, of which "}},
 		{"memory for two", "--memory=128m", []string{"-memory", "30"}, nil},
-		{"processes", "--pids-limit=32", nil, []string{"the limit of processes: it is 32 (threads count)"}},
+		{"processes", "--pids-limit=30", nil, []string{"the limit of processes: it is 30 (threads count)"}},
 		{"processes for two", "--pids-limit=200", nil, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
