@@ -44,6 +44,9 @@ func TestProblems(t *testing.T) {
 		{"it may bind yet", func(f *Facts) { f.Endpoints[0].Held, f.Ready, f.Age = false, false, time.Second }, nil},
 		{"it has not bound", func(f *Facts) { f.Endpoints[0].Held, f.Ready, f.Age = false, false, 11*time.Second }, []string{"endpoint web"}},
 		{"a wrapper has it", func(f *Facts) { f.Endpoints[0].Held, f.Endpoints[0].By = false, "sh (pid 7)" }, []string{"only sh (pid 7) holds its socket"}},
+		{"a wrapper that may yet become the server", func(f *Facts) {
+			f.Endpoints[0].Held, f.Endpoints[0].By, f.Ready, f.Age = false, "sh (pid 7)", false, 20*time.Second
+		}, nil},
 		{"why it could not bind", func(f *Facts) { f.Endpoints[0].Held, f.Blind = false, "seccomp: no" }, []string{"swapinit cannot answer bind() of the server: seccomp: no"}},
 		{"nobody accepts", func(f *Facts) { f.Endpoints[0].Waiting = 3 }, []string{"3 connections wait there, and none is accepted"}},
 		{"nobody accepts yet", func(f *Facts) { f.Endpoints[0].Waiting, f.Ready, f.Age = 3, false, time.Second }, nil},
@@ -56,6 +59,7 @@ func TestProblems(t *testing.T) {
 		{"a wrapper that set it anew", func(f *Facts) { wrapped(f); f.ListenPid = 9; f.Mains[0].Handled = term }, nil},
 		{"a forking server", func(f *Facts) { wrapped(f); f.Mains = []Process{{Pid: 7, Exe: "python3.11", Args: child.Args}} }, nil},
 		{"a shell that ends at once", func(f *Facts) { wrapped(f); f.Unused = false }, []string{"sh (pid 7): it has the server, gunicorn (pid 9), as its child, and ends at TERM", "SWAPINIT_LEFTOVER_TIMEOUT=5s"}},
+		{"a script that prepares the start", func(f *Facts) { wrapped(f); f.Ready, f.Age = false, 20*time.Second }, nil},
 		{"the group is told", func(f *Facts) { wrapped(f); f.Unused, f.KillGroup = false, true }, nil},
 		{"tini passes it on", func(f *Facts) { wrapped(f); f.Unused = false; f.Mains[0].Args = []string{"tini", "--"} }, nil},
 

@@ -132,7 +132,7 @@ func (f *Facts) endpoints(l *problems) {
 		case e.Held && e.Waiting > 0 && (f.Ready || f.overdue()):
 			l.add(what, count(e.Waiting, "connection waits", "connections wait")+" there, and none is accepted: the server holds its socket, and listens elsewhere or hangs",
 				"let the server take its socket from LISTEN_FDS (fd 3) or bind that port, and see whether it hangs")
-		case e.Held, e.Binds && !f.Ready && !f.overdue() && f.Age < bootTime:
+		case e.Held, !f.Ready && !f.overdue() && (e.By != "" || e.Binds && f.Age < bootTime):
 		case e.By != "":
 			l.add(what, "only "+e.By+" holds its socket, which starts the server and cannot serve itself: "+Lost+f.blind(), set)
 		default:
@@ -170,7 +170,7 @@ func (f *Facts) wrapper(l *problems) {
 	deaf := f.ListenPid == main.Pid && f.Unused && !f.Adopted && (f.Elsewhere || f.overdue())
 	bit := uint64(1) << (f.Number - 1)
 	switch {
-	case !main.Wraps():
+	case !main.Wraps(), !f.Ready && !f.overdue(): // it may be a script that prepares the start
 	case deaf:
 		l.add("LISTEN_PID", "it is "+strconv.Itoa(main.Pid)+", that is "+main.name()+", which has started "+f.Server.Text()+
 			" as its child: that takes no socket from LISTEN_FDS, as they are for another process", execs)

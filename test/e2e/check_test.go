@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +68,7 @@ func (c *container) sound() {
 // A healthy server of any kind is left alone.
 func TestCheckHealthy(t *testing.T) {
 	const other = "127.0.0.1:9000"
+	passing := slices.Clip([]string{"sh", "-c", `trap 'kill $!' TERM; "$0" "$@" & wait`})
 	for _, tc := range []struct {
 		name string
 		env  []string
@@ -75,7 +77,9 @@ func TestCheckHealthy(t *testing.T) {
 		{"LISTEN_FDS", nil, server(t)},
 		{"adopted", nil, binding(t, []string{bindWeb})},
 		{"adopted, of IPv4 at both", []string{"SWAPINIT_LISTEN=:8080"}, binding(t, []string{"tcp4://0.0.0.0:8080"})},
-		{"adopted, by a wrapper's child", nil, []string{"sh", "-c", `trap 'kill $!' TERM; "$0" "$@" & wait`, "PROGRAM"}},
+		{"adopted, of IPv4 alone", []string{"SWAPINIT_LISTEN=:8080"}, server(t, "-take", "none", "-ready", "none", "-bind", "tcp4://0.0.0.0:8080")},
+		{"adopted, by a wrapper's child", nil, append(passing, binding(t, []string{bindWeb})...)},
+		{"fd 3, by a wrapper's child", nil, append(passing, server(t, "-from", "starter", "-bind", "tcp4://"+other+"?reuseport")...)},
 		{"adopted, forking", nil, binding(t, []string{bindWeb + "?reuseport"}, "-prefork", "2")},
 		{"without adoption", []string{"SWAPINIT_ADOPT=off"}, server(t)},
 		{"a shared port beside", nil, server(t, "-bind", "tcp4://"+other+"?reuseport")},
@@ -95,12 +99,8 @@ func TestCheckHealthy(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			args := tc.args
-			if args[len(args)-1] == "PROGRAM" {
-				args = append(args[:len(args)-1:len(args)-1], binding(t, []string{bindWeb})...)
-			}
-			c := start(t, opts{Env: webEnv(tc.env...), Args: args})
-			if !strings.Contains(strings.Join(args, " "), "-extend") {
+			c := start(t, opts{Env: webEnv(tc.env...), Args: tc.args})
+			if !slices.Contains(tc.args, "-extend") {
 				c.awaitHealthy()
 			} else {
 				c.awaitOut("extended")
