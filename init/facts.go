@@ -137,7 +137,8 @@ func ephemeral(port int) bool {
 // readEndpoints finds who has the endpoints.
 func (e *examination) readEndpoints(members []process) {
 	n, watched := e.Generation, e.adoption.watches(e.Generation)
-	held, waited, seen := sockets(members)
+	wrapped := len(e.Mains) > 0 && e.Mains[0].Wraps()
+	held, waited, seen := sockets(members, wrapped)
 	seen = seen && len(members) > 0
 	steered, why := false, "there is no endpoint"
 	e.Unused = seen
@@ -168,7 +169,7 @@ func (e *examination) readEndpoints(members []process) {
 				d.Held = true
 			}
 		}
-		if at.group != nil {
+		if at.group != nil && wrapped && e.Unused {
 			_ = at.group.Counts(e.set.IdleAfter, func(of int, l steer.Look) { e.Unused = e.Unused && (of != n || l.Open <= l.Queued) })
 		}
 		if at.tcp != nil {
@@ -196,8 +197,8 @@ func listenPid(pid int) int {
 }
 
 // sockets finds which processes have each socket open, by what the links in /proc/PID/fd say,
-// and which sockets one of them waits for with epoll, by inode.
-func sockets(processes []process) (held map[string][]int, waited map[uint64]bool, seen bool) {
+// and, if that is asked for, which sockets one of them waits for with epoll, by inode.
+func sockets(processes []process, epoll bool) (held map[string][]int, waited map[uint64]bool, seen bool) {
 	held, waited, seen = map[string][]int{}, map[uint64]bool{}, true
 	for _, p := range processes {
 		at := "/proc/" + itoa(p.pid)
@@ -212,7 +213,7 @@ func sockets(processes []process) (held map[string][]int, waited map[uint64]bool
 				if list := held[link]; len(list) == 0 || list[len(list)-1] != p.pid {
 					held[link] = append(list, p.pid)
 				}
-			case link == "anon_inode:[eventpoll]" && epolls < epollMost:
+			case epoll && link == "anon_inode:[eventpoll]" && epolls < epollMost:
 				epolls++
 				info, _ := file.Read(at + "/fdinfo/" + name)
 				for line := range strings.Lines(string(info)) {
