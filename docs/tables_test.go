@@ -7,6 +7,7 @@ import (
 
 	pid1 "github.com/swapinit/swapinit/init"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -150,4 +151,12 @@ func TestExamplesOfErrors(t *testing.T) {
 			t.Errorf("%s lacks %v", environmentPage, err)
 		}
 	}
+}
+
+func TestTableOfServers(t *testing.T) {
+	rows := [][]string{{"Server", "ends gracefully at"}}
+	doctor.EachServer(func(name, stops string) {
+		rows = append(rows, []string{name, strings.ReplaceAll(stops, " ", ", ")})
+	})
+	compare(t, "check.md", "the servers", table(rows))
 }

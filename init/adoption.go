@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,11 +14,11 @@ import (
 	"github.com/swapinit/swapinit/internal/adopt"
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/spawn"
-	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
 
@@ -179,7 +180,7 @@ func (a *adoption) refuse(w *worker, why string) {
 		g.refused = why
 	}
 	a.mu.Unlock()
-	text := "cannot answer bind() of the server: " + why + "; it has to take its socket from swapinit"
+	text := doctor.NoAnswer + why + "; " + doctor.TakeIt
 	if a.wish == "auto" {
 		a.debug("adopt.refused", text, w.g.number, w.pid())
 		return
@@ -341,6 +342,14 @@ func (a *adoption) missing(n int) string {
 	return strings.Join(names, ", ")
 }
 
+// watches reports whether binds of generation n are answered.
+func (a *adoption) watches(n int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g := a.gens[n]
+	return g != nil && g.watched
+}
+
 // uses lists the endpoints that n has bound.
 func (a *adoption) uses(n int) (list []*endpoint) {
 	a.mu.Lock()
@@ -381,7 +390,8 @@ func (a *adoption) alone(n int, same func(*generation) bool) error {
 	a.mu.Unlock() // what follows reads files
 	for _, h := range all {
 		if h.bound() && same(h.g) {
-			return text.Errorf("%s has %s for itself, so a successor beside it would find the address already in use: %s; SWAPINIT_STRATEGY=replace stops the predecessor first", named(h.g.number), h.address, h.why)
+			p := doctor.Passed{Address: h.address, Why: h.why}
+			return errors.New(p.Text(h.g.number) + "; " + doctor.StopsFirst)
 		}
 	}
 	return nil

@@ -40,8 +40,10 @@ func (i *Init) answer(c *control.Call) {
 		i.step(&swap.ContainerEvent{Kind: swap.Stop})
 	case control.VerbVersion:
 		c.Done(&control.Reply{OK: true, Version: i.opt.Version})
-	case control.VerbWait, control.VerbCheck:
-		c.Done(&control.Reply{Error: "this is not a gate, and " + c.Verb + " is a verb of one: docker exec GATE swapinit " + c.Verb})
+	case control.VerbCheck:
+		i.examine(c)
+	case control.VerbWait:
+		c.Done(&control.Reply{Error: "this is not a gate, and wait is a verb of one: docker exec GATE swapinit wait"})
 	default:
 		c.Done(&control.Reply{Error: "unknown verb " + c.Verb})
 	}

@@ -29,7 +29,8 @@ type clients struct {
 	canaryBy, oneAddress string        // as in control.Status
 	version              string        // the same
 	totals               control.Totals
-	orphans              func() int64 // how many were reaped
+	orphans              func() int64    // how many were reaped
+	checks               []*control.Call // that wait for the examination going on, nil: none is
 }
 
 // add returns the number of a call that waits for the machine's answer, or has an

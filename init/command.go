@@ -13,6 +13,8 @@ import (
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/file"
+	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/spawn"
 	"github.com/swapinit/swapinit/internal/text"
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +64,68 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 		return l.set.Command, nil
 	}
 	return nil, text.Errorf("no command: SWAPINIT_TARGET_FILE=%s does not exist and the command line names none", l.set.TargetFile)
+}
+
+// rehearse is what would keep generation n from being started, as far as can be told
+// without starting anything. Its endpoints have the numbers of those of generation like.
+func (l *launcher) rehearse(n, like int, current []string) (problems []string) {
+	given, found := l.sockets(like), true
+	note := func(err error) {
+		if err != nil {
+			problems, found = append(problems, err.Error()), false
+		}
+	}
+	dir, err := l.resolveDir()
+	note(err)
+	env, err := l.sharedEnviron(n, given)
+	note(err)
+	_, _, err = l.user()
+	note(err)
+	command, err := l.defaultCommand(n, current)
+	if len(l.set.PreSwap) > 0 {
+		command, err = nil, nil // it may name another one
+	}
+	note(err)
+	if !found {
+		return problems // what follows would say nothing
+	}
+	var asks []string
+	if rest, ok := strings.CutPrefix(l.set.Ready, "exec:"); ok {
+		asks, _ = config.Words(rest) // it was parsed before
+	}
+	check := l.set.CanaryCheck
+	if len(check) == 1 && strings.Contains(check[0], "://") {
+		check = nil
+	}
+	try := func(name string, words []string) {
+		if len(words) == 0 {
+			return
+		}
+		words, err := expand(words, n, given)
+		if err == nil {
+			_, err = spawn.LookPath(words[0], lookup(env, "PATH"), dir)
+		}
+		if err != nil {
+			problems = append(problems, name+err.Error())
+		}
+	}
+	try("", command)
+	try("SWAPINIT_PRE_SWAP: ", l.set.PreSwap)
+	try("SWAPINIT_POST_SWAP: ", l.set.PostSwap)
+	try("SWAPINIT_READY: ", asks)
+	try("SWAPINIT_CANARY_CHECK: ", check)
+	return problems
+}
+
+// expand replaces the templates in a command.
+func expand(words []string, generation int, given listen.Given) (argv []string, err error) {
+	argv = make([]string, len(words))
+	for n, word := range words {
+		if argv[n], err = config.Expand(word, generation, given.FD); err != nil {
+			return nil, text.Errorf("cannot use the command: %w", err)
+		}
+	}
+	return argv, nil
 }
 
 // writeTime bounds how long the answer to a swap waits for the target file.

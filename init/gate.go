@@ -9,6 +9,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/control"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/gatewire"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/member"
@@ -201,7 +202,7 @@ func (i *Init) gateAway(away bool) {
 	switch {
 	case away && g.away.IsZero():
 		g.away = clock.Now()
-		i.warn("gate.away", "the gate at "+g.path+" cannot be reached: the server goes on, nobody is retired and no swap begins until it is back", 0, 0)
+		i.warn("gate.away", "the gate at "+g.path+" cannot be reached: the server goes on, nobody is retired and "+doctor.NoSwap, 0, 0)
 		i.step(&swap.ContainerEvent{Kind: swap.Away})
 	case !away && !g.away.IsZero():
 		i.info("gate.back", "the gate at "+g.path+" is back after "+clock.Since(g.away).Round(time.Millisecond).String(), 0, 0)

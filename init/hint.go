@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/procnet"
 )
 
@@ -51,16 +52,16 @@ func (a *adoption) hint(g *generation, status int) string {
 	case before == nil:
 		return ""
 	}
-	if ports := a.listens(before); ports != "" {
-		return "if its address was in use: " + named(before.number) + " listens on port " + ports + " itself; SWAPINIT_LISTEN=:" + ports + " (and SWAPINIT_ADOPT=auto, the default) lets both have it"
+	if ports := a.ports(before); len(ports) > 0 {
+		list := doctor.Ports(ports)
+		return "if its address was in use: " + named(before.number) + " listens on port " + list[1:] + " itself; " + doctor.BothHave(list)
 	}
 	return ""
 }
 
-// listens is the ports on which a generation listens with TCP sockets of its own.
-func (a *adoption) listens(g *generation) string {
+// ports are those on which a generation listens with TCP sockets of its own.
+func (a *adoption) ports(g *generation) (ports []int) {
 	members := a.procs.members(g, snapshot(), map[life]mark{})
-	var ports []int
 	for inode, port := range procnet.Listening() {
 		if port == 0 || len(ports) >= passedMost || slices.Contains(ports, int(port)) || !a.own(inode, g.number) {
 			continue
@@ -70,11 +71,7 @@ func (a *adoption) listens(g *generation) string {
 		}
 	}
 	slices.Sort(ports)
-	list := ""
-	for _, port := range ports {
-		list += ",:" + itoa(port)
-	}
-	return strings.TrimPrefix(list, ",:")
+	return ports
 }
 
 // own reports whether a socket is none that swapinit has given to generation n.

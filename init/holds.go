@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/swap"
 )
 
@@ -33,7 +34,7 @@ func (i *Init) verify(g *generation) {
 			i.warn("verify", "cannot see whether "+named(g.number)+" holds the endpoints: its descriptors are not ours to read", g.number, g.pid())
 		case !held:
 			kind = swap.Refused
-			reason = "is ready but holds none of the endpoints: the sockets were lost between swapinit and the server (npm and some wrappers do that)"
+			reason = "is ready but holds none of the endpoints: " + doctor.Lost
 		}
 	}
 	i.post(func() { i.happened(kind, g.number, reason) })

@@ -191,12 +191,8 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 		return nil, nil, err
 	}
 	if !l.set.Plain {
-		words := spec.Argv
-		spec.Argv = make([]string, len(words))
-		for n, word := range words {
-			if spec.Argv[n], err = config.Expand(word, generation, given.FD); err != nil {
-				return nil, nil, text.Errorf("cannot use the command: %w", err)
-			}
+		if spec.Argv, err = expand(spec.Argv, generation, given); err != nil {
+			return nil, nil, err
 		}
 	}
 	if spec.Path, err = spawn.LookPath(spec.Argv[0], lookup(spec.Env, "PATH"), spec.Dir); err != nil {

@@ -218,9 +218,8 @@ func (i *Init) machineConfig() swap.Config {
 		Drain: s.Drain != "off", DrainTimeout: s.DrainTimeout, Keep: s.Keep, Canary: stages(s.Canary),
 		Workers: i.gens.workers, Batch: s.Batch.Of(i.gens.workers), Strategy: strategy(s.Strategy), Prepare: len(s.PreSwap) > 0,
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
-		StopDrain: s.StopDrain, Membership: i.gate.machine(), ReadyHint: i.mode.Hint}
-	if specs, _ := listen.Parse(s.Listen + i.gate.listens()); len(specs) > 0 { // else it is not opened either
-		c.ReadyHint = i.mode.EndpointHint
+		StopDrain: s.StopDrain, Membership: i.gate.machine(), ReadyHint: i.readyHint()}
+	if specs, _ := i.specs(); len(specs) > 0 {
 		if i.mode.Accepts != 0 && slices.ContainsFunc(specs, func(s listen.Spec) bool { return s.IsTCP() }) {
 			c.SettleHint = "; one that says that it is ready before its workers are needs SWAPINIT_READY=http://host:port/path, a probe of the endpoint"
 		}
@@ -236,6 +235,17 @@ func (i *Init) machineConfig() swap.Config {
 		c.Respawn = swap.RespawnOnFailure
 	}
 	return c
+}
+
+// specs are the endpoints that the settings name. Where they cannot be read none is opened.
+func (i *Init) specs() ([]listen.Spec, error) { return listen.Parse(i.set.Listen + i.gate.listens()) }
+
+// readyHint is what a server that was not ready has to do, as the end of a sentence.
+func (i *Init) readyHint() string {
+	if specs, _ := i.specs(); len(specs) > 0 {
+		return i.mode.EndpointHint
+	}
+	return i.mode.Hint
 }
 
 const hookGrace = 10 * time.Second

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/member"
 	"github.com/swapinit/swapinit/internal/netip"
@@ -243,7 +244,7 @@ func (i *Init) give(n int, cautious, together bool) (listen.Given, error) {
 		}
 	}
 	if cautious && !steers {
-		return listen.Given{}, errors.New("SWAPINIT_CANARY and SWAPINIT_KEEP need an endpoint that is steered, and none is: " + why)
+		return listen.Given{}, errors.New(doctor.Unsteered + why)
 	}
 	if n > 1 {
 		i.sayShared()
@@ -293,8 +294,8 @@ func (i *Init) lookForStrangers(g *generation) {
 			continue
 		}
 		if n, err := e.tcp.Foreign(); err == nil && n > 0 {
-			i.warn("steer.strangers", "endpoint "+e.Name+": somebody listens on its address too, with "+itoa(n)+
-				" sockets of its own (SO_REUSEPORT): connections go to the socket that swapinit has passed on", g.number, 0)
+			s := doctor.Stranger{Endpoint: e.Name, Sockets: n}
+			i.warn("steer.strangers", "endpoint "+e.Name+": "+s.Text(), g.number, 0)
 		}
 	}
 }

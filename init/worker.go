@@ -9,6 +9,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/channel"
 	"github.com/swapinit/swapinit/internal/clock"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/logline"
 	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/text"
@@ -32,6 +33,8 @@ type worker struct {
 	stopProbes func()        // nil: none run; may be called again
 	readyAfter time.Duration // 0: not ready
 	leaving    bool          // it said STOPPING=1
+	note       string        // the last that was seen of why it is not ready
+	patient    clock.Time    // until when it has asked for more time
 
 	// For the goroutines that wait for it or ask who belongs to it.
 	g       *generation
@@ -190,6 +193,9 @@ func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 // another one has its place it has no say any more.
 func (i *Init) from(w *worker, k swap.GenerationKind, text string, d time.Duration) {
 	if w.g.workers[w.index].Load() == w {
+		if k == swap.Note {
+			w.note = text
+		}
 		i.step(&swap.GenerationEvent{Kind: k, Generation: w.g.number, Worker: w.index, Reason: text, Resource: text, Duration: d, Status: w.g.status})
 	}
 }
@@ -276,7 +282,7 @@ func (i *Init) starved(w *worker) {
 	const why = "the kernel has killed it for want of memory: --memory (memory.max) is too small for it"
 	i.about(logline.Warn, "memory", w, ": "+why)
 	// For a successor that was not ready.
-	i.from(w, swap.Note, why+" beside its predecessor; SWAPINIT_STRATEGY=replace needs room for one only", 0)
+	i.from(w, swap.Note, why+" beside its predecessor; "+doctor.OneRoom, 0)
 }
 
 // ready passes readiness on, from whichever source the setting names.
@@ -351,6 +357,7 @@ func (i *Init) notified(w *worker, m ready.Message, main *reaper.Process) {
 		i.from(w, swap.Refused, reason, 0)
 	}
 	if m.Extend > 0 {
+		w.patient = clock.Now().Add(m.Extend)
 		i.from(w, swap.Extend, "", m.Extend)
 	}
 	if i.set.Watchdog == 0 { // nobody asked for one

@@ -188,7 +188,8 @@ examples:
   swapinit wait v2 --timeout 5m --or-rollback
 
 # check
-At a gate: says what would go wrong with a takeover, a line each: what, why, what to set.
+Says what would go wrong with a swap, or at a gate with a takeover, a line each: what,
+why, what to set.
 
 options:
   --json  print one object, as docs/control.md describes it

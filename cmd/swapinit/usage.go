@@ -33,7 +33,7 @@ var verbs = [...]struct{ name, args, help string }{
 	{control.VerbVersion, "", "print the version"},
 	{verbGate, "", "keep the endpoints for other containers"},
 	{control.VerbWait, "NAME [--timeout D] [--or-rollback]", "at a gate: until NAME has all the traffic"},
-	{control.VerbCheck, "[--json]", "at a gate: what would go wrong"},
+	{control.VerbCheck, "[--json]", "what would go wrong with a swap, or at a gate"},
 	{verbHelp, "[VERB]", "print the help, or what a verb does"},
 }
 

@@ -42,8 +42,8 @@ const (
 	VerbVersion  = "version"
 	VerbRestart  = "restart"
 	VerbMessage  = "message"
-	VerbWait     = "wait"  // at a gate
-	VerbCheck    = "check" // the same
+	VerbWait     = "wait" // at a gate
+	VerbCheck    = "check"
 )
 
 // VerbMetrics is not on the wire: it prints what status tells in another form.
@@ -150,11 +150,11 @@ type Reply struct {
 	Delivered  *int    // message: how many workers got it
 	// Exit is there when a followed generation has ended, and only then: OK and 0
 	// when it was replaced; else its exit status, not OK, and Error says how.
-	Exit *int
+	Exit     *int
+	Problems *Problems // check
 	// At a gate.
-	Container string    // wait, rollback, promote: who has the traffic
-	Release   string    // its
-	Problems  *Problems // check
+	Container string // wait, rollback, promote: who has the traffic
+	Release   string // its
 	// Swap is how the swap went, for swap and restart. It is absent where none has begun
 	// or is known of: with no_wait or follow, or where the request was not carried out.
 	Swap *LastSwap
@@ -166,7 +166,7 @@ type Problems struct {
 	List []Problem
 }
 
-// Problem is one that a takeover would have.
+// Problem is one that a swap would have, or a takeover.
 type Problem struct {
 	What string
 	Why  string

@@ -115,7 +115,7 @@ complete -c swapinit -n '__swapinit_at wait' -l timeout -x -d 'no longer than th
 complete -c swapinit -n '__swapinit_at wait' -l or-rollback -d 'if it does not get there, the traffic goes back first'
 complete -c swapinit -n '__swapinit_at wait' -l help -d 'print what it does'
 
-complete -c swapinit -n '__swapinit_at nothing' -a check -d 'at a gate: what would go wrong'
+complete -c swapinit -n '__swapinit_at nothing' -a check -d 'what would go wrong with a swap, or at a gate'
 complete -c swapinit -n '__swapinit_at check' -f
 complete -c swapinit -n '__swapinit_at check' -l json -d 'print one object, as docs/control.md describes it'
 complete -c swapinit -n '__swapinit_at check' -l help -d 'print what it does'
