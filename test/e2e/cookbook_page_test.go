@@ -247,7 +247,7 @@ func (p *cookbookPage) check() error {
 
 // fails: the output shows that the command ends with status 1.
 func (c cookbookCommand) fails() bool {
-	return slices.ContainsFunc(c.output, func(line string) bool { return strings.HasPrefix(line, "swapinit swap: ") })
+	return slices.ContainsFunc(c.output, func(line string) bool { return strings.HasPrefix(line, "swapinit: swap failed: ") })
 }
 
 var (

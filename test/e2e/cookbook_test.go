@@ -30,6 +30,11 @@ type cookbookNeed struct {
 // cookbookNeeds has each page that is tested, in the order of the index.
 var cookbookNeeds = []cookbookNeed{
 	{page: "nginx"},
+	{page: "apache"},
+	{page: "php-fpm-nginx"},
+	{page: "node"},
+	{page: "node-cluster"},
+	{page: "gunicorn"},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing
