@@ -35,6 +35,15 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "node"},
 	{page: "node-cluster"},
 	{page: "gunicorn"},
+	{page: "uvicorn"},
+	{page: "hypercorn"},
+	{page: "uwsgi"},
+	{page: "flask"},
+	{page: "django"},
+	{page: "puma"},
+	{page: "unicorn"},
+	{page: "rails"},
+	{page: "php"},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing
