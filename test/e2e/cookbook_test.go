@@ -35,6 +35,17 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "node"},
 	{page: "node-cluster"},
 	{page: "gunicorn"},
+	{page: "uvicorn"},
+	{page: "hypercorn"},
+	{page: "uwsgi"},
+	{page: "flask"},
+	{page: "django"},
+	{page: "puma"},
+	{page: "unicorn"},
+	{page: "rails"},
+	{page: "php"},
+	{page: "websockets", env: []string{"SWAPINIT_DRAIN_TIMEOUT=20s", "STREAM_SECONDS=3"}, also: cookbookStreams},
+	{page: "grpc", protocol: "grpc:/web.Who/Ask", slow: "grpc:/web.Who/Slow", also: cookbookBusy},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Ask makes one request on a connection, of which in is the reading side, and returns
@@ -18,12 +21,14 @@ import (
 // it can.
 type Ask func(c net.Conn, in *bufio.Reader, keep bool) (body string, again bool, err error)
 
-// Protocol is the request of a protocol: http, redis, memcached, postgres. A path can
-// follow http, as in http:/slow.
+// Protocol is the request of a protocol: http, grpc, redis, memcached, postgres. A path
+// follows grpc, and can follow http, as in http:/slow.
 func Protocol(name string) (Ask, error) {
 	switch name, path, _ := strings.Cut(name, ":"); name {
 	case "http":
 		return http1(cmp.Or(path, "/")), nil
+	case "grpc":
+		return grpc(path), nil
 	case "redis":
 		return line("PING\r\n", "+PONG"), nil
 	case "memcached":
@@ -59,6 +64,63 @@ func http1(path string) Ask {
 		first, _, _ := strings.Cut(string(text), "\n")
 		return first, keep && !answer.Close, nil
 	}
+}
+
+// grpc calls a method that takes nothing and returns a StringValue, over HTTP/2 without TLS.
+func grpc(path string) Ask {
+	var kept sync.Map // net.Conn: *http.Transport
+	return func(c net.Conn, _ *bufio.Reader, keep bool) (string, bool, error) {
+		var transport *http.Transport
+		if known, ok := kept.LoadAndDelete(c); ok {
+			transport = known.(*http.Transport)
+		} else {
+			transport = over(c)
+		}
+		text, err := unary(transport, path)
+		if err == nil && keep {
+			kept.Store(c, transport)
+			return text, true, nil
+		}
+		transport.CloseIdleConnections()
+		return text, false, err
+	}
+}
+
+// over speaks HTTP/2 on one connection, and has no second one.
+func over(c net.Conn) *http.Transport {
+	var used atomic.Bool
+	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	t.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		if used.Swap(true) {
+			return nil, errors.New("the connection is over")
+		}
+		return c, nil
+	}
+	return t
+}
+
+func unary(t *http.Transport, path string) (string, error) {
+	request, err := http.NewRequest("POST", "http://test"+path, bytes.NewReader(make([]byte, 5)))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/grpc")
+	request.Header.Set("TE", "trailers")
+	answer, err := t.RoundTrip(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	message, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return "", err
+	}
+	// 5 bytes of gRPC, 2 of protobuf, and the text.
+	if status := answer.Trailer.Get("Grpc-Status"); status != "0" || len(message) < 7 {
+		return "", fmt.Errorf("status %s, grpc-status %q, %d bytes", answer.Status, status, len(message))
+	}
+	return string(message[7:]), nil
 }
 
 // line is a protocol of lines: one is sent, one comes back.
