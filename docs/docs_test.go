@@ -35,7 +35,11 @@ func pages(t *testing.T) []string {
 	if len(found) < 5 || !slices.Contains(found, environmentPage) {
 		t.Fatalf("found only %q: are these the docs?", found)
 	}
-	return append(found, "../README.md")
+	recipes, err := filepath.Glob("cookbook/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(append(found, recipes...), "../README.md")
 }
 
 func read(t *testing.T, name string) string {

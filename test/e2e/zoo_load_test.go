@@ -92,7 +92,8 @@ func zooSwaps(t *testing.T, s zooServer, o zooOptions) zooCounts {
 		c.zooAwait(verbs, "the predecessor is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
 	}
 	l.more()
-	n.fresh, n.kept = l.stop()
+	total := l.stop()
+	n.fresh, n.kept = total.Fresh, total.Kept
 	return n
 }
 
@@ -112,9 +113,9 @@ func (c *dockerContainer) zooAwait(verbs, what string, want func(dockerStatus) b
 // zooLoader is a running load.
 type zooLoader struct {
 	t     *testing.T
-	count func() (fresh, kept load.Count)
-	stop  func() (fresh, kept load.Count) // once all requests are answered
-	ended <-chan struct{}                 // it ended by itself; nil if it cannot
+	count func() zooTally
+	stop  func() zooTally // once all requests are answered
+	ended <-chan struct{} // it ended by itself; nil if it cannot
 }
 
 // more waits until many more requests on new connections have good answers, and whoever
@@ -122,16 +123,16 @@ type zooLoader struct {
 func (l *zooLoader) more() {
 	l.t.Helper()
 	const many = 40
-	before, keptBefore := l.count()
+	before := l.count()
 	dockerEventually(l.t, "requests answered", func() bool {
 		select {
 		case <-l.ended:
 			l.t.Fatal("the load generator ended")
 		default:
 		}
-		fresh, kept := l.count()
-		return fresh.Requests-fresh.Failed >= before.Requests-before.Failed+many &&
-			kept.Requests >= keptBefore.Requests+zooKept
+		now := l.count()
+		return now.Fresh.Requests-now.Fresh.Failed >= before.Fresh.Requests-before.Fresh.Failed+many &&
+			now.Kept.Requests >= before.Kept.Requests+zooKept
 	})
 }
 
@@ -140,7 +141,7 @@ func zooLoad(t *testing.T, c *dockerContainer, s zooServer, onHost bool) *zooLoa
 	if onHost {
 		return zooLoadOnHost(t, c, s)
 	}
-	return zooLoadInside(t, c, s)
+	return zooLoadInside(t, c, zooImage(t), "-protocol", s.protocol)
 }
 
 // zooLoadOnHost asks from this machine, over the bridge.
@@ -157,21 +158,22 @@ func zooLoadOnHost(t *testing.T, c *dockerContainer, s zooServer) *zooLoader {
 	}
 	fresh := load.Start(load.Options{Dial: dial, Ask: ask, Fresh: zooFresh, Pace: zooPace})
 	kept := load.Start(load.Options{Dial: dial, Ask: ask, Kept: zooKept, Pace: zooThink, Again: true})
-	stop := sync.OnceValues(func() (load.Count, load.Count) { return fresh.Stop(), kept.Stop() })
+	stop := sync.OnceValue(func() zooTally { return zooTally{Fresh: fresh.Stop(), Kept: kept.Stop(), Final: true} })
 	t.Cleanup(func() { stop() })
 	return &zooLoader{
 		t:     t,
-		count: func() (load.Count, load.Count) { return fresh.Count(), kept.Count() },
+		count: func() zooTally { return zooTally{Fresh: fresh.Count(), Kept: kept.Count()} },
 		stop:  stop,
 	}
 }
 
-// zooLoadInside asks over the container's loopback, from a container beside it.
-func zooLoadInside(t *testing.T, c *dockerContainer, s zooServer) *zooLoader {
+// zooLoadInside asks over the container's loopback, from a container beside it; flags are
+// more for fixture clients.
+func zooLoadInside(t *testing.T, c *dockerContainer, image string, flags ...string) *zooLoader {
 	t.Helper()
-	id := docker(t, "create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "container:"+c.id,
-		"--entrypoint", "/fixture", zooImage(t), "clients", "-protocol", s.protocol,
-		"-fresh", fmt.Sprint(zooFresh), "-kept", fmt.Sprint(zooKept), "-pace", zooPace.String(), "-think", zooThink.String())
+	id := docker(t, append([]string{"create", "-i", "--label", "swapinit.test=1", "--label", dockerRunLabel, "--network", "container:" + c.id,
+		"--entrypoint", "/fixture", image, "clients",
+		"-fresh", fmt.Sprint(zooFresh), "-kept", fmt.Sprint(zooKept), "-pace", zooPace.String(), "-think", zooThink.String()}, flags...)...)
 	dockerAdopt(t, id)
 	cmd := exec.Command("docker", "start", "-a", "-i", id)
 	var stderr bytes.Buffer
@@ -222,22 +224,22 @@ func zooLoadInside(t *testing.T, c *dockerContainer, s zooServer) *zooLoader {
 	return &zooLoader{
 		t:     t,
 		ended: done,
-		count: func() (load.Count, load.Count) { return tally().Fresh, tally().Kept },
-		stop: func() (load.Count, load.Count) {
+		count: tally,
+		stop: func() zooTally {
 			stdin.Close()
 			<-done
 			if !tally().Final {
 				t.Fatalf("the load generator ended without its totals: %s", stderr.Bytes())
 			}
-			return tally().Fresh, tally().Kept
+			return tally()
 		},
 	}
 }
 
 // zooTally is what fixture clients prints.
 type zooTally struct {
-	Fresh, Kept load.Count
-	Final       bool
+	Fresh, Kept, Slow load.Count
+	Final             bool
 }
 
 // zooInherits takes its socket from swapinit, which is no news; it shows that what the

@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,11 +18,12 @@ import (
 // it can.
 type Ask func(c net.Conn, in *bufio.Reader, keep bool) (body string, again bool, err error)
 
-// Protocol is the request of a protocol: http, redis, memcached, postgres.
+// Protocol is the request of a protocol: http, redis, memcached, postgres. A path can
+// follow http, as in http:/slow.
 func Protocol(name string) (Ask, error) {
-	switch name {
+	switch name, path, _ := strings.Cut(name, ":"); name {
 	case "http":
-		return http1, nil
+		return http1(cmp.Or(path, "/")), nil
 	case "redis":
 		return line("PING\r\n", "+PONG"), nil
 	case "memcached":
@@ -32,29 +34,31 @@ func Protocol(name string) (Ask, error) {
 	return nil, fmt.Errorf("unknown protocol %q", name)
 }
 
-// http1 sends GET / over HTTP/1.1.
-func http1(c net.Conn, in *bufio.Reader, keep bool) (string, bool, error) {
-	request := "GET / HTTP/1.1\r\nHost: test\r\n"
-	if !keep {
-		request += "Connection: close\r\n"
+// http1 sends GET over HTTP/1.1.
+func http1(path string) Ask {
+	return func(c net.Conn, in *bufio.Reader, keep bool) (string, bool, error) {
+		request := "GET " + path + " HTTP/1.1\r\nHost: test\r\n"
+		if !keep {
+			request += "Connection: close\r\n"
+		}
+		if _, err := io.WriteString(c, request+"\r\n"); err != nil {
+			return "", false, err
+		}
+		answer, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return "", false, err
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			return "", false, err
+		}
+		if answer.StatusCode != http.StatusOK {
+			return "", false, fmt.Errorf("status %s", answer.Status)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		return first, keep && !answer.Close, nil
 	}
-	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
-		return "", false, err
-	}
-	answer, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return "", false, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return "", false, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", false, fmt.Errorf("status %s", answer.Status)
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	return first, keep && !answer.Close, nil
 }
 
 // line is a protocol of lines: one is sent, one comes back.

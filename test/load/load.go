@@ -69,7 +69,7 @@ const answerTimeout = 60 * time.Second
 // Start starts the clients.
 func Start(o Options) *Load {
 	if o.Ask == nil {
-		o.Ask = http1
+		o.Ask = http1("/")
 	}
 	l := &Load{opts: o, stop: make(chan struct{}), count: Count{Bodies: map[string]int{}}}
 	for i := range o.Fresh + o.Kept {
