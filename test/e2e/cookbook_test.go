@@ -35,11 +35,21 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "node"},
 	{page: "node-cluster"},
 	{page: "gunicorn"},
+	{page: "go"},
+	{page: "java"},
+	{page: "tomcat"},
+	{page: "jetty"},
+	{page: "lighttpd", port: "80"},
+	{page: "haproxy"},
+	{page: "caddy"},
+	{page: "varnish"},
+	{page: "postgres-redis", section: "PostgreSQL", protocol: "postgres", slow: "-", port: "5432"},
+	{page: "postgres-redis", section: "Redis", protocol: "redis", slow: "-", port: "6379", same: true},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing
 // else is.
-var cookbookUntested = []string{}
+var cookbookUntested = []string{"bun", "deno", "dotnet", "rust", "spring", "traefik-envoy"}
 
 // cookbookSwaps is how often each is swapped.
 const cookbookSwaps = 3
