@@ -46,11 +46,20 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "php"},
 	{page: "websockets", env: []string{"SWAPINIT_DRAIN_TIMEOUT=20s", "STREAM_SECONDS=3"}, also: cookbookStreams},
 	{page: "grpc", protocol: "grpc:/web.Who/Ask", slow: "grpc:/web.Who/Slow", also: cookbookBusy},
+	{page: "go"},
+	{page: "java"},
+	{page: "tomcat"},
+	{page: "jetty"},
+	{page: "lighttpd", port: "80"},
+	{page: "haproxy"},
+	{page: "caddy"},
+	{page: "postgres-redis", section: "PostgreSQL", protocol: "postgres", slow: "-", port: "5432"},
+	{page: "postgres-redis", section: "Redis", protocol: "redis", slow: "-", port: "6379", same: true},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing
 // else is.
-var cookbookUntested = []string{}
+var cookbookUntested = []string{"bun", "deno", "dotnet", "rust", "spring", "traefik-envoy"}
 
 // cookbookSwaps is how often each is swapped.
 const cookbookSwaps = 3
