@@ -55,6 +55,7 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "caddy"},
 	{page: "postgres-redis", section: "PostgreSQL", protocol: "postgres", slow: "-", port: "5432"},
 	{page: "postgres-redis", section: "Redis", protocol: "redis", slow: "-", port: "6379", same: true},
+	{page: "cron", also: cookbookSide},
 }
 
 // cookbookUntested are the pages, or page#heading, that are marked as untested. Nothing
