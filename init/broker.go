@@ -280,10 +280,14 @@ func (b *adoption) joinRemote(spec listen.Spec, of *endpoint) (*endpoint, error)
 
 func (b *broker) Held(inode uint64) bool { return b.held(b.w.g, inode, b.given) }
 
-// Bound counts for an endpoint, which listens already.
-func (b *broker) Bound(_ adopt.Bind, inode uint64) {
+// Bound counts for an endpoint, which listens already. A server that closes all that it
+// was given, as daemons do, gets the socket under one of those numbers: there it has it.
+func (b *broker) Bound(bind adopt.Bind, inode uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if bind.FD >= 3 {
+		b.given = min(b.given, bind.FD-3)
+	}
 	for _, e := range b.steering.list() {
 		if e.inode(b.w.g.number) == inode {
 			b.has(e, inode)

@@ -17,6 +17,7 @@ import (
 // Bind is a bind(2) that can be answered.
 type Bind struct {
 	Pid   int            // of the thread
+	FD    int            // the socket's number there
 	At    netip.AddrPort // as the server has it: IPv4 in a socket of IPv6 is IPv4-mapped; never port 0
 	Reuse bool           // SO_REUSEPORT was set before
 	Only6 bool           // IPV6_V6ONLY was set before
@@ -244,7 +245,7 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 		return false // EAFNOSUPPORT or EINVAL: not the socket's family
 	}
 	o := s.note(socket.inode)
-	b := Bind{Pid: t.pid, At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
+	b := Bind{Pid: t.pid, FD: t.fd, At: at, Reuse: o.option(unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0, Only6: o.option(unix.SOL_IPV6, unix.IPV6_V6ONLY) != 0}
 	switch {
 	case tcp && ip && at.Port() != 0:
 		why, errno := "", unix.Errno(0)

@@ -257,7 +257,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("option %v was %d, is %d", o, before[i], got)
 		}
 	}
-	if asked := b.questions(); len(asked) != 1 || asked[0] != (Bind{Pid: asked[0].Pid, At: at, Reuse: true}) {
+	if asked := b.questions(); len(asked) != 1 || asked[0] != (Bind{Pid: asked[0].Pid, FD: asked[0].FD, At: at, Reuse: true}) {
 		t.Errorf("the broker was asked for %+v", asked)
 	}
 	c, err := net.Dial("tcp4", at.String())
@@ -278,7 +278,7 @@ func TestOptions(t *testing.T) {
 		b.change(0, true, false)
 		s.expect(0, "bind", fd, raw(six))
 		asked := b.questions()
-		if got := asked[len(asked)-1]; got != (Bind{Pid: got.Pid, At: six, Only6: only == 1}) {
+		if got := asked[len(asked)-1]; got != (Bind{Pid: got.Pid, FD: got.FD, At: six, Only6: only == 1}) {
 			t.Errorf("the broker was asked for %+v", got)
 		}
 		s.expect(0, "close", fd)

@@ -53,6 +53,7 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "lighttpd", port: "80"},
 	{page: "haproxy"},
 	{page: "caddy"},
+	{page: "varnish"},
 	{page: "postgres-redis", section: "PostgreSQL", protocol: "postgres", slow: "-", port: "5432"},
 	{page: "postgres-redis", section: "Redis", protocol: "redis", slow: "-", port: "6379", same: true},
 	{page: "cron", also: cookbookSide},

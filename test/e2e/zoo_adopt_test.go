@@ -101,3 +101,22 @@ func TestZooNotAdopted(t *testing.T) {
 		}
 	}
 }
+
+// A server that closes what it was given, as daemons do, gets its socket under the number
+// of an endpoint's. It still has it, however late it accepts who waits there.
+func TestZooCloses(t *testing.T) {
+	t.Parallel()
+	const program = `import os, time, http.server as h
+os.closerange(3, 256)
+s = h.HTTPServer(("", 8080), h.SimpleHTTPRequestHandler)
+assert s.fileno() == 3
+time.sleep(4)
+s.serve_forever()`
+	s := zooServer{command: []string{"python3", "-c", program}, protocol: "http"}
+	c := zooRun(t, s, []string{"/swapinit", "--"}, "-e", "SWAPINIT_LISTEN=:8080")
+	c.zooAnswers(s)
+	if r := c.try("/swapinit", "swap"); r.Code != 0 {
+		t.Errorf("swap: %v", r)
+	}
+	c.zooAnswers(s)
+}
