@@ -56,10 +56,12 @@ func cookbookUp(t *testing.T, page *cookbookPage, s *cookbookSection, env ...str
 		}
 		write(t, filepath.Join(dir, name), content)
 	}
-	write(t, filepath.Join(dir, "test.yaml"), cookbookOverride(s.files["compose.yaml"], env))
-	p := dockerCompose(t, fmt.Sprintf("cookbook-%s-%d", page.name, cookbookProjects.Add(1)), []string{"PORT=0"},
+	number := cookbookProjects.Add(1)
+	image := fmt.Sprintf("swapinit-test/cookbook-%s:%d", dockerRunID, number)
+	write(t, filepath.Join(dir, "test.yaml"), cookbookOverride(s.files["compose.yaml"], image, env))
+	p := dockerCompose(t, fmt.Sprintf("cookbook-%s-%d", page.name, number), []string{"PORT=0"},
 		filepath.Join(dir, "compose.yaml"), filepath.Join(dir, "test.yaml"))
-	cookbookBuild(t, p)
+	cookbookBuild(t, p, page, s, dir, image)
 	p.do("up", "-d")
 	run := &cookbookRun{p.container("web"), p, false}
 	t.Cleanup(func() {
@@ -71,22 +73,6 @@ func cookbookUp(t *testing.T, page *cookbookPage, s *cookbookSection, env ...str
 	run.keep = strings.Contains(run.inspect("{{.Config.Env}}"), "SWAPINIT_KEEP=")
 	run.awaitReady()
 	return run
-}
-
-// cookbookBuild builds one project at a time: the legacy builder compares whole file
-// systems after each step, and several at once get in each other's way.
-func cookbookBuild(t *testing.T, p *dockerComposeProject) {
-	t.Helper()
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("swapinit-cookbook-%d", os.Getuid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	unlock, err := dockerLock(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	p.do("build")
 }
 
 // cookbookBase puts the stand-ins into a Dockerfile.
@@ -110,7 +96,7 @@ func cookbookBase(t *testing.T, dockerfile string) string {
 }
 
 // cookbookOverride is the file that is laid over a page's compose.yaml.
-func cookbookOverride(compose string, env []string) string {
+func cookbookOverride(compose, image string, env []string) string {
 	out := "networks: {default: {labels: " + cookbookLabels + "}}\nservices:\n"
 	in, name := false, ""
 	for line := range strings.Lines(compose) {
@@ -132,7 +118,7 @@ func cookbookOverride(compose string, env []string) string {
 				}
 			}
 		case in && indent == 4 && word == "build":
-			out += "    build: {labels: " + cookbookLabels + "}\n"
+			out += "    image: " + image + "\n    build: {labels: " + cookbookLabels + "}\n"
 		}
 	}
 	return out
