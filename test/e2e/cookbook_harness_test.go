@@ -59,7 +59,8 @@ func cookbookUp(t *testing.T, page *cookbookPage, s *cookbookSection, env ...str
 	write(t, filepath.Join(dir, "test.yaml"), cookbookOverride(s.files["compose.yaml"], env))
 	p := dockerCompose(t, fmt.Sprintf("cookbook-%s-%d", page.name, cookbookProjects.Add(1)), []string{"PORT=0"},
 		filepath.Join(dir, "compose.yaml"), filepath.Join(dir, "test.yaml"))
-	p.do("up", "-d", "--build")
+	cookbookBuild(t, p)
+	p.do("up", "-d")
 	run := &cookbookRun{p.container("web"), p, false}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -70,6 +71,22 @@ func cookbookUp(t *testing.T, page *cookbookPage, s *cookbookSection, env ...str
 	run.keep = strings.Contains(run.inspect("{{.Config.Env}}"), "SWAPINIT_KEEP=")
 	run.awaitReady()
 	return run
+}
+
+// cookbookBuild builds one project at a time: the legacy builder compares whole file
+// systems after each step, and several at once get in each other's way.
+func cookbookBuild(t *testing.T, p *dockerComposeProject) {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("swapinit-cookbook-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := dockerLock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	p.do("build")
 }
 
 // cookbookBase puts the stand-ins into a Dockerfile.

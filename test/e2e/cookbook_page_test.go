@@ -49,8 +49,12 @@ func cookbookRead(name string) (*cookbookPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	return cookbookParse(name, string(text))
+}
+
+func cookbookParse(name, text string) (*cookbookPage, error) {
 	p := &cookbookPage{name: name, shared: map[string]string{}, lost: map[string][]string{}}
-	r := cookbookReader{page: p, lines: strings.Split(string(text), "\n")}
+	r := cookbookReader{page: p, lines: strings.Split(text, "\n")}
 	if err := r.read(); err != nil {
 		return nil, fmt.Errorf("%s.md, line %d: %w", name, r.at, err)
 	}

@@ -103,6 +103,38 @@ func TestCookbookPages(t *testing.T) {
 	}
 }
 
+// A page that promises more than is tested cannot be read.
+func TestCookbookReader(t *testing.T) {
+	t.Parallel()
+	const fence = "```"
+	const good = "# Web\n\nText.\n\n## Unmodified\n\n`Dockerfile`:\n\n" + fence + "dockerfile\nFROM x\n" + fence +
+		"\n\n`compose.yaml`:\n\n" + fence + "yaml\nservices:\n" + fence +
+		"\n\n## Swaps\n\n" + fence + "console\n$ docker compose exec web /swapinit swap\nswap done\n$ docker compose exec web /swapinit swap -- x\nswapinit: swap failed: x\n" + fence +
+		"\n\n## What is lost\n\n| | new connections | kept connections |\n|---|---|---|\n| Unmodified | 0 | 0 |\n"
+	if page, err := cookbookParse("web", good); err != nil || len(page.sections) != 1 || len(page.sections[0].typed) != 2 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	for name, change := range map[string][2]string{
+		"a block without a name":    {"`compose.yaml`:", "compose.yaml:"},
+		"a name without a block":    {"\n\n## Swaps", "\n\n`site.conf`:\n\n## Swaps"},
+		"a file twice":              {"`compose.yaml`:", "`Dockerfile`:"},
+		"no compose.yaml":           {"`compose.yaml`:", "`other.yaml`:"},
+		"no claim":                  {"| Unmodified |", "| Modified |"},
+		"a claim that is no number": {"| 0 | 0 |", "| 0 | few |"},
+		"a claim too few":           {"| 0 | 0 |", "| 0 |"},
+		"no swap":                   {"swap done\n", ""},
+		"no swap that fails":        {"swap failed: ", "swap done: "},
+		"an end is missing":         {fence + "\n\n## What is lost", "\n## What is lost"},
+		"marked, and has files":     {"Text.", cookbookMark + "why."},
+		"a section marked, with it": {"## Unmodified\n", "## Unmodified\n\n" + cookbookMark + "why.\n"},
+	} {
+		text := strings.Replace(good, change[0], change[1], 1)
+		if page, err := cookbookParse("web", text); err == nil {
+			t.Errorf("%s: read as %+v", name, page)
+		}
+	}
+}
+
 // Every page's sections, built and started as they stand there, are swapped under load
 // and lose no more than the page says; what it shows to type is typed.
 func TestCookbook(t *testing.T) {
