@@ -127,33 +127,52 @@ done
 // pageBase is Debian with the packages of the pages.
 func pageBase(t *testing.T) string {
 	t.Helper()
-	zoo := dockerBase(t, "zoo")
-	image, err := dockerImages.get("pages", func() (string, error) {
-		dir, err := os.MkdirTemp("", "swapinit-image-")
-		if err != nil {
-			return "", err
-		}
-		defer os.RemoveAll(dir)
-		err = errors.Join(os.WriteFile(filepath.Join(dir, "apt-get"), []byte(pageApt), 0o755), os.WriteFile(filepath.Join(dir, "Dockerfile"),
-			[]byte("FROM "+zoo+"\nLABEL swapinit.test=1 swapinit.test.kind=app\nCOPY apt-get /usr/local/bin/apt-get\n"), 0o644))
-		if err != nil {
-			return "", err
-		}
-		sum, err := dockerHash(dir, zoo)
-		if err != nil {
-			return "", err
-		}
-		image := "swapinit-test/pages:" + sum
-		if out, err := exec.Command("docker", "build", "-q", "-t", image, dir).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("docker build: %w\n%s", err, out)
-		}
-		return image, nil
-	})
+	base := dockerBase(t, "servers")
+	apt := write(t, filepath.Join(tempDir(t), "apt-get"), pageApt)
+	if err := os.Chmod(apt, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	image, err := pageImage("pages", base, "apt-get", apt, "/usr/local/bin/apt-get")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return image
 }
+
+// pageImage is an image with one more file, which is made once.
+func pageImage(name, base, file, from, to string) (string, error) {
+	return dockerImages.get(name, func() (string, error) {
+		dir, err := os.MkdirTemp("", "swapinit-image-")
+		if err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(dir)
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, file), data, 0o755), os.WriteFile(filepath.Join(dir, "Dockerfile"),
+			[]byte("FROM "+base+"\nLABEL swapinit.test=1 swapinit.test.kind=app\nCOPY "+file+" "+to+"\n"), 0o644)); err != nil {
+			return "", err
+		}
+		sum, err := dockerHash(dir, base)
+		if err != nil {
+			return "", err
+		}
+		image := "swapinit-test/" + name + ":" + sum
+		if exec.Command("docker", "image", "inspect", image).Run() == nil {
+			return image, nil
+		}
+		if out, err := exec.Command("docker", "build", "-q", "-t", image, dir).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("docker build: %w\n%s", err, out)
+		}
+		return image, nil
+	})
+}
+
+// pageBuilds is held by a build: many pages have the same Dockerfile, and only one that
+// begins when another has ended finds its layers.
+var pageBuilds sync.Mutex
 
 var pageRuns struct {
 	sync.Mutex
@@ -206,16 +225,11 @@ func (r *pageRun) make() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	dir := tempDir(r.t)
-	data, err := os.ReadFile(filepath.Join(binaries, "swapinit"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "swapinit"), data, 0o755)
-	}
+	image, err := pageImage("page", "scratch", "swapinit", filepath.Join(binaries, "swapinit"), "/swapinit")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	write(r.t, filepath.Join(dir, "Dockerfile"), "FROM scratch\nCOPY swapinit /swapinit\n")
-	docker(r.t, "build", "-q", "--label", "swapinit.test=1", "--label", "swapinit.test.kind=app", "-t", r.own, dir)
+	docker(r.t, "tag", image, r.own)
 }
 
 // mine is a text of the page with what is this machine's.
@@ -327,9 +341,13 @@ func (r *pageRun) line(use, line string) {
 		code, _ = strconv.Atoi(m[1])
 		want = strings.TrimPrefix(want, m[0])
 	}
+	if strings.HasPrefix(command, "docker build ") {
+		pageBuilds.Lock()
+		defer pageBuilds.Unlock()
+	}
 	var got dockerResult
 	good := func() bool {
-		ctx, cancel := context.WithTimeout(r.t.Context(), dockerPatience)
+		ctx, cancel := context.WithTimeout(r.t.Context(), 3*dockerPatience) // a build takes long on a busy machine
 		defer cancel()
 		cmd := r.command(ctx, command)
 		if use == "repo" {
