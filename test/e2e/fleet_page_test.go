@@ -151,8 +151,8 @@ func (c fleetCommand) prints(t *testing.T, r dockerResult) {
 }
 
 var (
-	fleetRun    = map[string]func(*testing.T, *fleetSection){"Docker Swarm": fleetSwarm, "Compose over ssh": fleetSSH}
-	fleetParsed = map[string]func(*testing.T, *fleetSection){}
+	fleetRun    = map[string]func(*testing.T, *fleetSection){"Docker Swarm": fleetSwarm, "Compose over ssh": fleetSSH, "Ansible": fleetAnsible}
+	fleetParsed = map[string]func(*testing.T, *fleetSection){"Nomad": fleetNomad, "Podman Quadlet": fleetQuadlet, "Kamal": fleetKamal}
 )
 
 // Every section of the page has one mark that says how it was checked, and is checked like that.
