@@ -36,7 +36,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test race bench mutants picture lint metrics-page clean
+.PHONY: help run build install test more race bench mutants picture lint metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -63,6 +63,9 @@ test: race ## all tests
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) ./...
 	cd test/openmetrics && $(GO) test -count=1 ./...
+
+more: build ## the tests of all pages in docs/ that need an image of their own: half an hour
+	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestFleet|TestZooCheck' ./test/e2e
 
 race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)

@@ -1,0 +1,25 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"slices"
+)
+
+// more: SWAPINIT_TEST_MORE is set, as `make more` does. Everything that needs an image of
+// its own is run then, which is half an hour of building. Without it there is a choice of
+// each kind, below.
+var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
+
+// chosen are those that are run always, by the names of their subtests: a server of each
+// language, and the shortest way.
+var chosen = []string{
+	"nginx/Unmodified", "node/Unmodified", "gunicorn/With the inherited socket", "puma/Unmodified", "cron/Unmodified",
+	"README.md as a whole", "start.md as a whole",
+	"Compose over ssh", "Nomad", "Podman Quadlet", "Kamal",
+	"check nginx", "check node", "check gunicorn", "check puma-cluster", "check postgres",
+}
+
+// often reports whether a subtest is run here.
+func often(name string) bool { return more || slices.Contains(chosen, name) }
