@@ -91,6 +91,9 @@ func TestZooCheckSignals(t *testing.T) {
 	for name, want := range map[string]string{
 		"nginx": "nginx (pid ", "apache-event": "apache2 (pid ", "lighttpd": "lighttpd (pid ", "haproxy": "haproxy (pid ", "unicorn": "unicorn (pid ",
 	} {
+		if !often("signals " + name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := zooNamed(t, name)

@@ -12,13 +12,12 @@ import (
 // each kind, below.
 var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 
-// chosen are those that are run always, by the names of their subtests: a server of each
-// language, and the shortest way.
+// chosen are those that are run always, by the names of their subtests.
 var chosen = []string{
-	"nginx/Unmodified", "node/Unmodified", "gunicorn/With the inherited socket", "puma/Unmodified", "cron/Unmodified",
-	"README.md as a whole", "start.md as a whole",
-	"Compose over ssh", "Nomad", "Podman Quadlet", "Kamal",
-	"check nginx", "check node", "check gunicorn", "check puma-cluster", "check postgres",
+	"node/Unmodified", "gunicorn/With the inherited socket",
+	"README.md as a whole",
+	"Nomad", "Podman Quadlet", "Kamal",
+	"check nginx", "check puma-cluster", "signals nginx", "signals uwsgi",
 }
 
 // often reports whether a subtest is run here.
