@@ -64,8 +64,8 @@ test: race ## all tests
 	$(GO) test $(TEST_FLAGS) ./...
 	cd test/openmetrics && $(GO) test -count=1 ./...
 
-more: build ## the tests of all pages in docs/ that need an image of their own: half an hour
-	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestFleet|TestZooCheck' ./test/e2e
+more: build ## the tests that need an image of their own, all of them: half an hour
+	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestFleet|TestZoo' ./test/e2e
 
 race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)

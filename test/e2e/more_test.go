@@ -16,6 +16,8 @@ var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 var chosen = []string{
 	"node/Unmodified", "gunicorn/With the inherited socket",
 	"README.md as a whole",
+	"hardened go", "hardened node-cluster", "hardened nginx-reuseport", "hardened apache-event", "hardened haproxy", "hardened gunicorn",
+	"hardened uvicorn-workers", "hardened puma-cluster", "hardened php-fpm", "hardened java", "hardened redis", "hardened memcached",
 	"Nomad", "Podman Quadlet", "Kamal",
 	"check nginx", "check puma-cluster", "signals nginx", "signals uwsgi",
 }

@@ -29,6 +29,9 @@ func TestZooAdopted(t *testing.T) {
 				s.losesNothing(t, zooOptions{env: zooEnv(s.stop)})
 			})
 		}
+		if s.only != "1000" && !often("hardened "+s.name) {
+			continue
+		}
 		t.Run(s.name+" hardened and rude", func(t *testing.T) {
 			t.Parallel()
 			s.losesNothing(t, zooOptions{env: zooEnv(s.rude), prefix: []string{engine, "--"},
