@@ -42,8 +42,8 @@ func cookbookStreams(t *testing.T, r *cookbookRun) {
 	if all, own := strings.Count(string(text), "data: "), strings.Count(string(text), "data: "+first); own == 0 || own != all {
 		t.Errorf("%d of %d events are from %q", own, all, first)
 	}
-	if more, err := io.ReadAll(ws.in); err != nil || len(more) > 0 {
-		t.Errorf("at the drain's end the WebSocket got %q, %v; want its end, without a frame", more, err)
+	if opcode, payload, err := ws.frame(); err != io.EOF {
+		t.Errorf("at the drain's end the WebSocket got opcode %d, %q, %v; want its end, without a frame", opcode, payload, err)
 	}
 	if got := cookbookDial(t, address).asks(); got == first {
 		t.Errorf("who comes again is answered by %q", got)
@@ -84,27 +84,26 @@ func (s *cookbookSocket) asks() string {
 	if _, err := s.c.Write([]byte{0x81, 0x81, 0, 0, 0, 0, '?'}); err != nil {
 		s.t.Fatal(err)
 	}
-	opcode, payload := s.frame()
-	if opcode != 1 {
-		s.t.Fatalf("opcode %d: %q", opcode, payload)
+	opcode, payload, err := s.frame()
+	if err != nil || opcode != 1 {
+		s.t.Fatalf("opcode %d: %q, %v", opcode, payload, err)
 	}
 	return strings.TrimSpace(string(payload))
 }
 
 // frame reads a short one that is no ping.
-func (s *cookbookSocket) frame() (opcode byte, payload []byte) {
-	s.t.Helper()
+func (s *cookbookSocket) frame() (opcode byte, payload []byte, err error) {
 	for {
 		var head [2]byte
 		if _, err := io.ReadFull(s.in, head[:]); err != nil {
-			s.t.Fatal(err)
+			return 0, nil, err
 		}
 		payload = make([]byte, head[1]&0x7f)
 		if _, err := io.ReadFull(s.in, payload); err != nil {
-			s.t.Fatal(err)
+			return 0, nil, err
 		}
 		if opcode = head[0] & 0x0f; opcode != 9 {
-			return opcode, payload
+			return opcode, payload, nil
 		}
 	}
 }
