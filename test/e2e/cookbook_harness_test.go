@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,15 +48,13 @@ func cookbookUp(t *testing.T, page *cookbookPage, s *cookbookSection, env ...str
 	if err := os.WriteFile(filepath.Join(dir, "swapinit"), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range s.files {
+	files := maps.Clone(s.files)
+	for name := range files {
 		if filepath.Base(name) == "Dockerfile" {
-			content = cookbookBase(t, content)
+			files[name] = cookbookBase(t, files[name])
 		}
-		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, name), content)
 	}
+	pageSave(t, dir, files)
 	number := cookbookProjects.Add(1)
 	image := fmt.Sprintf("swapinit-test/cookbook-%s:%d", dockerRunID, number)
 	write(t, filepath.Join(dir, "test.yaml"), cookbookOverride(s.files["compose.yaml"], image, env))
@@ -163,7 +162,7 @@ func (r *cookbookRun) swaps() {
 
 // types does what a console shows: docker compose exec web, or logs; the output has the
 // lines that it shows, whatever their numbers are.
-func (r *cookbookRun) types(c cookbookCommand) error {
+func (r *cookbookRun) types(c pageCommand) error {
 	r.t.Helper()
 	line := strings.TrimPrefix(c.line, "docker compose ")
 	var got dockerResult

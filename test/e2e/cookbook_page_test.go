@@ -21,7 +21,7 @@ type cookbookPage struct {
 	sections []*cookbookSection
 	untried  []string            // headings that say so
 	shared   map[string]string   // files of all sections
-	typed    []cookbookCommand   // what is typed, under headings that are no sections
+	typed    []pageCommand       // what is typed, under headings that are no sections
 	lost     map[string][]string // by section: what is claimed of new connections, of kept ones
 }
 
@@ -29,19 +29,10 @@ type cookbookPage struct {
 type cookbookSection struct {
 	title string
 	files map[string]string
-	typed []cookbookCommand
+	typed []pageCommand
 }
 
-// cookbookCommand is a line of a console, and what it shows.
-type cookbookCommand struct {
-	line   string
-	output []string
-}
-
-var (
-	cookbookFileName = regexp.MustCompile("^`([A-Za-z0-9][A-Za-z0-9._/-]*)`:$")
-	cookbookMark     = "**Untested here**: "
-)
+var cookbookMark = "**Untested here**: "
 
 // cookbookRead reads a page. It is strict: what it does not understand is an error.
 func cookbookRead(name string) (*cookbookPage, error) {
@@ -69,7 +60,7 @@ type cookbookReader struct {
 
 	heading string
 	files   map[string]string // under this heading
-	typed   []cookbookCommand
+	typed   []pageCommand
 	file    string // whose block is to follow
 	text    bool   // there was some, under this heading
 	mark    bool   // and it began with the mark
@@ -92,7 +83,7 @@ func (r *cookbookReader) read() error {
 		if r.file != "" {
 			return fmt.Errorf("%s: is not followed by a block", r.file)
 		}
-		switch m := cookbookFileName.FindStringSubmatch(line); {
+		switch m := pageFileName.FindStringSubmatch(line); {
 		case m != nil:
 			r.file = m[1]
 		case strings.HasPrefix(line, "# "):
@@ -135,15 +126,11 @@ func (r *cookbookReader) block(language string) error {
 		if r.file != "" {
 			return fmt.Errorf("%s: is followed by a console", r.file)
 		}
-		for _, line := range lines {
-			if command, ok := strings.CutPrefix(line, "$ "); ok {
-				r.typed = append(r.typed, cookbookCommand{line: command})
-			} else if n := len(r.typed); n == 0 {
-				return fmt.Errorf("a console that does not begin with $")
-			} else {
-				r.typed[n-1].output = append(r.typed[n-1].output, line)
-			}
+		typed, err := pageConsole(lines)
+		if err != nil {
+			return err
 		}
+		r.typed = append(r.typed, typed...)
 	case r.file != "":
 		if _, twice := r.files[r.file]; twice {
 			return fmt.Errorf("%s is there twice", r.file)
@@ -236,21 +223,21 @@ func (p *cookbookPage) check() error {
 		return fmt.Errorf("%s.md has %d sections, and a table of what is lost with %d", p.name, len(p.sections), len(p.lost))
 	}
 	p.sections[0].typed = append(p.sections[0].typed, p.typed...)
-	var all []cookbookCommand
+	var all []pageCommand
 	for _, s := range p.sections {
 		all = append(all, s.typed...)
 	}
-	good := func(c cookbookCommand) bool {
+	good := func(c pageCommand) bool {
 		return strings.Contains(c.line, " swap") && !c.fails() && len(c.output) > 0
 	}
-	if !slices.ContainsFunc(all, good) || !slices.ContainsFunc(all, cookbookCommand.fails) {
+	if !slices.ContainsFunc(all, good) || !slices.ContainsFunc(all, pageCommand.fails) {
 		return fmt.Errorf("%s.md does not show a swap, and a swap that fails", p.name)
 	}
 	return nil
 }
 
 // fails: the output shows that the command ends with status 1.
-func (c cookbookCommand) fails() bool {
+func (c pageCommand) fails() bool {
 	return slices.ContainsFunc(c.output, func(line string) bool { return strings.HasPrefix(line, "swapinit: swap failed: ") })
 }
 
@@ -266,7 +253,7 @@ func cookbookAlike(line string) string {
 }
 
 // missing are the lines that a console shows and this output has not.
-func (c cookbookCommand) missing(output string) (lines []string) {
+func (c pageCommand) missing(output string) (lines []string) {
 	var got []string
 	for line := range strings.Lines(output) {
 		got = append(got, cookbookAlike(line))

@@ -14,19 +14,12 @@ import (
 	"testing"
 )
 
-// fleetSection is what docs/fleet.md has for one engine. A paragraph that is a file's name
-// in backticks and a colon is followed by that file, and a console has what is typed.
+// fleetSection is what docs/fleet.md has for one engine.
 type fleetSection struct {
 	title string
 	marks []string // how it was checked
 	files map[string]string
-	typed []fleetCommand
-}
-
-// fleetCommand is a line of a console, and what it prints.
-type fleetCommand struct {
-	line   string
-	output []string
+	typed []pageCommand
 }
 
 const (
@@ -35,10 +28,7 @@ const (
 	fleetToldMark   = "**From documentation**"
 )
 
-var (
-	fleetFile = regexp.MustCompile("^`([A-Za-z0-9][A-Za-z0-9._/-]*)`:$")
-	fleetMark = regexp.MustCompile(`\*\*(Run|Parsed|From) [^*]*\*\*`)
-)
+var fleetMark = regexp.MustCompile(`\*\*(Run|Parsed|From) [^*]*\*\*`)
 
 // fleetPage reads the page. It is strict: what it does not understand fails the test.
 func fleetPage(t *testing.T) (sections []*fleetSection) {
@@ -54,7 +44,7 @@ func fleetPage(t *testing.T) (sections []*fleetSection) {
 		line := lines[n]
 		title, heading := strings.CutPrefix(line, "## ")
 		language, fence := strings.CutPrefix(line, "```")
-		name := fleetFile.FindStringSubmatch(line)
+		name := pageFileName.FindStringSubmatch(line)
 		switch {
 		case heading:
 			s = &fleetSection{title: title, files: map[string]string{}}
@@ -91,29 +81,21 @@ func (s *fleetSection) block(file, language string, lines []string) error {
 	case language != "console":
 		return fmt.Errorf("a block that is neither a file nor a console")
 	default:
-		for _, line := range lines {
-			if command, ok := strings.CutPrefix(line, "$ "); ok {
-				s.typed = append(s.typed, fleetCommand{line: command})
-			} else if n := len(s.typed); n > 0 {
-				s.typed[n-1].output = append(s.typed[n-1].output, line)
-			}
-		}
+		typed, err := pageConsole(lines)
+		s.typed = append(s.typed, typed...)
+		return err
 	}
 	return nil
 }
 
-// save writes the files of the section into a new folder.
+// save writes the files of the section into a new folder. Scripts can be executed there.
 func (s *fleetSection) save(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
+	pageSave(t, dir, s.files)
 	for name, text := range s.files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		write(t, path, text)
 		if strings.HasPrefix(text, "#!") {
-			if err := os.Chmod(path, 0o755); err != nil {
+			if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,7 +104,7 @@ func (s *fleetSection) save(t *testing.T) (dir string) {
 }
 
 // command is the one that begins like this.
-func (s *fleetSection) command(t *testing.T, begin string) fleetCommand {
+func (s *fleetSection) command(t *testing.T, begin string) pageCommand {
 	t.Helper()
 	for _, c := range s.typed {
 		if strings.HasPrefix(c.line, begin) {
@@ -130,7 +112,7 @@ func (s *fleetSection) command(t *testing.T, begin string) fleetCommand {
 		}
 	}
 	t.Fatalf("the section does not show %q", begin)
-	return fleetCommand{}
+	return pageCommand{}
 }
 
 // fleetShell types a line.
@@ -142,7 +124,7 @@ func fleetShell(t *testing.T, dir string, env []string, line string) dockerResul
 }
 
 // prints: what the page shows is what was printed, in that order.
-func (c fleetCommand) prints(t *testing.T, r dockerResult) {
+func (c pageCommand) prints(t *testing.T, r dockerResult) {
 	t.Helper()
 	if len(c.output) == 0 {
 		t.Errorf("the page does not show what %q prints", c.line)

@@ -19,12 +19,11 @@ type fleetStack struct {
 }
 
 // do types a command of the page, which must succeed; more are lines of the environment.
-func (k fleetStack) do(begin string, more ...string) (fleetCommand, dockerResult) {
+func (k fleetStack) do(begin string, more ...string) (pageCommand, dockerResult) {
 	k.t.Helper()
 	c := k.s.command(k.t, begin)
 	line := strings.ReplaceAll(c.line, "docker stack deploy", "docker stack deploy --resolve-image never")
 	for _, service := range []string{"gate", "web"} {
-		line = strings.ReplaceAll(line, " "+service+"\n", " -c "+service+".test.yaml "+service+"\n")
 		if rest, ok := strings.CutSuffix(line, " "+service); ok && strings.Contains(line, "stack deploy") {
 			line = rest + " -c " + service + ".test.yaml " + service
 		}
@@ -87,7 +86,7 @@ func fleetSwarm(t *testing.T, s *fleetSection) {
 	load.more(50)
 	k.do("TAG=v2 docker stack deploy", "IMAGE="+name) // nothing changes
 	bad := strings.Replace(c.line, "v2", "bad", 1)
-	s.typed = append(s.typed, fleetCommand{line: bad})
+	s.typed = append(s.typed, pageCommand{line: bad})
 	k.do("TAG=bad")
 	state("rollback_completed")
 	k.gate().awaitHolder("v2")
@@ -138,7 +137,7 @@ func fleetSwarm(t *testing.T, s *fleetSection) {
 }
 
 // after is what the command that is shown next prints.
-func (c fleetCommand) after(t *testing.T, s *fleetSection) []string {
+func (c pageCommand) after(t *testing.T, s *fleetSection) []string {
 	t.Helper()
 	for n, d := range s.typed {
 		if d.line == c.line && n+1 < len(s.typed) && len(s.typed[n+1].output) > 0 {
