@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/netip"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
@@ -20,7 +19,6 @@ import (
 const (
 	relayRoom  = 32       // connections at a time; others wait
 	relayChunk = 16 << 10 // bytes
-	relayRetry = 100 * time.Millisecond
 )
 
 // checkAddress is where generation n alone is reached while a swap runs, "" if nowhere.
@@ -61,7 +59,7 @@ func (i *Init) openRelays(n int) {
 		if _, of := i.steering.check(e); of == n {
 			continue
 		}
-		r := &relay{n: n, room: make(chan struct{}, relayRoom)}
+		r := &relay{n: n}
 		if err := r.listen(e.Addr.Port()); err != nil {
 			i.debug("relay", "endpoint "+e.Name+" has no check address: "+err.Error(), n, 0)
 			continue
@@ -99,7 +97,6 @@ type relay struct {
 	at   netip.AddrPort
 	n    int
 	file *os.File
-	room chan struct{}
 }
 
 // listen opens a relay at the check address, on that port, or where somebody has that on
@@ -129,39 +126,23 @@ func (r *relay) listen(port uint16) error {
 	return nil
 }
 
-// run accepts until the listening socket is closed.
+// run serves until the listening socket is closed.
 func (r *relay) run(dial func() (*os.File, error)) {
-	raw, _ := r.file.SyscallConn() // fails for a nil file only
-	for {
-		r.room <- struct{}{}
-		fd, err := procnet.Accept(raw)
-		switch {
-		case err == os.ErrClosed:
+	procnet.Serve(r.file, relayRoom, func(near *os.File) {
+		far, err := dial()
+		if err != nil {
 			return
-		case err != nil: // descriptors are short
-			<-r.room
-			<-clock.After(relayRetry)
-			continue
 		}
-		near := os.NewFile(uintptr(fd), "relayed")
+		defer far.Close()
+		back := make(chan struct{})
 		go func() {
-			defer func() { <-r.room }()
-			defer near.Close()
-			far, err := dial()
-			if err != nil {
-				return
-			}
-			defer far.Close()
-			back := make(chan struct{})
-			go func() {
-				pass(far, near)
-				_ = near.SetReadDeadline(time.Now().Add(probeTime)) // a client that never closes
-				close(back)
-			}()
-			pass(near, far)
-			<-back
+			pass(far, near)
+			_ = near.SetReadDeadline(time.Now().Add(probeTime)) // a client that never closes
+			close(back)
 		}()
-	}
+		pass(near, far)
+		<-back
+	})
 }
 
 // pass copies what comes from one side to the other, to its end. After an error both

@@ -24,32 +24,11 @@ const (
 // socket that does not block, until that is closed. handle is as in Server.Serve, and gets
 // the verb status.
 func ServeMetrics(listener *os.File, handle func(*Call)) {
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return // closed already
-	}
-	room := make(chan struct{}, scrapers)
-	for {
-		room <- struct{}{}
-		fd, err := procnet.Accept(raw)
-		switch {
-		case err == os.ErrClosed:
-			return
-		case err != nil: // descriptors are short
-			<-room
-			<-clock.After(acceptPause)
-			continue
-		}
-		go func() {
-			defer func() { <-room }()
-			scrape(os.NewFile(uintptr(fd), "scraper"), handle)
-		}()
-	}
+	procnet.Serve(listener, scrapers, func(conn *os.File) { scrape(conn, handle) })
 }
 
-// scrape answers one request and closes its connection.
+// scrape answers one request.
 func scrape(conn *os.File, handle func(*Call)) {
-	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(scrapeTime))
 	method, path, ok := readHead(conn)
 	status, body, kind := "200 OK", "", "text/plain; charset=utf-8"

@@ -3,7 +3,9 @@ package procnet
 import (
 	"os"
 	"syscall"
+	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,5 +24,36 @@ func Accept(listener syscall.RawConn) (fd int, err error) {
 		case err != unix.EINTR && err != unix.ECONNABORTED: // else it has gone again
 			return fd, err
 		}
+	}
+}
+
+const servePause = 100 * time.Millisecond
+
+// Serve accepts until listener, a listening socket that does not block, is closed. handle is
+// called for each connection in a goroutine of its own, for so many at most at a time; others
+// wait. The connection is closed when it returns.
+func Serve(listener *os.File, most int, handle func(conn *os.File)) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return // closed already
+	}
+	room := make(chan struct{}, most)
+	for {
+		room <- struct{}{}
+		fd, err := Accept(raw)
+		switch {
+		case err == os.ErrClosed:
+			return
+		case err != nil: // descriptors are short
+			<-room
+			<-clock.After(servePause)
+			continue
+		}
+		conn := os.NewFile(uintptr(fd), "connection")
+		go func() {
+			defer func() { <-room }()
+			defer conn.Close()
+			handle(conn)
+		}()
 	}
 }

@@ -188,7 +188,9 @@ func mayImport(from, to string) bool {
 		return to == "internal/clock"
 	case from == "internal/cgroup":
 		return to == "internal/file"
-	case from == "internal/procnet", from == "internal/shares":
+	case from == "internal/procnet":
+		return to == "internal/netip" || to == "internal/clock"
+	case from == "internal/shares":
 		return to == "internal/netip"
 	case slices.Contains(leaves, from):
 		return false
