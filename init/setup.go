@@ -290,8 +290,9 @@ func (i *Init) afterFirstFork() {
 
 // threads is how many threads of ours may be in the kernel at a time: waiting for
 // children, for events, in a write of the log, in a fork, and reading files and
-// the process table for a swap.
-const threads = 8
+// the process table for a swap. The runtime has three or four of its own by then, and
+// each costs an idle init 12 KiB.
+const threads = 6
 
 // spareThreads lets the runtime make its threads now. It ends the process when
 // it wants one more and the kernel refuses (a pids limit that a swap has
