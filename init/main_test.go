@@ -3,6 +3,8 @@ package pid1
 import (
 	"os"
 	"os/exec"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,7 +17,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const insideVar = "PID1_TEST_INSIDE"
+const (
+	insideVar    = "PID1_TEST_INSIDE"
+	namespaceVar = "PID1_TEST_NAMESPACE"
+)
+
+// TestMain runs the tests of root in a pid namespace: with a fault in what tells the
+// processes of a generation from others they would signal all of the machine.
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(namespaceVar) == "" && os.Getuid() == 0:
+		if status, ok := inNamespace(); ok {
+			os.Exit(status)
+		}
+	case os.Getenv(namespaceVar) != "" && os.Getpid() == 1:
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// inNamespace is the outcome of the same tests in one of their own; false: there cannot
+// be one here.
+func inNamespace() (status int, ok bool) {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), namespaceVar+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // Pdeathsig is about this thread
+	if err := cmd.Start(); err != nil {
+		return 0, false
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		return code, true
+	}
+	return 1, true // a signal
+}
 
 // alone runs the calling test again in a process of its own, a subreaper, and
 // passes its outcome on. It is true in that process; elsewhere the caller has
