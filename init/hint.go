@@ -39,9 +39,19 @@ func (a *adoption) hint(g *generation, status int) string {
 		return "a server that finds the pid file of its predecessor does that: name one of its own, as in /run/server-{generation}.pid"
 	}
 	var addresses []string
+	var given []uint64 // to the generation before
 	for _, e := range a.steering.list() {
 		if e.IsTCP() {
 			addresses = append(addresses, e.Address)
+			if before != nil {
+				given = append(given, e.inode(before.number))
+			}
+		}
+	}
+	if before != nil && !watched && len(addresses) > 0 {
+		// Where that one serves by what it was given, the address is not the reason.
+		if took, _ := holds(a.procs.members(before, snapshot(), map[life]mark{}), given); took {
+			return ""
 		}
 	}
 	switch all := strings.Join(addresses, ", "); {
