@@ -94,6 +94,12 @@ func TestProblems(t *testing.T) {
 		{"uwsgi, in its file", func(f *Facts) {
 			f.Mains[0] = Process{Exe: "uwsgi", Config: "hook-master-start = unix_signal:15 gracefully_kill_them_all"}
 		}, nil},
+		{"uwsgi, with sockets twice", func(f *Facts) {
+			f.Mains[0], f.ListenPid, f.Adopted = Process{Pid: 7, Exe: "uwsgi-core"}, 7, true
+		}, []string{"LISTEN_FDS: uwsgi-core (pid 7) takes the sockets there", `SWAPINIT_EXPORT=""`}},
+		{"uwsgi, with those alone", func(f *Facts) { f.Mains[0], f.ListenPid, f.Adopted = Process{Pid: 7, Exe: "uwsgi-core"}, 7, false }, nil},
+		{"uwsgi, without them", func(f *Facts) { f.Mains[0], f.ListenPid, f.Adopted = Process{Pid: 7, Exe: "uwsgi-core"}, 0, true }, nil},
+		{"another server, with sockets twice", func(f *Facts) { f.Mains[0].Exe, f.ListenPid, f.Adopted = "server", 7, true }, nil},
 		{"uwsgi, that cannot be read", func(f *Facts) { f.Mains[0] = Process{Exe: "uwsgi"} }, nil},
 
 		{"memory", func(f *Facts) { f.Memory.Used = 71 << 20 }, []string{"the memory limit: it is 100 MiB, of which 71 MiB are in use (page cache not counted), 30 MiB by generation 2", "above 101 MiB; " + OneRoom}},

@@ -71,6 +71,7 @@ func (f *Facts) Problems() []Problem {
 		f.endpoints(&l)
 		f.readiness(&l)
 		f.addresses(&l)
+		f.twice(&l)
 		f.signal(&l)
 		f.room(&l)
 		f.drain(&l)
@@ -206,6 +207,16 @@ func (f *Facts) addresses(l *problems) {
 	}
 	if f.Unsteered != "" {
 		l.add("SWAPINIT_CANARY, SWAPINIT_KEEP", Unsteered+f.Unsteered, "unset them, or name a TCP or Unix endpoint in SWAPINIT_LISTEN")
+	}
+}
+
+// twice is about a server that takes the sockets of LISTEN_FDS besides the ones that it binds.
+func (f *Facts) twice(l *problems) {
+	if len(f.Mains) == 0 || !f.Adopted {
+		return
+	}
+	if p := &f.Mains[0]; p.isUWSGI() && f.ListenPid == p.Pid {
+		l.add("LISTEN_FDS", p.Text()+" takes the sockets there besides those that it binds, and speaks the uwsgi protocol on them: clients of HTTP that reach them get no answer", `set SWAPINIT_EXPORT=""`)
 	}
 }
 

@@ -108,7 +108,9 @@ func interprets(exe string) bool {
 
 // Reloads: uWSGI reloads itself at a TERM, unless it was told otherwise, on its command
 // line, in its environment or in its configuration, which belong into Config.
-func (p *Process) Reloads() bool { return strings.HasPrefix(p.Exe, "uwsgi") }
+func (p *Process) Reloads() bool { return p.isUWSGI() }
+
+func (p *Process) isUWSGI() bool { return strings.HasPrefix(p.Exe, "uwsgi") }
 
 // surely reports whether it does that.
 func (p *Process) surely() bool {

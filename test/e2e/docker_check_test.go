@@ -104,7 +104,8 @@ func TestZooCheckSignals(t *testing.T) {
 		t.Parallel()
 		s := zooNamed(t, "uwsgi")
 		s.command = []string{"uwsgi", "--plugin", "python3", "--http-socket", ":8080", "--master", "--wsgi-file", "/zoo/app.py"}
-		zooChecked(t, s, "SWAPINIT_LISTEN=:8080").checks("reloads itself at it, and goes on; hook-master-start = unix_signal:15")
+		zooChecked(t, s, "SWAPINIT_LISTEN=:8080").checks("LISTEN_FDS: uwsgi", "reloads itself at it, and goes on; hook-master-start = unix_signal:15")
+		zooChecked(t, s, "SWAPINIT_LISTEN=:8080", "SWAPINIT_EXPORT=").checks("the stop signal TERM: uwsgi")
 	})
 	t.Run("gunicorn", func(t *testing.T) {
 		t.Parallel()

@@ -134,7 +134,7 @@ var zooServers = []zooServer{
 	},
 	{
 		name: "uwsgi", command: []string{"uwsgi", "--ini", "/zoo/uwsgi.ini"}, protocol: "http",
-		stop: "TERM", rude: "INT",
+		stop: "TERM", rude: "INT", settings: []string{"SWAPINIT_EXPORT="},
 		sockets: "tcp", early: true,
 	},
 	{
