@@ -20,6 +20,7 @@ type cookbookNeed struct {
 	section  string // its title; "" = all that have no entry of their own
 	protocol string // of the load, see load.Protocol; "" = http
 	slow     string // protocol of what is in flight for longer; "" = http:/slow, "-" = none
+	host     string // where the load goes; "" = 127.0.0.1
 	port     string // the server's; "" = 8080
 	same     bool   // its answers do not tell the generations apart
 
@@ -56,6 +57,8 @@ var cookbookNeeds = []cookbookNeed{
 	{page: "varnish"},
 	{page: "postgres-redis", section: "PostgreSQL", protocol: "postgres", slow: "-", port: "5432"},
 	{page: "postgres-redis", section: "Redis", protocol: "redis", slow: "-", port: "6379", same: true},
+	{page: "worker", section: "Side by side", protocol: "redis", slow: "-", host: "queue", port: "6379", same: true, also: cookbookJobs},
+	{page: "worker", section: "One at a time", protocol: "redis", slow: "-", host: "queue", port: "6379", same: true, also: cookbookJobsInOrder},
 	{page: "cron", also: cookbookSide},
 }
 
@@ -247,7 +250,7 @@ func cookbookLoad(t *testing.T, r *cookbookRun, need cookbookNeed, then func()) 
 	if slow == "-" {
 		slow = ""
 	}
-	l := zooLoadInside(t, r.dockerContainer, dockerImage(t, "scratch"), "-protocol", protocol, "-slow", slow, "-address", "127.0.0.1:"+cmp.Or(need.port, "8080"))
+	l := zooLoadInside(t, r.dockerContainer, dockerImage(t, "scratch"), "-protocol", protocol, "-slow", slow, "-address", cmp.Or(need.host, "127.0.0.1")+":"+cmp.Or(need.port, "8080"))
 	for range cookbookSwaps {
 		l.more()
 		r.swaps()
