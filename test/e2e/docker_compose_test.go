@@ -65,7 +65,7 @@ func (p *dockerComposeProject) do(args ...string) string {
 // container is the one container of a service.
 func (p *dockerComposeProject) container(service string) *dockerContainer {
 	p.t.Helper()
-	return &dockerContainer{p.t, p.do("ps", "-q", service)}
+	return &dockerContainer{t: p.t, id: p.do("ps", "-q", service)}
 }
 
 // awaitHTTP waits until the published port answers, and returns its URL.

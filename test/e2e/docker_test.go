@@ -111,15 +111,18 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// dockerEventually waits until check holds. It looks ten times a second.
+// dockerEventually waits until check holds. A look is several processes of the engine's, so
+// it rests for twice as long as one took: else the looks are what a busy machine does.
 func dockerEventually(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	deadline := time.After(dockerPatience)
-	for !check() {
+	for {
+		began := time.Now()
+		if check() {
+			return
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(max(100*time.Millisecond, 2*time.Since(began))):
 		case <-deadline:
 			t.Fatalf("gave up waiting: %s", what)
 		case <-t.Context().Done():
@@ -130,8 +133,9 @@ func dockerEventually(t *testing.T, what string, check func() bool) {
 
 // dockerContainer is a running container, removed when its test ends.
 type dockerContainer struct {
-	t  *testing.T
-	id string
+	t       *testing.T
+	id      string
+	program string // see swapinit; "" until somebody asks
 }
 
 // dockerRun starts a container in the background: docker run -d, then args.
@@ -144,7 +148,7 @@ func dockerRun(t *testing.T, args ...string) *dockerContainer {
 // dockerAdopt makes a container that something else started the test's own.
 func dockerAdopt(t *testing.T, id string) *dockerContainer {
 	t.Helper()
-	c := &dockerContainer{t, id}
+	c := &dockerContainer{t: t, id: id}
 	t.Cleanup(func() {
 		// t.Context() is over by now.
 		if t.Failed() {
@@ -279,7 +283,10 @@ func (c *dockerContainer) status() dockerStatus {
 // swapinit is the path of the binary in the container: its entrypoint.
 func (c *dockerContainer) swapinit() string {
 	c.t.Helper()
-	return c.inspect("{{index .Config.Entrypoint 0}}")
+	if c.program == "" {
+		c.program = c.inspect("{{index .Config.Entrypoint 0}}")
+	}
+	return c.program
 }
 
 // awaitStatus waits until the init's status is as wanted, and returns it.
@@ -287,10 +294,10 @@ func (c *dockerContainer) awaitStatus(what string, want func(dockerStatus) bool)
 	c.t.Helper()
 	var last dockerStatus
 	dockerEventually(c.t, what, func() bool {
-		if c.inspect("{{.State.Status}}") == "exited" {
+		s, ok := c.tryStatus()
+		if !ok && c.inspect("{{.State.Status}}") == "exited" {
 			c.t.Fatalf("the container ended while waiting: %s", what)
 		}
-		s, ok := c.tryStatus()
 		last = s
 		return ok && want(s)
 	})

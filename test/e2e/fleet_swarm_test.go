@@ -43,7 +43,7 @@ func (k fleetStack) gate() dockerGate {
 		id = docker(k.t, "ps", "-q", "--filter", "label=com.docker.swarm.service.name=gate_gate", "--filter", "health=healthy")
 		return id != "" && !strings.Contains(id, "\n")
 	})
-	return dockerGate{&dockerContainer{k.t, id}}
+	return dockerGate{&dockerContainer{t: k.t, id: id}}
 }
 
 // fleetSwarm: the page's stack files, under load: a release, a bad release that the engine
@@ -126,7 +126,7 @@ func fleetSwarm(t *testing.T, s *fleetSection) {
 		id = docker(t, "ps", "-q", "--filter", "label=com.docker.swarm.service.name=web_web")
 		return id != ""
 	})
-	web := &dockerContainer{t, id}
+	web := &dockerContainer{t: t, id: id}
 	web.awaitReady()
 	write(t, release, "2\n")
 	web.awaitStatus("the swap by the file", func(s dockerStatus) bool { return s.only(2) })
