@@ -348,7 +348,8 @@ func TestCheckJoined(t *testing.T) {
 
 func TestCheckStopping(t *testing.T) {
 	t.Parallel()
-	c := start(t, opts{Args: []string{"sh", "-c", "trap 'echo told' TERM; while :; do sleep 0.01; done"}})
+	c := start(t, opts{Args: []string{"sh", "-c", "trap 'echo told' TERM; echo began; while :; do sleep 0.01; done"}})
+	c.awaitOut("began")
 	c.Signal(syscall.SIGTERM)
 	c.awaitOut("told")
 	c.wantFailed(c.Verb("check"), "check failed: the container is stopping")
