@@ -8,7 +8,7 @@ import (
 )
 
 // more: SWAPINIT_TEST_MORE is set, as `make more` does. Everything that needs an image of
-// its own is run then, which is half an hour of building. Without it there is a choice of
+// its own is run then, which is half an hour of building, and every server in each way. Without it there is a choice of
 // each kind, below.
 var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 
@@ -19,6 +19,7 @@ var chosen = []string{
 	"hardened go", "hardened node-cluster", "hardened nginx-reuseport", "hardened apache-event", "hardened haproxy", "hardened gunicorn",
 	"hardened uvicorn-workers", "hardened puma-cluster", "hardened php-fpm", "hardened java", "hardened redis", "hardened memcached",
 	"Nomad", "Podman Quadlet", "Kamal",
+	"ends apache-event", "ends gunicorn", "ends redis",
 	"check nginx", "check puma-cluster", "signals nginx", "signals uwsgi",
 }
 

@@ -155,7 +155,7 @@ func zooLoad(t *testing.T, c *dockerContainer, s zooServer, onHost bool) *zooLoa
 	if onHost {
 		return zooLoadOnHost(t, c, s)
 	}
-	return zooLoadInside(t, c, zooImage(t), "-protocol", s.protocol)
+	return zooLoadInside(t, c, dockerImage(t, "scratch"), "-protocol", s.protocol)
 }
 
 // zooLoadOnHost asks from this machine, over the bridge.
