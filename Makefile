@@ -36,7 +36,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test more race bench mutants picture lint metrics-page clean
+.PHONY: help run build install test more race bench mutants picture lint format metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -59,8 +59,7 @@ install: build ## program, docker-init, man pages, completions; DESTDIR, PREFIX=
 	install -D -m 644 -t $(SHARE)/zsh/site-functions packaging/completion/_swapinit
 	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completion/swapinit.fish
 
-test: race ## all tests
-	$(GO) vet ./...
+test: format race ## all tests
 	$(GO) test $(TEST_FLAGS) ./...
 	cd test/openmetrics && $(GO) test -count=1 ./...
 
@@ -83,10 +82,12 @@ mutants: ## known faults, each of which a test has to notice; takes half an hour
 picture: ## docs/img/swap.svg, from a real run
 	$(GO) run ./test/picture -record
 
-lint: ## format, vet, and the rules of this repository
+lint: format ## format, vet, and the rules of this repository
+	$(GO) test -count=1 ./test/lint
+
+format: # what has no need of a test
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
-	$(GO) test -count=1 ./test/lint
 
 metrics-page: # the table in docs/metrics.md
 	cd test/openmetrics && $(GO) test -count=1 -update ./...

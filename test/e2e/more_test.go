@@ -16,8 +16,10 @@ var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 var chosen = []string{
 	"node/Unmodified", "gunicorn/With the inherited socket",
 	"README.md as a whole",
-	"hardened go", "hardened node-cluster", "hardened nginx-reuseport", "hardened apache-event", "hardened haproxy", "hardened gunicorn",
-	"hardened uvicorn-workers", "hardened puma-cluster", "hardened php-fpm", "hardened java", "hardened redis", "hardened memcached",
+	"adopted go", "adopted node-cluster", "adopted nginx", "adopted apache-event", "adopted lighttpd", "adopted haproxy", "adopted caddy",
+	"adopted gunicorn", "adopted uvicorn-workers", "adopted uwsgi", "adopted puma-cluster", "adopted unicorn", "adopted php-fpm",
+	"adopted java", "adopted tomcat", "adopted redis",
+	"hardened nginx-reuseport", "hardened python", "hardened apache-prefork", "hardened gunicorn", "hardened puma", "hardened php", "hardened jetty",
 	"Nomad", "Podman Quadlet", "Kamal",
 	"ends apache-event", "ends gunicorn", "ends redis",
 	"check nginx", "check puma-cluster", "signals nginx", "signals uwsgi",
