@@ -171,7 +171,7 @@ func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 		go i.await(w, heir, said) // its end comes after that
 	}
 	hint := ""
-	if e.Status.Exited() {
+	if e.Status.Exited() && !i.set.Plain { // whose log is the server's alone
 		hint = i.adoption.hint(w.g, e.Status.ExitStatus())
 	}
 	starved := e.Status.Signaled() && e.Status.Signal() == syscall.SIGKILL && !w.killed.Load() && !w.g.killed.Load() && i.launcher.outOfMemory()

@@ -116,8 +116,8 @@ func (b *body) answered(w *world, e *Answer) error {
 		default:
 			n := b.rise
 			b.after(w, w.some(10*time.Second), func() error {
-				if b.rise != n || b.call != nil || b.leaving {
-					return nil
+				if n == 0 || b.rise != n || b.call != nil || b.leaving {
+					return nil // an answer to one that has given it up asks for nothing more
 				}
 				if w.fails(20) {
 					return b.failed(w)

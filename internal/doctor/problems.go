@@ -134,6 +134,7 @@ func (f *Facts) endpoints(l *problems) {
 			l.add(what, count(e.Waiting, "connection waits", "connections wait")+" there, and none is accepted: the server holds its socket, and listens elsewhere or hangs",
 				"let the server take its socket from LISTEN_FDS (fd 3) or bind that port, and see whether it hangs")
 		case e.Held, !f.Ready && !f.overdue() && (e.By != "" || e.Binds && f.Age < bootTime):
+		case e.By != "" && f.Age < bootTime: // a shell may yet exec it
 		case e.By != "":
 			l.add(what, "only "+e.By+" holds its socket, which starts the server and cannot serve itself: "+Lost+f.blind(), set)
 		default:
