@@ -56,7 +56,7 @@ func (l *launcher) observed(pid int) doctor.Process {
 		return n
 	}
 	p.Ignored, p.Handled = mask("SigIgn"), mask("SigCgt")|mask("SigBlk")
-	if p.Reloads() {
+	if p.IsUWSGI() {
 		p.Config = l.configured(at, p.Args)
 	}
 	return p

@@ -104,7 +104,7 @@ type Process struct {
 	Pid     int
 	Exe     string   // the last part of its program's path, "" where that cannot be read
 	Args    []string // its command line, or the title that it has written there
-	Config  string   // what else may say how it takes signals, see Reloads
+	Config  string   // what else may say how it takes signals, see IsUWSGI
 	Ignored uint64   // signals, as in proc_pid_status(5)
 	Handled uint64   // caught or blocked, the same
 }

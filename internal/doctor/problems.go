@@ -216,7 +216,7 @@ func (f *Facts) twice(l *problems) {
 	if len(f.Mains) == 0 || !f.Adopted {
 		return
 	}
-	if p := &f.Mains[0]; p.isUWSGI() && f.ListenPid == p.Pid {
+	if p := &f.Mains[0]; p.IsUWSGI() && f.ListenPid == p.Pid {
 		l.add("LISTEN_FDS", p.Text()+" takes the sockets there besides those that it binds, and speaks the uwsgi protocol on them: clients of HTTP that reach them get no answer", `set SWAPINIT_EXPORT=""`)
 	}
 }

@@ -106,14 +106,12 @@ func interprets(exe string) bool {
 	return false
 }
 
-// Reloads: uWSGI reloads itself at a TERM, unless it was told otherwise, on its command
+// IsUWSGI: it reloads itself at a TERM, unless it was told otherwise, on its command
 // line, in its environment or in its configuration, which belong into Config.
-func (p *Process) Reloads() bool { return p.isUWSGI() }
-
-func (p *Process) isUWSGI() bool { return strings.HasPrefix(p.Exe, "uwsgi") }
+func (p *Process) IsUWSGI() bool { return strings.HasPrefix(p.Exe, "uwsgi") }
 
 // surely reports whether it does that.
 func (p *Process) surely() bool {
 	all := strings.Join(p.Args, " ") + " " + p.Config
-	return p.Reloads() && p.Config != "" && !strings.Contains(all, "die-on-term") && !strings.Contains(all, "UWSGI_DIE_ON_TERM") && !strings.Contains(all, "unix_signal:15")
+	return p.IsUWSGI() && p.Config != "" && !strings.Contains(all, "die-on-term") && !strings.Contains(all, "UWSGI_DIE_ON_TERM") && !strings.Contains(all, "unix_signal:15")
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // more: SWAPINIT_TEST_MORE is set, as `make more` does. Everything that needs an image of
-// its own is run then, which is half an hour of building, and every server in each way. Without it there is a choice of
-// each kind, below.
+// its own is run then, which is half an hour of building, and every server in each way.
+// Without it there is a choice of each kind, below.
 var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 
 // chosen are those that are run always, by the names of their subtests.

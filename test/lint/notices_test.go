@@ -2,7 +2,6 @@ package lint
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,22 +14,19 @@ var update = flag.Bool("update", false, "write NOTICES again")
 // NOTICES has the licence of all that is linked into the binary, as these licences ask of
 // whoever passes it on: of Go's own packages and runtime, and of each module.
 func TestNotices(t *testing.T) {
-	list := func(format string) []string {
-		out := command(t, root, []string{"CGO_ENABLED=0", "GOOS=linux"}, "go", "list", "-deps", "-f", format, "./cmd/swapinit")
-		lines := strings.Fields(string(out))
-		slices.Sort(lines)
-		return slices.Compact(lines)
-	}
 	goroot := strings.TrimSpace(string(command(t, root, nil, "go", "env", "GOROOT")))
-	parts := []string{"Go, standard library and runtime (https://go.dev)\n" + filepath.Join(goroot, "LICENSE")}
-	for _, module := range list(`{{with .Module}}{{if not .Main}}{{.Path}}={{.Version}}={{.Dir}}{{end}}{{end}}`) {
+	parts := [][2]string{{"Go, standard library and runtime (https://go.dev)", goroot}} // name, folder
+	modules := strings.Fields(string(command(t, root, []string{"CGO_ENABLED=0", "GOOS=linux"}, "go", "list", "-deps",
+		"-f", "{{with .Module}}{{if not .Main}}{{.Path}}={{.Version}}={{.Dir}}{{end}}{{end}}", "./cmd/swapinit")))
+	slices.Sort(modules)
+	for _, module := range slices.Compact(modules) {
 		f := strings.Split(module, "=")
-		parts = append(parts, fmt.Sprintf("%s %s\n%s", f[0], f[1], filepath.Join(f[2], "LICENSE")))
+		parts = append(parts, [2]string{f[0] + " " + f[1], f[2]})
 	}
 	want := "swapinit is licensed under the Apache License 2.0, see LICENSE. The program contains\nthe following, under the licences that stand below each. Written by\n`go test ./test/lint -update`.\n"
 	for _, part := range parts {
-		name, file, _ := strings.Cut(part, "\n")
-		text, err := os.ReadFile(file)
+		name := part[0]
+		text, err := os.ReadFile(filepath.Join(part[1], "LICENSE"))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
