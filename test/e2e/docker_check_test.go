@@ -42,7 +42,7 @@ func zooChecked(t *testing.T, s zooServer, env ...string) *dockerContainer {
 		run = append(run, "-e", e)
 	}
 	c := zooRun(t, s, []string{"/swapinit", "--"}, run...)
-	c.zooAwait("/swapinit", "ready", func(s dockerStatus) bool { return s.Ready })
+	c.awaitReady()
 	return c
 }
 

@@ -135,7 +135,7 @@ func dockerEventually(t *testing.T, what string, check func() bool) {
 type dockerContainer struct {
 	t       *testing.T
 	id      string
-	program string // see swapinit; "" until somebody asks
+	program string // the verbs'; "" until somebody asks: the entrypoint, see swapinit
 }
 
 // dockerRun starts a container in the background: docker run -d, then args.

@@ -88,40 +88,24 @@ func zooSwaps(t *testing.T, s zooServer, o zooOptions) zooCounts {
 		run = append(run, "-e", e)
 	}
 	c := zooRun(t, s, o.prefix, run...)
-	verbs := o.verbs
-	if verbs == "" {
-		verbs = o.prefix[0]
-	}
+	c.program = cmp.Or(o.verbs, o.prefix[0])
 	swaps := cmp.Or(o.swaps, 3)
 	c.zooAnswers(s)
-	c.zooAwait(verbs, "ready", func(s dockerStatus) bool { return s.Ready })
+	c.awaitStatus("ready", func(s dockerStatus) bool { return s.Ready })
 
 	l := zooLoad(t, c, s, o.onHost)
 	n := zooCounts{c: c}
 	for range swaps {
 		l.more()
-		r := c.try(append([]string{verbs, "swap"}, o.swap...)...)
+		r := c.try(append([]string{c.program, "swap"}, o.swap...)...)
 		n.swaps = append(n.swaps, r)
 		// By default the fourth generation would have the oldest one killed.
-		c.zooAwait(verbs, "the predecessor is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
+		c.awaitStatus("the predecessor is gone", func(s dockerStatus) bool { return len(s.Generations) == 1 })
 	}
 	l.more()
 	total := l.stop()
 	n.fresh, n.kept = total.Fresh, total.Kept
 	return n
-}
-
-// zooAwait is awaitStatus where the entrypoint may be anything.
-func (c *dockerContainer) zooAwait(verbs, what string, want func(dockerStatus) bool) {
-	c.t.Helper()
-	dockerEventually(c.t, what, func() bool {
-		r := c.try(verbs, "status", "--json")
-		var s dockerStatus
-		if r.Code != 0 && c.inspect("{{.State.Status}}") == "exited" {
-			c.t.Fatalf("the container ended while waiting: %s", what)
-		}
-		return r.Code == 0 && json.Unmarshal([]byte(r.Stdout), &s) == nil && want(s)
-	})
 }
 
 // zooLoader is a running load.
