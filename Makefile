@@ -10,11 +10,13 @@ GO ?= go
 # the smaller of Go's two garbage collectors (the other is for large heaps), the
 # binary is a tenth smaller. Dockerfile.example has the same flags.
 BIN ?= bin/swapinit
-VERSION ?= devel
-# What `--version` prints beside it, for a release `git rev-parse HEAD`. Not asked of git
-# here: the same source gives the same bytes, in a clone and unpacked from an archive.
-COMMIT ?= unknown
-FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=1 -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+# What `--version` prints. By default it is what cmd/swapinit/main.go has, so that
+# `go install` and a build without make say it, too; the commit is not asked of git: the
+# same source gives the same bytes, in a clone and unpacked from an archive.
+VERSION ?=
+COMMIT ?=
+NAMES = $(if $(VERSION), -X main.version=$(VERSION))$(if $(COMMIT), -X main.commit=$(COMMIT))
+FLAGS = -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=1$(NAMES)"
 BUILD = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build $(FLAGS)
 
 # What the tests in test/ build and run by themselves is unknown to the cache of
@@ -28,6 +30,7 @@ TEST_FLAGS ?= -count=1 -timeout 3h
 # docs/engine-init.md and daemon.json expect it.
 PREFIX ?= /usr
 SHARE = $(DESTDIR)$(PREFIX)/share
+DOC = $(SHARE)/doc/swapinit
 INIT = $(DESTDIR)$(PREFIX)/libexec/swapinit/docker-init
 
 # The race detector needs cgo. The tiers in test/ run the released binary, in
@@ -36,7 +39,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test more race bench mutants picture lint format metrics-page clean
+.PHONY: help run build install dist test more race bench mutants picture lint format metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -58,6 +61,10 @@ install: build ## program, docker-init, man pages, completions; DESTDIR, PREFIX=
 	install -D -m 644 packaging/completion/swapinit.bash $(SHARE)/bash-completion/completions/swapinit
 	install -D -m 644 -t $(SHARE)/zsh/site-functions packaging/completion/_swapinit
 	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completion/swapinit.fish
+	install -D -m 644 -t $(DOC) NOTICES docs/engine-init.md
+
+dist: ## the files of a release in dist/; VERSION, COMMIT, SOURCE_DATE_EPOCH
+	$(GO) run ./packaging/dist -version "$(VERSION)" -commit "$(COMMIT)"
 
 test: format race ## all tests
 	$(GO) test $(TEST_FLAGS) ./...
@@ -93,4 +100,4 @@ metrics-page: # the table in docs/metrics.md
 	cd test/openmetrics && $(GO) test -count=1 -update ./...
 
 clean: ## remove what build made
-	rm -rf bin
+	rm -rf bin dist

@@ -105,11 +105,11 @@ func start(args []string, asGate bool, verb string) int {
 // complain is for what keeps this from running at all.
 func complain(text string) { _, _ = os.Stderr.WriteString("swapinit: " + text + "\n") }
 
-// version and commit are set by the Makefile (VERSION=..., COMMIT=...).
-// debug.ReadBuildInfo would know them for `go install`, at the price of a tenth of what
-// this program may still grow.
+// version is the last release in CHANGELOG.md, or the next one with -dev behind it. It
+// stands here so that `go install` has it: debug.ReadBuildInfo would take a tenth of what
+// this program may still grow. The Makefile sets both (VERSION=..., COMMIT=...).
 var (
-	version = "devel"
+	version = "0.9.0"
 	commit  = "unknown"
 )
 

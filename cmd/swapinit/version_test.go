@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,21 @@ func TestVersionLine(t *testing.T) {
 	}
 }
 
+// The version is the last release in the changelog, or comes after it.
+func TestVersionOfChangelog(t *testing.T) {
+	text, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := regexp.MustCompile(`(?m)^## \[([0-9.]+)\] - `).FindSubmatch(text)
+	if released == nil {
+		t.Fatal("CHANGELOG.md has no release")
+	}
+	if last := string(released[1]); version != last && (!strings.HasSuffix(version, "-dev") || version == last+"-dev") {
+		t.Errorf("version is %s, the last release %s: want that, or the next one and -dev", version, last)
+	}
+}
+
 // VERSION and COMMIT of the Makefile arrive.
 func TestVersionOfMake(t *testing.T) {
 	if testing.Short() {
@@ -44,7 +60,7 @@ func TestVersionOfMake(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "swapinit devel - git.unknown\n"},
+		{nil, "swapinit " + version + " - git.unknown\n"},
 		{[]string{"VERSION=1.2.3", "COMMIT=0123abc"}, "swapinit 1.2.3 - git.0123abc\n"},
 	} {
 		bin := t.TempDir() + "/docker-init"

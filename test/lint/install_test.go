@@ -29,6 +29,8 @@ func TestInstall(t *testing.T) {
 			"share/bash-completion/completions/swapinit":    root + "/packaging/completion/swapinit.bash",
 			"share/zsh/site-functions/_swapinit":            root + "/packaging/completion/_swapinit",
 			"share/fish/vendor_completions.d/swapinit.fish": root + "/packaging/completion/swapinit.fish",
+			"share/doc/swapinit/NOTICES":                    root + "/NOTICES",
+			"share/doc/swapinit/engine-init.md":             root + "/docs/engine-init.md",
 		}
 		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {

@@ -27,7 +27,7 @@ const (
 type file struct {
 	path string // from the root of the repository
 	dir  string // its folder
-	test bool   // a _test.go file, or anything below test/
+	test bool   // a _test.go file, or anything below test/ or packaging/: what is no part of the program
 	ast  *ast.File
 	set  *token.FileSet
 }
@@ -292,7 +292,7 @@ func parse(name string, source any) (*file, error) {
 	return &file{
 		path: name,
 		dir:  path.Dir(name),
-		test: strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/"),
+		test: strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/") || strings.HasPrefix(name, "packaging/"),
 		ast:  tree,
 		set:  set,
 	}, nil
