@@ -125,8 +125,7 @@ func TestDockerCompose(t *testing.T) {
 // The example at the root of the repository, by its own instructions.
 func TestDockerComposeExample(t *testing.T) {
 	t.Parallel()
-	dockerBase(t, "base")
-	dockerBase(t, "golang")
+	dockerExample(t)
 	override := filepath.Join(t.TempDir(), "override.yaml")
 	// Only labels, by which the tests know what is theirs.
 	labels := "version: \"2.4\"\nservices:\n  web:\n    build:\n      labels:\n        swapinit.test: \"1\"\n        swapinit.test.kind: app\n" +

@@ -345,6 +345,9 @@ func (r *pageRun) line(use, line string) {
 		want = strings.TrimPrefix(want, m[0])
 	}
 	if strings.HasPrefix(command, "docker build ") {
+		if use == "repo" {
+			dockerExample(r.t)
+		}
 		pageBuilds.Lock()
 		defer pageBuilds.Unlock()
 	}
