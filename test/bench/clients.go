@@ -23,6 +23,14 @@ type count struct {
 	Slowest  time.Duration `json:"slowest_ns"`
 	Running  time.Duration `json:"running_ns"`
 	Errors   []string      `json:"errors"`
+	Trace    []request     `json:"trace"`
+}
+
+// request is one of a trace, as web trace writes it.
+type request struct {
+	Began  time.Duration `json:"b"`
+	Took   time.Duration `json:"t"`
+	Failed bool          `json:"f"`
 }
 
 // since is what was added to an earlier count.

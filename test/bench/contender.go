@@ -30,11 +30,12 @@ const (
 	shared
 	starter
 	reuseport
+	restarted
 	nginx
 	bare // no supervisor and no filter: not in the table
 )
 
-var kindNames = [...]string{"swapinit, steered", "swapinit, adopted (unmodified)", "swapinit, one shared socket", "start_server", "plain SO_REUSEPORT", "nginx's reload"}
+var kindNames = [...]string{"swapinit, steered", "swapinit, adopted (unmodified)", "swapinit, one shared socket", "start_server", "plain SO_REUSEPORT", "stopped, then started", "nginx's reload"}
 
 // needs is the program that has to be installed for it.
 func (k kind) needs() string {
@@ -114,8 +115,9 @@ func (c contender) command(b *bench, folder string) (argv, env []string, err err
 		env = append(env, "PERL5LIB="+os.Getenv("PERL5LIB"))
 		return append([]string{program, "--port=" + address, "--interval=1", "--signal-on-hup=" + c.server.signal,
 			"--log-file=/dev/null", "--"}, server...), env, nil
-	case reuseport:
-		return append([]string{b.web, "reuseport", c.server.signal}, server...), env, nil
+	case reuseport, restarted:
+		mode := map[kind]string{reuseport: "reuseport", restarted: "restart"}[c.kind]
+		return append([]string{b.web, mode, c.server.signal}, server...), env, nil
 	}
 	conf, socket := filepath.Join(folder, "conf"), filepath.Join(folder, "behind")
 	err = os.WriteFile(conf, fmt.Appendf(nil, nginxConf, folder, socket, address), 0o644)

@@ -33,6 +33,7 @@ type options struct {
 	swapinit              string
 	only                  string
 	swaps, connections    int
+	svg                   string
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure one of: "+names())
 	flag.IntVar(&o.swaps, "swaps", 0, "swaps of endurance, or of each row of steer or takeover; 0: the usual number")
 	flag.IntVar(&o.connections, "connections", 0, "connections of endurance; 0: a million")
+	flag.StringVar(&o.svg, "svg", "", "with -only latency: a file for the picture")
 	flag.Parse()
 	if flag.NArg() > 0 || o.json && o.markdown || o.only != "" && !measures(o.only) || o.swaps < 0 || o.connections < 0 {
 		flag.Usage()
@@ -65,7 +67,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, rounds: usual, swaps: o.swaps, connections: o.connections, progress: newProgress()}
+	b := &bench{dir: dir, rounds: usual, swaps: o.swaps, connections: o.connections, svg: o.svg, progress: newProgress()}
 	if o.short {
 		b.rounds = short
 	}
@@ -165,6 +167,7 @@ func steps() []step {
 		{name: "ask", measure: measureAsk},
 		{name: "gate", measure: measureFronts},
 		{name: "takeover", table: takeovers},
+		{name: "latency", table: latencies, alone: true},
 		{name: "endurance", table: endurance, alone: true},
 	}
 }

@@ -65,7 +65,8 @@ type bench struct {
 	rounds   rounds
 	progress *progress
 
-	swaps, connections int // what was asked for; 0: nothing
+	swaps, connections int    // what was asked for; 0: nothing
+	svg                string // a file for the picture of latency; empty: none
 }
 
 // swapsOr is how many swaps were asked for, or the usual number.

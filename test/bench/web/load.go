@@ -29,6 +29,15 @@ type count struct {
 	Slowest  time.Duration `json:"slowest_ns"`
 	Running  time.Duration `json:"running_ns"` // between go and stop
 	Errors   []string      `json:"errors"`     // the first few
+
+	Trace []request `json:"trace,omitempty"` // of clients with a pace, all of it
+}
+
+// request is one of a trace.
+type request struct {
+	Began  time.Duration `json:"b"` // since go: when it was due, not when there was time for it
+	Took   time.Duration `json:"t"` // from then to the end
+	Failed bool          `json:"f,omitempty"`
 }
 
 // clients are told what to do by lines on stdin, each answered by a count:
@@ -37,6 +46,7 @@ type clients struct {
 	n    int
 	to   string
 	kept bool // a connection for each client, instead of one for each request
+	pace int  // requests a second, whatever becomes of those before; 0: see load
 
 	mu      sync.Mutex
 	count   count
@@ -51,6 +61,14 @@ func load(n int) error { return obey(&clients{n: n, to: address}) }
 
 // keep runs n clients that keep their connections.
 func keep(n int) error { return obey(&clients{n: n, to: address, kept: true}) }
+
+// trace makes n requests a second, each when it is due: one that is slow does not keep the
+// next ones back, as it would with clients that wait, so all that users would notice is in
+// the trace.
+func trace(n int) error { return obey(&clients{n: sources, to: address, pace: n}) }
+
+// sources are the addresses from which a trace's requests come, one after the other.
+const sources = 64
 
 func obey(c *clients) error {
 	answers := json.NewEncoder(os.Stdout)
@@ -76,6 +94,10 @@ func (c *clients) start() {
 	c.mu.Lock()
 	c.stop, c.since = stop, time.Now()
 	c.mu.Unlock()
+	if c.pace > 0 {
+		c.running.Go(func() { c.atPace(stop) })
+		return
+	}
 	for i := range c.n {
 		c.running.Go(func() {
 			var k kept
@@ -96,6 +118,32 @@ func (c *clients) start() {
 				}
 			}
 		})
+	}
+}
+
+// atPace starts requests until stop is closed.
+func (c *clients) atPace(stop <-chan struct{}) {
+	every := time.Second / time.Duration(c.pace)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for i := 0; ; {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		// A ticker drops what nobody took: those are due all the same.
+		for ; time.Duration(i)*every <= time.Since(c.since); i++ {
+			due := time.Duration(i) * every
+			c.running.Go(func() {
+				err := once(c.to, i%c.n)
+				took := time.Since(c.since) - due
+				c.record(took, err)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.count.Trace = append(c.count.Trace, request{due, took, err != nil})
+			})
+		}
 	}
 }
 
