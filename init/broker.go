@@ -145,7 +145,10 @@ func (b *broker) choose(bind adopt.Bind) (*endpoint, error) {
 		return nil, nil
 	}
 	for n, other := range b.gens {
-		if n != b.w.g.number && (other.sockets[e] || len(other.sockets) == 0) {
+		// Who has bound nothing may use the socket with which it was started: a predecessor,
+		// as it need not say that it is ready, and a successor that has said so.
+		started := len(other.sockets) == 0 && (n < b.w.g.number || other.ready != nil)
+		if n != b.w.g.number && (other.sockets[e] || started) {
 			return nil, apart(bind, n, e)
 		}
 	}

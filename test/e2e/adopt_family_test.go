@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -106,6 +107,30 @@ func TestAdoptSuccessorOfAnotherFamily(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A first server that binds only after a swap was asked for is not refused for the sake of
+// a successor that has bound nothing, and never will.
+func TestAdoptBindsWhileSuccessorStarts(t *testing.T) {
+	t.Parallel()
+	begin := filepath.Join(t.TempDir(), "begin")
+	c := startUnready(t, opts{Env: []string{"SWAPINIT_LISTEN=:8080"}}, []string{"tcp4://0.0.0.0:8080?after=" + begin}, "-stop", "exit")
+	swap := c.later(append([]string{"swap", "--"}, server(t, "-from", "none", "-gate", "/nonexistent/gate")...)...)
+	c.awaitStates("1:active 2:starting")
+	touch(t, begin)
+	c.awaitHealthy()
+	l := c.loadOn("tcp", web)
+	moreRequests(t, l, 20)
+	if r := c.Verb("swap", "--cancel"); r.Code != 0 {
+		t.Fatalf("swap --cancel: %v", r)
+	}
+	if r := <-swap; r.Code != 1 {
+		t.Errorf("swap: %v, want status 1", r)
+	}
+	c.awaitStates("1:active")
+	moreRequests(t, l, 20)
+	noLoss(t, l)
+	c.wantNever("families")
 }
 
 // The endpoint that a server of the other family has is the one that was set: status
