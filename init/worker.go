@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -179,7 +180,8 @@ func (i *Init) await(w *worker, p *reaper.Process, said *ready.Notify) {
 		if starved {
 			i.starved(w)
 		}
-		if hint != "" && w.readyAfter == 0 && i.machine.Phase() == swap.Running {
+		over := func(v swap.View) bool { return v.Number == w.g.number && v.Failed } // we have told it to stop
+		if hint != "" && w.readyAfter == 0 && i.machine.Phase() == swap.Running && !slices.ContainsFunc(i.machine.Views(), over) {
 			if !i.machine.Swapping() { // else the swap tells it
 				i.about(logline.Warn, "adopt.hint", w, " ended before it was ready; "+hint)
 			}

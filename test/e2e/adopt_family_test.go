@@ -128,9 +128,16 @@ func TestAdoptBindsWhileSuccessorStarts(t *testing.T) {
 		t.Errorf("swap: %v, want status 1", r)
 	}
 	c.awaitStates("1:active")
+	// One that takes fd 3 is none for its clients, who come by IPv4.
+	c.failedSwap(append([]string{"--timeout", "1s", "--"}, server(t)...), "does not listen on tcp4://0.0.0.0:8080")
+	c.awaitStates("1:active")
 	moreRequests(t, l, 20)
 	noLoss(t, l)
-	c.wantNever("families")
+	for _, never := range []string{"families", "pid file of its predecessor"} { // it was told to stop, and its status is 0
+		if log := c.Stderr(); strings.Contains(log, never) {
+			t.Errorf("the log has %q:\n%s", never, log)
+		}
+	}
 }
 
 // The endpoint that a server of the other family has is the one that was set: status
