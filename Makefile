@@ -71,7 +71,7 @@ test: format race ## all tests
 	cd test/openmetrics && $(GO) test -count=1 ./...
 
 more: build ## the tests that need an image of their own, all of them: half an hour
-	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestFleet|TestZoo' ./test/e2e
+	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestDockerfileExample|TestFleet|TestZoo' ./test/e2e
 
 race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)

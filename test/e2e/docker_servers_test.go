@@ -25,7 +25,7 @@ import (
 // server. The rate is what two slow cores do without queueing.
 func TestDockerServers(t *testing.T) {
 	t.Parallel()
-	const swaps = 5
+	const swaps = 3
 	for _, server := range []struct {
 		name, port string
 		load       []string

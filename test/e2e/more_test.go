@@ -14,12 +14,12 @@ var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 
 // chosen are those that are run always, by the names of their subtests.
 var chosen = []string{
-	"node/Unmodified", "gunicorn/With the inherited socket",
-	"README.md as a whole",
+	"node/Unmodified",
+	"README.md as a whole", "legacy builder",
 	"adopted go", "adopted node-cluster", "adopted nginx", "adopted apache-event", "adopted lighttpd", "adopted haproxy", "adopted caddy",
-	"adopted gunicorn", "adopted uvicorn-workers", "adopted uwsgi", "adopted puma-cluster", "adopted unicorn", "adopted php-fpm",
+	"adopted gunicorn", "adopted uwsgi", "adopted puma-cluster", "adopted unicorn", "adopted php-fpm",
 	"adopted java", "adopted tomcat", "adopted redis",
-	"hardened nginx-reuseport", "hardened python", "hardened apache-prefork", "hardened gunicorn", "hardened puma", "hardened php", "hardened jetty",
+	"hardened nginx-reuseport", "hardened python", "hardened apache-prefork", "hardened puma", "hardened jetty",
 	"Nomad", "Podman Quadlet", "Kamal",
 	"ends apache-event", "ends gunicorn", "ends redis",
 	"check nginx", "check puma-cluster", "signals nginx", "signals uwsgi",
