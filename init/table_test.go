@@ -1,8 +1,10 @@
 package pid1
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/spawn"
+	"golang.org/x/sys/unix"
 )
 
 // statLine is a line of proc_pid_stat(5) with 52 fields.
@@ -212,6 +215,51 @@ func TestMark(t *testing.T) {
 		<-w.proc.Exited()
 		if _, seen := i.launcher.procs.mark(w.pid(), 3); seen {
 			t.Error("a mark of a process that is gone")
+		}
+	}
+}
+
+// Who runs counts, and so does a zombie. Only PID 1 can ask: the test is run again as one.
+func TestNobodyElse(t *testing.T) {
+	if os.Getenv(insideVar) != t.Name() {
+		if nobodyElse() && os.Getpid() != 1 {
+			t.Error("it is no PID 1, and believes that it is the last one")
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), insideVar+"="+t.Name(), namespaceVar+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, unix.EPERM) {
+			t.Skip("no pid namespace here: ", err)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	child := exec.Command("/bin/cat")
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+		want bool
+	}{
+		{"at first", func() error { return nil }, true},
+		{"with a child", child.Start, false},
+		{"with a zombie", func() error {
+			_ = in.Close()
+			return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		}, false},
+		{"at last", child.Wait, true},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(step.what, err)
+		}
+		if got := nobodyElse(); got != step.want {
+			t.Errorf("%s: %v, want %v", step.what, got, step.want)
 		}
 	}
 }

@@ -82,9 +82,9 @@ func New(o Options) *Reaper {
 			}
 		}()
 	}
-	deaths := make(chan os.Signal, 1) // a doorbell: one SIGCHLD may stand for many
-	signal.Notify(deaths, syscall.SIGCHLD)
 	go func() {
+		deaths := make(chan os.Signal, 1) // a doorbell: one SIGCHLD may stand for many
+		signal.Notify(deaths, syscall.SIGCHLD)
 		for { // looks before it waits: some may have died before anybody listened
 			for more := true; more; {
 				var any bool

@@ -2,7 +2,8 @@
 
 // An init has no use for as many threads as the container has CPUs, and must
 // not wake up to see whether that number has changed: the runtime is kept from
-// reading, and holding open, the cgroup's files.
+// reading, and holding open, the cgroup's files. The Makefile says so again, with
+// profstackdepth, which has no directive.
 
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

@@ -207,30 +207,38 @@ type setting struct {
 // table lists the rows for s.
 func table(s *Settings) []setting {
 	rows := make([]setting, 0, 64)
-	s.each(func(field any, tags string) {
-		r := setting{field: field, preset: tag(tags, "envDefault"), emptyMeans: tag(tags, "empty") == "none"}
-		r.Variable = Variable{Prefix + tag(tags, "env"), tag(tags, "shown") + r.preset, tag(tags, "accepts"), tag(tags, "help")} // never both
-		if oneOf := tag(tags, "oneof"); oneOf != "" {
-			r.choose(strings.Split(oneOf, ", "))
-		} else if r.Accepts == "" {
-			r.Accepts = acceptsDuration
+	s.each(func(field any, row string) {
+		rows = append(rows, setting{field: field, Variable: Variable{Accepts: acceptsDuration}})
+		r := &rows[len(rows)-1]
+		for row != "" {
+			key, value, rest := tag(row)
+			switch row = rest; key {
+			case "env":
+				r.Name = Prefix + value
+			case "envDefault":
+				r.Default, r.preset = value, value
+			case "shown":
+				r.Default = value
+			case "empty":
+				r.emptyMeans = value == "none"
+			case "oneof":
+				r.choose(strings.Split(value, ", "))
+			case "accepts":
+				r.Accepts = value
+			case "help":
+				r.Help = value
+			}
 		}
-		rows = append(rows, r)
 	})
 	return rows
 }
 
-// tag is what tags say for a key, as reflect.StructTag does. It allocates nothing: what
-// the start of an idle init allocates stays in memory.
-func tag(tags, key string) string {
-	for {
-		name, rest, found := strings.Cut(tags, `:"`)
-		value, rest, _ := strings.Cut(rest, `"`)
-		if name == key || !found {
-			return value // "" where there is none
-		}
-		tags = strings.TrimPrefix(rest, " ")
-	}
+// tag takes the first key and value off a row, as reflect.StructTag has them. It
+// allocates nothing: what the start of an idle init allocates stays in memory.
+func tag(row string) (key, value, rest string) {
+	key, rest, _ = strings.Cut(row, `:"`)
+	value, rest, _ = strings.Cut(rest, `"`)
+	return key, value, strings.TrimPrefix(rest, " ")
 }
 
 // text is the field of a setting that is a string, nil where it is none.

@@ -48,16 +48,17 @@ type Options struct {
 }
 
 // Logger writes lines from any number of goroutines. It owns its fd and one
-// goroutine, which Close ends.
+// goroutine, which the first line starts and Close ends: most containers log nothing.
 type Logger struct {
 	level Level
 	json  bool
 	paint bool // in text only
 	fd    int  // -1: stderr was closed from the start
 
-	mu    sync.Mutex // orders "queue is full" and "this many were lost"
-	lost  int        // lines that found the queue full since the last one that did not
-	queue chan item
+	mu      sync.Mutex // orders "queue is full" and "this many were lost"
+	lost    int        // lines that found the queue full since the last one that did not
+	writing bool       // the goroutine was started, or is not wanted any more
+	queue   chan item
 
 	broken  bool          // the last write failed; the writer's own
 	written atomic.Uint32 // counts writes, to see whether there is any progress
@@ -89,7 +90,6 @@ func New(o Options) *Logger {
 		ended: make(chan struct{}),
 	}
 	l.fd, _ = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3) // -1 after an error
-	go l.write()
 	return l
 }
 
@@ -105,6 +105,10 @@ func (l *Logger) Log(level Level, event, message string, f Fields) {
 	line := l.format(level, event, message, f)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.writing {
+		l.writing = true
+		go l.write()
+	}
 	select {
 	case l.queue <- item{line: line, lost: l.lost}:
 		l.lost = 0
@@ -123,6 +127,12 @@ func (l *Logger) format(level Level, event, message string, f Fields) []byte {
 // Flush waits until everything logged so far is written. Behind a stderr that
 // nobody reads it gives up after max, behind a slow one after ten times that.
 func (l *Logger) Flush(max time.Duration) {
+	l.mu.Lock()
+	writing := l.writing
+	l.mu.Unlock()
+	if !writing {
+		return
+	}
 	mark := item{flushed: make(chan struct{})}
 	queue := l.queue
 	for range 10 {
@@ -151,13 +161,26 @@ func (l *Logger) Flush(max time.Duration) {
 // What is logged afterwards goes nowhere.
 func (l *Logger) Close(max time.Duration) {
 	l.Flush(max)
-	l.once.Do(func() { close(l.stop) })
+	l.once.Do(func() {
+		close(l.stop)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !l.writing {
+			l.writing = true
+			l.end()
+		}
+	})
+}
+
+// end is the writer's, or Close's where there was none.
+func (l *Logger) end() {
+	_ = unix.Close(l.fd) // or it is -1
+	close(l.ended)
 }
 
 // write is the only goroutine that touches the fd.
 func (l *Logger) write() {
-	defer close(l.ended)
-	defer unix.Close(l.fd)
+	defer l.end()
 	owed := 0 // lost lines that are not reported yet
 	for {
 		select {

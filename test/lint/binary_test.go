@@ -35,7 +35,7 @@ func TestPackages(t *testing.T) {
 func TestBinary(t *testing.T) {
 	t.Chdir(root)
 	// The example is built without the Makefile and must not fall behind it.
-	const flags = `-trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=1`
+	const flags = `-trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w -buildid= -funcalign=1 -X runtime.godebugDefault=containermaxprocs=0,updatemaxprocs=0,profstackdepth=0`
 	for _, file := range []string{"Makefile", "Dockerfile.example"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
