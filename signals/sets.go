@@ -10,10 +10,10 @@ import (
 // early are those that somebody may well send within milliseconds of the
 // start. The kernel throws a signal away for which PID 1 has no handler, so
 // these are registered first of all; each one costs about 50 microseconds,
-// which is why the others wait until the child runs, CONT and ABRT among them.
+// which is why the other fifty wait until the child runs.
 var early = []os.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1,
-	syscall.SIGUSR2, syscall.SIGWINCH,
+	syscall.SIGUSR2, syscall.SIGABRT, syscall.SIGCONT, syscall.SIGWINCH,
 }
 
 // Early lists what to register with os/signal before anything else is done.

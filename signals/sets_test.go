@@ -38,7 +38,7 @@ func TestEarlyAndLate(t *testing.T) {
 			t.Errorf("%s is registered %d times, want %d", Name(sig), seen[sig], want)
 		}
 	}
-	if len(Early()) != 7 || Early()[0] != os.Signal(syscall.SIGTERM) {
+	if len(Early()) != 9 || Early()[0] != os.Signal(syscall.SIGTERM) {
 		t.Errorf("Early() = %v", Early())
 	}
 }
