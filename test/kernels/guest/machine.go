@@ -95,34 +95,101 @@ func forwards() error {
 	}
 }
 
+// container is another swapinit, whose verbs find it at an address of its own.
+type container struct {
+	name string
+	cmd  *exec.Cmd
+}
+
+// begin starts one, with settings. spaces goes to the clone.
+func begin(name string, spaces *syscall.SysProcAttr, env ...string) (*container, error) {
+	c := &container{name, exec.Command("/swapinit", "/bin/sleep", "1000000")}
+	c.cmd.Env = append([]string{"SWAPINIT_CONTROL=/tmp/" + name}, env...)
+	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stdout
+	c.cmd.SysProcAttr = spaces
+	return c, c.cmd.Start()
+}
+
+// status is what `status --json` prints, as soon as it does.
+func (c *container) status() (text string, err error) {
+	waited := until("swapinit status", func() bool {
+		verb := exec.Command("/swapinit", "status", "--json")
+		verb.Env = []string{"SWAPINIT_CONTROL=/tmp/" + c.name}
+		var out []byte
+		out, err = verb.CombinedOutput()
+		text = string(out)
+		return err == nil
+	})
+	if waited != nil {
+		return "", fmt.Errorf("%w: %v: %s", waited, err, text)
+	}
+	return text, nil
+}
+
+func (c *container) end() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	_ = c.cmd.Wait()
+}
+
 // counts: connections can be counted, or not where the kernel does not have inet_diag. It
 // is steered in either case (but `require` asks for both).
 func counts(want bool) error {
-	c := exec.Command("/swapinit", "/bin/sleep", "1000000")
-	c.Env = []string{"SWAPINIT_LISTEN=web=tcp://:8099", "SWAPINIT_CONTROL=/tmp/counts"}
-	c.Stderr = os.Stdout
-	if err := c.Start(); err != nil {
+	c, err := begin("counts", nil, "SWAPINIT_LISTEN=web=tcp://:8099")
+	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
-		_ = c.Wait()
-	}()
-	var out []byte
-	err := until("swapinit status", func() (done bool) {
-		status := exec.Command("/swapinit", "status", "--json")
-		status.Env = []string{"SWAPINIT_CONTROL=/tmp/counts"}
-		var err error
-		out, err = status.CombinedOutput()
-		return err == nil
-	})
+	defer c.end()
+	status, err := c.status()
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %s", err, out)
-	case !strings.Contains(string(out), `"steered":true,`):
-		return fmt.Errorf("not steered: %s", out)
-	case strings.Contains(string(out), "cannot be counted") == want:
-		return fmt.Errorf("status: %s", out)
+		return err
+	case !strings.Contains(status, `"steered":true,`):
+		return fmt.Errorf("not steered: %s", status)
+	case strings.Contains(status, "cannot be counted") == want:
+		return fmt.Errorf("status: %s", status)
 	}
 	return nil
+}
+
+// limited: the quota of a cgroup of version 2 decides how many workers `auto` is. The machine
+// has two CPUs.
+func limited() error {
+	const root, dir = "/sys/fs/cgroup/", "/sys/fs/cgroup/limited"
+	if err := os.WriteFile(root+"cgroup.subtree_control", []byte("+cpu"), 0); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for _, tc := range []struct {
+		quota   string
+		workers int
+	}{{"max 100000", 2}, {"100000 100000", 1}} {
+		if err := os.WriteFile(dir+"/cpu.max", []byte(tc.quota), 0); err != nil {
+			return err
+		}
+		if err := workers(dir, tc.workers); err != nil {
+			return fmt.Errorf("cpu.max %s: %w", tc.quota, err)
+		}
+	}
+	return os.Remove(dir)
+}
+
+// workers: in the cgroup dir there are so many.
+func workers(dir string, want int) error {
+	group, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer group.Close()
+	c, err := begin("limited", &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}, "SWAPINIT_WORKERS=auto")
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	status, err := c.status()
+	if got := strings.Count(status, `"worker":`); err == nil && got != want {
+		err = fmt.Errorf("%d workers, want %d: %s", got, want, status)
+	}
+	return err
 }

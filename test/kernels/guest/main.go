@@ -40,6 +40,7 @@ func main() {
 	g.check("MachineInit", isInit)
 	g.check("MachineZombies", reaps)
 	g.check("MachineSignals", forwards)
+	g.check("MachineCgroup2", limited)
 	g.check("MachineUncounted", func() error { return counts(false) })
 	g.run("/tests/before")
 	g.check("MachineModules", modules)
