@@ -42,7 +42,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install dist test more race bench mutants picture lint format metrics-page clean
+.PHONY: help run build install dist test more kernels race bench mutants picture lint format metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -75,6 +75,13 @@ test: format race ## all tests
 
 more: build ## the tests that need an image of their own, all of them: half an hour
 	SWAPINIT_TEST_MORE=1 $(GO) test $(TEST_FLAGS) -run 'TestCookbook|TestDockerPages|TestDockerfileExample|TestFleet|TestZoo' ./test/e2e
+
+# KERNELS="5.10-amd64 6.1-arm64": only these. PATIENCE: how long one may take.
+KERNELS ?= all
+PATIENCE ?= 40m
+
+kernels: ## boot older kernels in qemu, with swapinit as their init; KERNELS=6.1-amd64
+	SWAPINIT_TEST_KERNELS="$(KERNELS)" $(GO) test $(TEST_FLAGS) -v -run TestKernels ./test/kernels -args -patience $(PATIENCE)
 
 race: ## the packages' own tests under the race detector
 ifeq ($(CC_FOUND),)

@@ -4,6 +4,7 @@ package build
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -16,10 +17,30 @@ func Root() string {
 }
 
 // Swapinit builds the released binary as the file out, an absolute path.
-func Swapinit(out string) error {
+func Swapinit(out string) error { return SwapinitFor(runtime.GOARCH, out) }
+
+// SwapinitFor is Swapinit for another architecture, by its name in Go.
+func SwapinitFor(arch, out string) error {
 	cmd := exec.Command("make", "--no-print-directory", "-s", "-C", Root(), "build", "BIN="+out)
+	cmd.Env = append(os.Environ(), "GOARCH="+arch)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make build: %w\n%s", err, text)
+		return fmt.Errorf("make build for %s: %w\n%s", arch, err, text)
+	}
+	return nil
+}
+
+// Static builds the package pkg, such as ./test/server, as a static program; with test
+// it is the package's tests.
+func Static(arch, pkg, out string, test bool) error {
+	args := []string{"build"}
+	if test {
+		args = []string{"test", "-c"}
+	}
+	cmd := exec.Command("go", append(args, "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)...)
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build %s for %s: %w\n%s", pkg, arch, err, text)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func newGateway(t *testing.T, env ...string) *gateway {
 // startHost is a network with a process that keeps it.
 func startHost(t *testing.T) *container {
 	t.Helper()
-	return start(t, opts{Bare: true, Args: []string{"/bin/sleep", "infinity"}})
+	return start(t, opts{Bare: true, Args: []string{"/bin/sleep", "1000000"}})
 }
 
 func (g *gateway) socket() string { return filepath.Join(g.volume, "gate.sock") }
