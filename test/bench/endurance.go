@@ -10,12 +10,19 @@ import (
 
 const nameEndurance = "endurance"
 
-// What is promised, and by when it has to be done.
+// What is promised, and by when it has to be done, see enduranceTime.
 const (
 	enduranceSwaps       = 1000
 	enduranceConnections = 1_000_000
 	enduranceLimit       = 30 * time.Minute
 )
+
+// enduranceTime is by when it has to be done: in proportion to what is asked for, and never
+// less than for what is promised, as a few swaps take their time, too.
+func enduranceTime(swaps, connections int) time.Duration {
+	times := max(1, float64(swaps)/enduranceSwaps, float64(connections)/enduranceConnections)
+	return time.Duration(times * float64(enduranceLimit))
+}
 
 // endurance swaps a server that dies at once on TERM, under load, until both
 // numbers are reached. The swaps are spread over the connections, so that the
@@ -25,7 +32,8 @@ func endurance(ctx context.Context, b *bench) (*table, error) {
 	if b.connections > 0 {
 		connections = b.connections
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, enduranceLimit, fmt.Errorf("it takes longer than %v", enduranceLimit))
+	limit := enduranceTime(swaps, connections)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it takes longer than %v", limit))
 	defer cancel()
 	s, err := b.open(contender{kind: steered, server: abrupt})
 	if err != nil {
