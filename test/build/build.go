@@ -4,6 +4,7 @@ package build
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -20,6 +21,17 @@ func Swapinit(out string) error {
 	cmd := exec.Command("make", "--no-print-directory", "-s", "-C", Root(), "build", "BIN="+out)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make build: %w\n%s", err, text)
+	}
+	return nil
+}
+
+// Server builds the server that the tests run under it, as dir/server.
+func Server(dir string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/", "./test/server")
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build the test server: %w\n%s", err, text)
 	}
 	return nil
 }

@@ -108,12 +108,7 @@ var buildOnce = sync.OnceValue(func() build {
 	if b.err = release.Swapinit(b.dir + "/swapinit"); b.err != nil {
 		return b
 	}
-	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.dir+"/", "./test/server")
-	c.Dir = release.Root()
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		b.err = fmt.Errorf("cannot build the test server: %w\n%s", err, out)
-	}
+	b.err = release.Server(b.dir)
 	return b
 })
 
