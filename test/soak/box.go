@@ -20,7 +20,7 @@ import (
 
 const (
 	// patience is how long anything may take. It is a net against hangs.
-	patience = 40 * time.Second
+	patience = 5 * time.Minute
 	stamp    = "15:04:05.000"
 	pathEnv  = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )

@@ -85,7 +85,7 @@ func (s *soak) laps(ctx context.Context, kind string) error {
 			b.Kill() // what has not ended
 		}
 		if err != nil && ctx.Err() == nil {
-			return &violation{seed: s.seed, lap: l, action: at, err: err, dir: l.dir}
+			return &violation{soak: s, lap: l, action: at, err: err}
 		}
 		if err == nil {
 			_ = os.RemoveAll(l.dir)
@@ -103,21 +103,15 @@ func (l *lap) run(done int) (n int, err error) {
 	}
 	defer l.load.stop()
 	l.soak.totals.watch(l.load)
-	// Each kind of action once, in any order, is the warm-up.
-	acts := sc.acts()
-	first := slices.Clone(acts)
-	r.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
+	acts := order(sc.acts(), r)
 	most := shortLap << ((l.number - 1) % lapTimes)
 	rested := 0
 	for ; n < most && !l.soak.over(l.ctx, done+n); n++ {
-		a := pick(acts, r)
-		if n < len(first) {
-			a = first[n]
-		}
+		a := choose(acts, n, r)
 		if err := l.one(sc, a, a.draw(r)); err != nil {
 			return n + 1, err
 		}
-		if n+1 >= len(first)+rested*quietEvery {
+		if n+1 >= len(acts)+rested*quietEvery {
 			rested++
 			if err := l.rest(sc, true); err != nil {
 				return n + 1, err
@@ -199,8 +193,17 @@ func (l *lap) forget(b *box) {
 	l.boxes = slices.DeleteFunc(l.boxes, func(o *box) bool { return o == b })
 }
 
-// pick chooses by the weights.
-func pick(acts []act, r *rand.Rand) act {
+// order is that of the warm-up, in which each kind of action comes once.
+func order(acts []act, r *rand.Rand) []act {
+	r.Shuffle(len(acts), func(i, j int) { acts[i], acts[j] = acts[j], acts[i] })
+	return acts
+}
+
+// choose is the action with that number: by the weights, after the warm-up.
+func choose(acts []act, number int, r *rand.Rand) act {
+	if number < len(acts) {
+		return acts[number]
+	}
 	sum := 0
 	for _, a := range acts {
 		sum += a.weight

@@ -36,11 +36,10 @@ type soak struct {
 
 // violation is the first expectation that was not kept.
 type violation struct {
-	seed   uint64
+	soak   *soak
 	lap    *lap
 	action int
 	err    error
-	dir    string
 }
 
 func (v *violation) Error() string { return v.err.Error() }
@@ -51,7 +50,7 @@ const lastActions = 30
 func (v *violation) report() string {
 	story := v.lap.story[max(0, len(v.lap.story)-lastActions):]
 	return fmt.Sprintf("VIOLATION: %v\nseed %d, kind %s, lap %d (%s), action %d of it\nthe last %d actions:\n  %s\nthe logs are in %s",
-		v.err, v.seed, v.lap.kind, v.lap.number, v.lap.about, v.action, len(story), strings.Join(story, "\n  "), v.dir)
+		v.err, v.soak.seed, v.lap.kind, v.lap.number, v.lap.about, v.action, len(story), strings.Join(story, "\n  "), v.lap.dir)
 }
 
 // run prints the seed, builds, and does both kinds until the time is over.

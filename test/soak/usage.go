@@ -48,6 +48,11 @@ func usageOf(pid int) (u usage, err error) {
 	return u, err
 }
 
+// within reports whether u is no more than may be after the warm-up.
+func (u usage) within(warm usage) bool {
+	return u.fds <= warm.fds && u.threads <= warm.threads+moreThreads && u.anon <= warm.anon+moreAnon
+}
+
 // meter watches what one swapinit holds from its warm-up on.
 type meter struct {
 	box    *box
@@ -67,7 +72,7 @@ func (m *meter) measure(t *totals) error {
 		if first {
 			m.warm, m.before = true, m.after
 		}
-		return m.after.fds <= m.before.fds && m.after.threads <= m.before.threads+moreThreads && m.after.anon <= m.before.anon+moreAnon, nil
+		return m.after.within(m.before), nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w: %v, after the warm-up %v", m.box.name, err, m.after, m.before)
