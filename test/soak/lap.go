@@ -21,6 +21,9 @@ const (
 // quietEvery is after how many actions everything comes to rest and is measured.
 const quietEvery = 20
 
+// restTries is how often it comes to rest anew while there are spare descriptors.
+const restTries = 10
+
 // lap is the life of one container, or of a gate.
 type lap struct {
 	soak   *soak
@@ -55,6 +58,7 @@ type scene interface {
 	begin() error // with the load
 	calm() error  // after each action: who serves
 	quiet() error // everything comes to rest; what is left over would be a leak
+	spare() (bool, error)
 	measure() error
 	usages() []string
 	end() error // all stop as they are told to
@@ -168,7 +172,12 @@ func (l *lap) one(sc scene, a act, s step) error {
 // rest has everything come to rest, and measures.
 func (l *lap) rest(sc scene, warm bool) error {
 	l.say("a rest")
-	err := sc.quiet()
+	var err error
+	for more, try := true, 0; more && err == nil && try < restTries; try++ {
+		if err = sc.quiet(); err == nil {
+			more, err = sc.spare()
+		}
+	}
 	if err == nil && warm {
 		err = sc.measure()
 	}

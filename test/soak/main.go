@@ -12,7 +12,7 @@
 // its socket and stops, ...) is drawn anew for each lap.
 //
 // Every action says what may be lost by it, which mostly is nothing, and who serves
-// afterwards. See actions.go.
+// afterwards: swaps.go and faults.go, takeovers.go and upsets.go.
 //
 // Output: the seed, then a line now and then and at the end, on stdout; on a terminal one
 // live line on stderr. Exit status 1: an expectation was not kept, and the folder with the

@@ -76,7 +76,7 @@ func (s *single) begin() (err error) {
 	if s.box, err = s.start("single", ns.Config{Env: s.box.env, Args: append([]string{"--"}, s.command...)}); err != nil {
 		return err
 	}
-	s.meter.box, s.active = s.box, 1
+	s.meter.box, s.meter.anon, s.active = s.box, moreAnon, 1
 	err = poll(s.lap.ctx, "the first generation", func() (bool, error) {
 		if s.ended() {
 			return false, errors.New("it has ended")
@@ -154,6 +154,8 @@ func (b *box) onlyServers(n int) error {
 	}
 	return nil
 }
+
+func (s *single) spare() (bool, error) { return s.meter.spare() }
 
 func (s *single) measure() error { return s.meter.measure(&s.soak.totals) }
 

@@ -149,7 +149,7 @@ func TestMeter(t *testing.T) {
 		{"threads", usage{10, 9 + moreThreads, 3000}, false},
 		{"memory", usage{10, 8, 3001 + moreAnon}, false},
 	} {
-		if got := tc.now.within(before); got != tc.ok {
+		if got := tc.now.within(before, moreAnon); got != tc.ok {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}

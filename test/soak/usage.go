@@ -5,15 +5,21 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// What a process may have more than after its warm-up, when nothing goes on: no
-// descriptor; threads, as the runtime keeps those that it once needed at a time; memory,
-// as its heap is laid out in other ways.
+// What a process may have more than after its warm-up, when nothing goes on: no descriptor;
+// some threads, as the runtime keeps those that it once needed at a time; little memory.
+// An init gives back what it does not use soon after a swap. A gate leaves it to the
+// runtime, which collects garbage when there are 4 MiB.
 const (
-	moreThreads = 4
-	moreAnon    = 25600 // KiB
+	moreThreads  = 4
+	moreAnon     = 512  // KiB
+	moreAnonGate = 4096 // KiB
 )
+
+// givenBack is longer than an init waits after a swap until it gives memory back.
+const givenBack = 3 * time.Second
 
 // usage is what a process holds.
 type usage struct {
@@ -49,38 +55,43 @@ func usageOf(pid int) (u usage, err error) {
 }
 
 // within reports whether u is no more than may be after the warm-up.
-func (u usage) within(warm usage) bool {
-	return u.fds <= warm.fds && u.threads <= warm.threads+moreThreads && u.anon <= warm.anon+moreAnon
+func (u usage) within(warm usage, anon int) bool {
+	return u.fds <= warm.fds && u.threads <= warm.threads+moreThreads && u.anon <= warm.anon+anon
 }
 
 // meter watches what one swapinit holds from its warm-up on.
 type meter struct {
 	box    *box
+	anon   int // how much more memory it may have
 	warm   bool
 	before usage
 	after  usage
 }
 
-// measure is called when nothing goes on, for the first time after the warm-up. Connections
-// that were just closed are gone when swapinit has seen it.
-func (m *meter) measure(t *totals) error {
-	first := !m.warm
-	err := poll(m.box.ctx, "descriptors, threads and memory to be as after the warm-up", func() (_ bool, err error) {
-		if m.after, err = usageOf(m.box.Pid()); err != nil {
-			return false, err
-		}
-		if first {
-			m.warm, m.before = true, m.after
-		}
-		return m.after.within(m.before), nil
+// spare reports whether it has more descriptors than after the warm-up. A connection that
+// was just closed is gone soon, and a socket that an overlap has left is used by the next
+// generation.
+func (m *meter) spare() (bool, error) {
+	u, err := usageOf(m.box.Pid())
+	return m.warm && u.fds > m.before.fds, err
+}
+
+// measure is called when nothing goes on, for the first time after the warm-up.
+func (m *meter) measure(t *totals) (err error) {
+	if !m.warm {
+		pause(m.box.ctx, givenBack)
+		m.before, err = usageOf(m.box.Pid())
+		m.after, m.warm = m.before, true
+		return err
+	}
+	err = poll(m.box.ctx, "descriptors, threads and memory to be as after the warm-up", func() (_ bool, err error) {
+		m.after, err = usageOf(m.box.Pid())
+		return m.after.within(m.before, m.anon), err
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w: %v, after the warm-up %v", m.box.name, err, m.after, m.before)
 	}
 	t.grew(m.before, m.after)
-	if os.Getenv("DBG") != "" {
-		fmt.Fprintln(os.Stderr, "DBG", m)
-	}
 	return nil
 }
 
