@@ -64,6 +64,8 @@ type box struct {
 	log     *logReader
 	program string // swapinit, for verbs
 	control string // the address of its control socket
+
+	ok, failed int64 // swaps that were counted
 }
 
 // start starts swapinit with a log in the folder of the lap.

@@ -47,11 +47,12 @@ type tally struct {
 	load *load.Load
 	once sync.Once
 
-	mu    sync.Mutex
-	n     counts
-	lossy bool
-	until time.Time // what had begun by then may be lost
-	first error     // that may not be
+	mu     sync.Mutex
+	n      counts
+	lossy  bool
+	closed bool
+	until  time.Time // what had begun by then may be lost
+	first  error     // that may not be
 }
 
 var errWrong = errors.New("a wrong answer")
@@ -97,6 +98,9 @@ func (b *box) dialWeb(ctx context.Context) (net.Conn, error) {
 func (y *tally) done(took time.Duration, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	if y.closed {
+		return
+	}
 	y.n.requests++
 	if err == nil {
 		return
@@ -149,6 +153,13 @@ func (y *tally) lost() error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.first
+}
+
+// close has nothing count any more.
+func (y *tally) close() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.closed = true
 }
 
 // stop ends the load when what is under way is answered.

@@ -213,7 +213,7 @@ func (g *gate) quiet() error {
 	if err := first.await("one generation", func(t *status) bool { return t.Swap == nil && len(t.Generations) == 1 }); err != nil {
 		return err
 	}
-	return errors.Join(g.calm(), first.onlyServers(1), g.box.onlyServers(0))
+	return errors.Join(g.calm(), first.onlyServers(1), g.box.onlyServers(0), first.swaps(&g.soak.totals))
 }
 
 func (g *gate) spare() (bool, error) {
@@ -247,11 +247,6 @@ func (g *gate) usages() (all []string) {
 // end stops the member, then the gate.
 func (g *gate) end() error {
 	g.hangUp()
-	t, err := g.members[0].status()
-	if err != nil {
-		return err
-	}
-	g.soak.totals.swapped(t.Totals.SwapsOK, t.Totals.SwapsFailed)
 	g.lap.load.stop()
 	if err := g.stop(g.members[0]); err != nil {
 		return err

@@ -85,9 +85,7 @@ func (s *soak) laps(ctx context.Context, kind string) error {
 		}
 		at, err := l.run(done)
 		done += at
-		for _, b := range l.boxes {
-			b.Kill() // what has not ended
-		}
+		l.over()
 		if err != nil && ctx.Err() == nil {
 			return &violation{soak: s, lap: l, action: at, err: err}
 		}
@@ -98,6 +96,19 @@ func (s *soak) laps(ctx context.Context, kind string) error {
 	return nil
 }
 
+// over ends what has not ended by itself. No request counts any more.
+func (l *lap) over() {
+	if l.load != nil {
+		l.load.close()
+	}
+	for _, b := range l.boxes {
+		b.Kill() // before the load stops: it waits for those who answer
+	}
+	if l.load != nil {
+		l.load.stop()
+	}
+}
+
 // run does the actions and says how many it did.
 func (l *lap) run(done int) (n int, err error) {
 	r := source(l.soak.seed, l.kind, l.number)
@@ -105,7 +116,6 @@ func (l *lap) run(done int) (n int, err error) {
 	if err := sc.begin(); err != nil {
 		return 0, fmt.Errorf("the beginning: %w", err)
 	}
-	defer l.load.stop()
 	l.soak.totals.watch(l.load)
 	acts := order(sc.acts(), r)
 	most := shortLap << ((l.number - 1) % lapTimes)

@@ -132,10 +132,7 @@ func (s *single) quiet() error {
 	if err := s.swapped(swapArgs{}); err != nil {
 		return err
 	}
-	if err := errors.Join(s.alone(), s.calm()); err != nil {
-		return err
-	}
-	return s.onlyServers(s.workers)
+	return errors.Join(s.alone(), s.calm(), s.onlyServers(s.workers), s.swaps(&s.soak.totals))
 }
 
 // onlyServers waits until nothing is in the container but init and n processes, none of
@@ -168,11 +165,6 @@ func (s *single) usages() []string {
 
 func (s *single) end() error {
 	s.hangUp()
-	t, err := s.status()
-	if err != nil {
-		return err
-	}
-	s.soak.totals.swapped(t.Totals.SwapsOK, t.Totals.SwapsFailed)
 	s.lap.load.stop()
 	if err := s.Signal(syscall.SIGTERM); err != nil {
 		return err

@@ -56,6 +56,17 @@ func (b *box) status() (*status, error) {
 	return r.Status, err
 }
 
+// swaps has those that were made since it was called last counted.
+func (b *box) swaps(t *totals) error {
+	s, err := b.status()
+	if err != nil {
+		return err
+	}
+	t.swapped(s.Totals.SwapsOK-b.ok, s.Totals.SwapsFailed-b.failed)
+	b.ok, b.failed = s.Totals.SwapsOK, s.Totals.SwapsFailed
+	return nil
+}
+
 // of is a generation, nil when it is gone.
 func (s *status) of(n int) *generation {
 	i := slices.IndexFunc(s.Generations, func(g generation) bool { return g.Generation == n })

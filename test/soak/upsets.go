@@ -116,6 +116,24 @@ func (g *gate) killOther(r *rand.Rand) step {
 	}}
 }
 
+// onlyThoseWhoServe waits until no generation is on its way out. When a gate is killed the
+// kernel may lead new connections to any socket that is still there; they are lost if it is
+// that of a generation that has ended, and whose socket the gate was yet to take away.
+func (g *gate) onlyThoseWhoServe() error {
+	for _, m := range g.members {
+		err := m.await("the end of all drains", func(t *status) bool {
+			return !slices.ContainsFunc(t.Generations, func(o generation) bool { return o.State != "active" && !o.Kept })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// The gate has answered all that members said before.
+	return g.box.await("members without a server to be retired", func(t *status) bool {
+		return !slices.ContainsFunc(t.Gate.Members, func(o gateMember) bool { return o.State == "draining" })
+	})
+}
+
 // again: members hand their sockets back.
 func (g *gate) again(r *rand.Rand) step {
 	kill, wait := r.IntN(2) == 0, upTo(r, 300*time.Millisecond)
@@ -126,6 +144,9 @@ func (g *gate) again(r *rand.Rand) step {
 	return step{text: how, do: func() error {
 		old := g.box
 		if kill {
+			if err := g.onlyThoseWhoServe(); err != nil {
+				return err
+			}
 			if err := old.kill(); err != nil {
 				return err
 			}

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// What a process may have more than after its warm-up, when nothing goes on: no descriptor;
-// some threads, as the runtime keeps those that it once needed at a time; little memory.
-// An init gives back what it does not use soon after a swap. A gate leaves it to the
-// runtime, which collects garbage when there are 4 MiB.
+// What a process may have more than after its warm-up, when nothing goes on, however long
+// it has lived: no descriptor; some threads, as the runtime keeps those that it once needed
+// at a time; some memory, as the heap has holes. An init gives back what it does not use
+// soon after a swap. A gate leaves it to the runtime, which collects when there are 4 MiB.
 const (
 	moreThreads  = 4
-	moreAnon     = 512  // KiB
+	moreAnon     = 2048 // KiB
 	moreAnonGate = 4096 // KiB
 )
 
