@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -108,7 +109,7 @@ func (b *box) ended() bool {
 }
 
 // exits waits for the end of the container.
-func (b *box) exits(want int) error {
+func (b *box) exits(want ...int) error {
 	select {
 	case <-b.Done():
 	case <-b.ctx.Done():
@@ -117,8 +118,8 @@ func (b *box) exits(want int) error {
 		return fmt.Errorf("%s did not end within %v", b.name, patience)
 	}
 	b.Kill() // its descriptors here; everything in it has ended
-	if s := b.Status(); !s.Exited() || s.ExitStatus() != want {
-		return fmt.Errorf("%s ended with status %#x, want exit status %d", b.name, uint32(s), want)
+	if s := b.Status(); !s.Exited() || !slices.Contains(want, s.ExitStatus()) {
+		return fmt.Errorf("%s ended with status %#x, want exit status %v", b.name, uint32(s), want)
 	}
 	return b.log.wrong()
 }

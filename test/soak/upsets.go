@@ -17,17 +17,18 @@ func (g *gate) newcomer(r *rand.Rand) step {
 		text  string
 		env   []string
 		flags []string
-		exit  int
+		exit  []int
 	}
-	bad := oneOf(r, newcomer{"exits", nil, []string{"-die", "boot", "-die-status", "7"}, 7},
-		newcomer{"is never ready", []string{"SWAPINIT_READY_TIMEOUT=300ms"}, []string{"-gate", "/nonexistent/gate"}, 1},
-		newcomer{"does not know its flags", nil, []string{"-unknown"}, 2})
+	bad := oneOf(r, newcomer{"exits", nil, []string{"-die", "boot", "-die-status", "7"}, []int{7}},
+		// The gate has to be reached in that time, too: 125.
+		newcomer{"is never ready", []string{"SWAPINIT_READY_TIMEOUT=1s"}, []string{"-gate", "/nonexistent/gate"}, []int{1, 125}},
+		newcomer{"does not know its flags", nil, []string{"-unknown"}, []int{2}})
 	return step{text: bad.text, do: func() error {
 		m, err := g.join(bad.env, bad.flags...)
 		if err != nil {
 			return err
 		}
-		if err := m.exits(bad.exit); err != nil {
+		if err := m.exits(bad.exit...); err != nil {
 			return err
 		}
 		g.leave(m)
