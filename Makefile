@@ -42,7 +42,7 @@ RACE_PACKAGES = ./swap/... ./signals/... ./reaper/... ./init/... ./internal/...
 CC_FOUND := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install dist test more kernels race bench mutants picture lint format metrics-page clean
+.PHONY: help run build install dist test more kernels race bench soak mutants picture lint format metrics-page clean
 
 help: ## print this list
 	@echo "make targets:"
@@ -92,6 +92,10 @@ endif
 
 bench: build ## measure against the other inits that are installed
 	$(GO) run ./test/bench
+
+# SOAK="-time 8h -seed 7 -kind gate"; what it does and counts: docs/benchmarks.md.
+soak: ## random faults on real containers under load, for an hour; SOAK="-time 8h"
+	$(GO) run ./test/soak $(SOAK)
 
 mutants: ## known faults, each of which a test has to notice; takes half an hour
 	$(GO) run ./test/mutants

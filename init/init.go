@@ -159,6 +159,9 @@ func (i *Init) step(e swap.Event) {
 	for _, f := range effects {
 		i.perform(f)
 	}
+	if i.gate != nil {
+		i.claim() // who has the traffic in here may be another one now
+	}
 	i.tellManager()
 }
 

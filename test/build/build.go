@@ -44,3 +44,8 @@ func Static(arch, pkg, out string, test bool) error {
 	}
 	return nil
 }
+
+// Server builds the server that the tests run under it, as dir/server.
+func Server(dir string) error {
+	return Static(runtime.GOARCH, "./test/server", dir+"/server", false)
+}

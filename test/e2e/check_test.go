@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/swapinit/swapinit/test/e2e/ns"
 )
 
 // problem is one finding of check.
@@ -320,7 +322,7 @@ func TestCheckNextStart(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c := start(t, opts{Env: lastWins(append([]string{"SWAPINIT_READY=none"}, tc.set(dir)...)), Args: []string{"sleep", "1000"}})
+			c := start(t, opts{Env: ns.LastWins(append([]string{"SWAPINIT_READY=none"}, tc.set(dir)...)), Args: []string{"sleep", "1000"}})
 			c.awaitHealthy()
 			await(t, "it to be sound", func() bool { return c.Verb("check").Code == 0 })
 			if err := tc.harm(dir); err != nil {

@@ -136,6 +136,34 @@ func TestGateRestartKeepsDrains(t *testing.T) {
 	g.lossless(l, "b", "c")
 }
 
+// Which of the holder's generations has the traffic is the holder's own doing. The next gate
+// sends connections there, and not to the one that had it when the holder was last told.
+func TestGateRestartAfterSwapInside(t *testing.T) {
+	t.Parallel()
+	g := startGate(t)
+	a := g.first("a", []string{"SWAPINIT_KEEP=1h"})
+	only := func(want string) {
+		t.Helper()
+		for n := range 30 {
+			if got := g.host.get("/"); got != want+" a\n" {
+				t.Fatalf("connection %d was answered by %q, want %s", n, got, want)
+			}
+		}
+	}
+	a.Swap()
+	only("generation 2")
+	g.restart()
+	g.awaitHolder("a")
+	only("generation 2")
+	if r := a.Verb("rollback"); r.Code != 0 {
+		t.Fatalf("rollback: %v", r)
+	}
+	only("generation 1")
+	g.restart()
+	g.awaitHolder("a")
+	only("generation 1")
+}
+
 // A gate in another network: what it opens is new, and the holder gets that by a swap of
 // its own.
 func TestGateElsewhere(t *testing.T) {

@@ -57,7 +57,7 @@ func start(t *testing.T, o opts) *container {
 	}
 	dir := tempDir(t)
 	c := &container{t: t, dir: dir, out: filepath.Join(dir, "stdout"), err: filepath.Join(dir, "stderr")}
-	c.env = lastWins(append([]string{pathEnv}, o.Env...))
+	c.env = ns.LastWins(append([]string{pathEnv}, o.Env...))
 	cfg := o.Config
 	cfg.Namespaces = !o.Plain
 	cfg.Env = c.env
@@ -87,18 +87,6 @@ func start(t *testing.T, o opts) *container {
 		await(t, "swapinit to handle signals", func() bool { return c.ended() || c.catches(syscall.SIGCONT) && c.parent() })
 	}
 	return c
-}
-
-// lastWins drops all but the last setting of each variable.
-func lastWins(env []string) []string {
-	var all []string
-	for i, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		if !slices.ContainsFunc(env[i+1:], func(later string) bool { return strings.HasPrefix(later, name+"=") }) {
-			all = append(all, kv)
-		}
-	}
-	return all
 }
 
 // end kills what is left, and shows what was printed if the test failed.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -113,7 +112,7 @@ var buildOnce = sync.OnceValue(func() build {
 	if b.err = release.Swapinit(b.dir + "/swapinit"); b.err != nil {
 		return b
 	}
-	b.err = release.Static(runtime.GOARCH, "./test/server", b.dir+"/server", false)
+	b.err = release.Server(b.dir)
 	return b
 })
 

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +51,18 @@ type Mount struct {
 	Source, Target, Kind string
 	Flags                uintptr
 	Data                 string
+}
+
+// LastWins drops all but the last setting of each variable: most programs take the first.
+func LastWins(env []string) []string {
+	var all []string
+	for i, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(env[i+1:], func(later string) bool { return strings.HasPrefix(later, name+"=") }) {
+			all = append(all, kv)
+		}
+	}
+	return all
 }
 
 // Container is a running program. Its owner calls Kill, or waits for Done.
