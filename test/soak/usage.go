@@ -14,7 +14,7 @@ import (
 // soon after a swap. A gate leaves it to the runtime, which collects when there are 4 MiB.
 const (
 	moreThreads  = 4
-	moreAnon     = 2048 // KiB
+	moreAnon     = 3072 // KiB
 	moreAnonGate = 4096 // KiB
 )
 
