@@ -29,16 +29,16 @@ const ErrDead = text.Fault("it belongs to another network namespace")
 // nil if it can. cookies are those of the sockets that gates before it have lent (Cookies);
 // nil if nothing is known of them. ErrDead: of a gate in another network namespace.
 func Usable(fd int, cookies []uint64) error {
-	cookie, namespace, err := steer.Cookies(fd)
+	cookie, err := steer.Cookie(fd)
 	if err != nil {
 		return err
 	}
-	own, err := steer.Namespace()
+	here, err := steer.Here(fd)
 	protocol, failed := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	switch err = cmp.Or(err, failed); {
 	case err != nil:
 		return err
-	case own != namespace:
+	case !here:
 		return ErrDead
 	case protocol != unix.IPPROTO_TCP:
 		return errors.New("it is no TCP socket")

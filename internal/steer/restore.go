@@ -142,12 +142,12 @@ func (g *TCP) Take(n, fd int) error {
 
 // join makes fd a member, generation n's. The caller sees to the order.
 func (g *TCP) join(n, fd int) error {
-	_, namespace, err := Cookies(fd)
+	here, err := Here(fd)
 	if err != nil {
 		return err
 	}
-	if own, err := Namespace(); err != nil || own != namespace {
-		return cmp.Or(err, errors.New("it belongs to another network namespace"))
+	if !here {
+		return errors.New("it belongs to another network namespace")
 	}
 	m := &member{fd: fd}
 	if m.inode, err = procnet.Inode(fd); err != nil {
@@ -184,24 +184,36 @@ func (g *TCP) join(n, fd int) error {
 	return nil
 }
 
-// Cookies are a number that no other socket has, as long as the machine runs, and that
-// of its network namespace, which no other namespace has. The errors are bare errnos.
-func Cookies(fd int) (cookie, namespace uint64, err error) {
-	if cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE); err == nil {
-		namespace, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	}
-	return cookie, namespace, err
+// Cookie is a number that no other socket has, as long as the machine runs. The error is a
+// bare errno.
+func Cookie(fd int) (uint64, error) {
+	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 }
 
-// Namespace is the number of our own network namespace, as in Cookies.
-func Namespace() (uint64, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
+// Here reports whether a socket belongs to our network namespace. Before Linux 5.14 only a
+// socket that listens shows that: others count as elsewhere.
+func Here(fd int) (bool, error) {
+	cookie, err := namespace(fd)
+	if err == unix.ENOPROTOOPT {
+		inode, err := procnet.Inode(fd)
+		_, here := procnet.Listening()[inode]
+		return here, err
 	}
-	defer syscall.Close(fd)
-	_, namespace, err := Cookies(fd)
-	return namespace, err
+	if err != nil {
+		return false, err
+	}
+	own, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer syscall.Close(own)
+	ours, err := namespace(own)
+	return cookie == ours, err
+}
+
+// namespace is a number that the network namespace of a socket has, and no other.
+func namespace(fd int) (uint64, error) {
+	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }
 
 // Cookies are those of the sockets that generations have.
@@ -209,7 +221,7 @@ func (g *TCP) Cookies() (list []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.all() {
-		if cookie, _, err := Cookies(m.fd); err == nil && g.users(m) > 0 {
+		if cookie, err := Cookie(m.fd); err == nil && g.users(m) > 0 {
 			list = append(list, cookie)
 		}
 	}

@@ -158,9 +158,14 @@ func TestNoQueueForgotten(t *testing.T) {
 	last := g.member("m0", nil)
 	g.wait("m0")
 	for n := range 3 {
+		// What it has accepted dies with it.
+		for _, w := range crowd {
+			w.served()
+		}
+		crowd = nil
 		_ = last.box.Signal(syscall.SIGKILL)
 		receive(t, "its end", last.box.Done())
-		crowd = append(crowd, g.crowd(5)...)
+		crowd = g.crowd(5)
 		name := fmt.Sprintf("m%d", n+1)
 		last = g.member(name, nil)
 		g.wait(name)

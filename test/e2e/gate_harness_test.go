@@ -22,6 +22,7 @@ type gateway struct {
 	host       *container // the clients
 	volume     string
 	env        []string
+	refused    string // what its kernel refuses, see refusing
 }
 
 // startGate starts a gate with the endpoint web and waits until that is open.
@@ -58,7 +59,11 @@ func (g *gateway) begin() {
 // try starts a gate that may fail.
 func (g *gateway) try(env ...string) *container {
 	g.host.t.Helper()
-	o := opts{Early: true, Args: []string{"gate"}, Env: append(slices.Clone(g.env), env...)}
+	o := opts{}
+	if g.refused != "" {
+		o = refusing(g.host.t, g.refused)
+	}
+	o.Early, o.Args, o.Env = true, append(o.Args, "gate"), append(slices.Clone(g.env), env...)
 	o.Network, o.Name = g.host.box, "gate"
 	return start(g.host.t, o)
 }

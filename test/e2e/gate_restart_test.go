@@ -46,10 +46,14 @@ func (k *keptConn) answers(name string) {
 // The gate ends and is started again in the same network: nothing is lost, and not even
 // a kept connection notices.
 func TestGateRestart(t *testing.T) {
-	for _, how := range []string{"stopped", "killed"} {
+	for _, how := range []string{"stopped", "killed", "stopped, before Linux 5.14"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			g := startGate(t)
+			g := newGateway(t)
+			if strings.Contains(how, "before") {
+				g.refused = "netns"
+			}
+			g.begin()
 			a := g.first("a", nil)
 			l := g.load()
 			k := g.keep()
@@ -167,8 +171,15 @@ func TestGateRestartAfterSwapInside(t *testing.T) {
 // A gate in another network: what it opens is new, and the holder gets that by a swap of
 // its own.
 func TestGateElsewhere(t *testing.T) {
+	t.Run("now", func(t *testing.T) { testGateElsewhere(t, "") })
+	t.Run("before Linux 5.14", func(t *testing.T) { testGateElsewhere(t, "netns") })
+}
+
+func testGateElsewhere(t *testing.T, refused string) {
 	t.Parallel()
-	g := startGate(t)
+	g := newGateway(t)
+	g.refused = refused
+	g.begin()
 	a := g.first("a", nil)
 	g.stop()
 	a.awaitStatus("the gate to be away", func(s status) bool { return s.Joined.AwayMS != nil })

@@ -60,6 +60,8 @@ var counted = []string{
 	// The gate.
 	"TestGateAdopts",
 	"TestGateBusy",
+	"TestGateElsewhere",
+	"TestGateRestart",
 	"TestGateTakeover",
 	"TestGateUnix",
 	"TestNoQueueForgotten",

@@ -45,6 +45,8 @@ type argument struct {
 var refusals = map[string][]refusal{
 	"steering": {{unix.SYS_SETSOCKOPT, unix.EPERM, []argument{{1, unix.SOL_SOCKET, unix.BPF_JEQ}, {2, unix.SO_ATTACH_REUSEPORT_CBPF, unix.BPF_JEQ}}}},
 	"netlink":  {{unix.SYS_SOCKET, unix.EPERM, []argument{{0, unix.AF_NETLINK, unix.BPF_JEQ}}}},
+	// Linux before 5.14, and the errno is what it says.
+	"netns": {{unix.SYS_GETSOCKOPT, unix.ENOPROTOOPT, []argument{{1, unix.SOL_SOCKET, unix.BPF_JEQ}, {2, unix.SO_NETNS_COOKIE, unix.BPF_JEQ}}}},
 	// Docker's profile before 20.10.
 	"pidfds": {{unix.SYS_PIDFD_OPEN, unix.EPERM, nil}, {unix.SYS_PIDFD_SEND_SIGNAL, unix.EPERM, nil}, {unix.SYS_CLONE3, unix.EPERM, nil}},
 	// A kernel that is older than all of it, or gVisor.
