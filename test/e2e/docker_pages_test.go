@@ -100,13 +100,16 @@ type pageRun struct {
 // pageClient stands in PATH before the docker client: what a page names has a name of this
 // run's, and the labels by which tests know what is theirs.
 const pageClient = `#!/bin/sh
+before=
 for word do
 	shift
-	case $word in
+	case $before$word in
 	web | swapinit | swapinit:* | gate | gate:* | blue | green) word=swapinit-test-${word%%:*}-@RUN@${word#"${word%%:*}"} ;;
 	python:3-slim) word=@BASE@ ;;
 	esac
 	set -- "$@" "$word"
+	before=
+	if [ "$word" = --target ]; then before="a stage: "; fi
 done
 verb=$1
 shift
