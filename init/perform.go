@@ -58,7 +58,7 @@ func (i *Init) perform(f swap.Effect) {
 		}
 		i.tellGate(&gatewire.Message{Op: gatewire.OpTook, Generation: f.Generation}, false)
 	case *swap.Leaving:
-		i.tellGate(&gatewire.Message{Op: gatewire.OpLeaving, Died: f.Died}, !f.Died)
+		i.tellGate(&gatewire.Message{Op: gatewire.OpLeaving, Died: f.Died, Reason: f.Reason}, !f.Died)
 	case *swap.NoServer:
 		i.noServer()
 	case *swap.GiveBack:

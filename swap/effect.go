@@ -92,8 +92,11 @@ type EndTurn struct{}
 type Took struct{ Generation int }
 
 // Leaving tells the gate that the container was told to stop, or (Died) that its server
-// has ended: new connections are not for it any more.
-type Leaving struct{ Died bool }
+// has ended, and for which Reason: new connections are not for it any more.
+type Leaving struct {
+	Died   bool
+	Reason string
+}
 
 // NoServer tells the gate that the container has no generation left, and stays.
 type NoServer struct{}

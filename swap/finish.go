@@ -22,7 +22,11 @@ func (m *Machine) finish() {
 		m.status = m.gate.final
 	}
 	if m.cfg.Membership != Alone && m.phase < StopDraining && (told || !m.isForeign()) {
-		m.emit(&Leaving{Died: !told})
+		why := ""
+		if !told {
+			why = m.status.String()
+		}
+		m.emit(&Leaving{Died: !told, Reason: why})
 	}
 	if !told && m.active.cutOverAt > 0 {
 		m.lost(StageDied, 0, m.status.String())

@@ -34,8 +34,14 @@ func release(name, id string) string {
 // gate adds what status prints at a gate.
 func (p *page) gate(s *control.Status) {
 	rows := []row{{cells: []string{"RELEASE", "CONTAINER", "STATE", "SINCE", "SHARE", "OPEN", "IDLE", "QUEUED"}, last: "REASON"}}
+	gone, passed := 0, false // passed: what follows is older than the holder
 	for i := range s.Gate.Members {
 		m := &s.Gate.Members[i]
+		if passed && m.State == "away" { // mostly a container that was recreated: its id does not come back
+			gone++
+			continue
+		}
+		passed = passed || m.Container == s.Gate.Holder
 		if m.Release == m.Container {
 			m.Release = container(m.Container)
 		}
@@ -54,6 +60,9 @@ func (p *page) gate(s *control.Status) {
 		p.table("", rows...)
 	} else {
 		p.line(0, "no container has joined")
+	}
+	if gone > 0 {
+		p.line(0, strconv.Itoa(gone)+" older, away: status --json lists them")
 	}
 	p.endpoints(s.Endpoints)
 	p.canary(s)

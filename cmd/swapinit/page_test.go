@@ -142,6 +142,33 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// What is older than the holder and away is only counted: each deploy leaves one. The holder,
+// and what is newer, are listed wherever they are.
+func TestGateAway(t *testing.T) {
+	s := &control.Status{Ready: true, Gate: &control.Gate{Holder: "c3", Members: []control.GateMember{
+		{Container: "c5", Release: "v5", State: "away"},
+		{Container: "c4", Release: "v4", State: "failed"},
+		{Container: "c3", Release: "v3", State: "away"},
+		{Container: "c2", Release: "v2", State: "retired"},
+		{Container: "c1", Release: "v1", State: "away"},
+		{Container: "c0", Release: "v0", State: "away"},
+	}}}
+	page := (&verbRun{}).page(s)
+	for _, name := range []string{"v5", "v4", "v3", "v2"} {
+		if !strings.Contains(page, name) {
+			t.Errorf("%s is not listed:\n%s", name, page)
+		}
+	}
+	if strings.Contains(page, "v1") || strings.Contains(page, "v0") || !strings.Contains(page, "\n2 older, away: status --json lists them\n") {
+		t.Errorf("v1 and v0 are to be counted:\n%s", page)
+	}
+	// Without a holder nobody knows who is needed.
+	s.Gate.Holder = ""
+	if page := (&verbRun{}).page(s); strings.Contains(page, "older") || !strings.Contains(page, "v0") {
+		t.Errorf("without a holder:\n%s", page)
+	}
+}
+
 // crowded is a gate's status at its widest usual.
 func crowded() *control.Status {
 	id := strings.Repeat("8e5b7c1d2f30", 6)[:64]

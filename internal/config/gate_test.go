@@ -35,5 +35,13 @@ func TestGateSettings(t *testing.T) {
 	}
 	if _, err = Load([]string{"SWAPINIT_LISTEN=:8080"}, []string{"sleep"}, p); err == nil {
 		t.Error("a gate with a command is accepted")
+	} else {
+		wantError(t, err, `gate takes no arguments, and got "sleep": it starts nothing`)
+	}
+	// The image of the gate has it in its ENTRYPOINT.
+	if _, err = Load([]string{"SWAPINIT_LISTEN=:8080"}, []string{"gate"}, p); err == nil {
+		t.Error("a gate with a gate is accepted")
+	} else {
+		wantError(t, err, `and got "gate"`, "ENTRYPOINT has it already")
 	}
 }

@@ -64,7 +64,11 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	}
 	if p.Gate {
 		if len(s.Command) > 0 {
-			return nil, usage("gate takes no arguments: it starts nothing")
+			why := "gate takes no arguments, and got " + text.Quote(s.Command[0], 40) + ": it starts nothing"
+			if s.Command[0] == "gate" {
+				why += `; where the image's ENTRYPOINT has it already the container needs no command`
+			}
+			return nil, usage(why)
 		}
 		return s, nil
 	}

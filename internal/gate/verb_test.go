@@ -82,6 +82,42 @@ func TestWaitInVain(t *testing.T) {
 	g.wants(superseded, false, "release-cccccccccccccccc (cccccccccccc) was superseded by release-dddddddddddddddd (dddddddddddd)")
 }
 
+// The first one has the traffic as it joins, before it has a server: one that ends before
+// it has settled has failed, however often it is started again.
+func TestWaitForTheFirst(t *testing.T) {
+	g := start(t, settings(t))
+	g.do(control.Request{Verb: control.VerbHealth})
+	ended := g.waits("release-aaaaaaaaaaaaaaaa", long, true)
+	fails := func() {
+		a, _ := joinGate(t, g, "aaaaaaaaaaaaaaaa")
+		a.must(gatewire.Message{Op: gatewire.OpLeaving, Died: true, Reason: "exited with status 127"})
+		a.leave()
+	}
+	fails()
+	const why = "release-aaaaaaaaaaaaaaaa (aaaaaaaaaaaa) has left before it had settled: exited with status 127; its log: docker logs aaaaaaaaaaaa"
+	g.wants(ended, false, why)
+	until(t, "it is away", func() bool { return g.state("aaaaaaaaaaaaaaaa") == "away" })
+	g.wants(g.waits("aaaaaaaaaaaaaaaa", long, false), false, why)
+	fails()
+
+	// One that has settled is waited for: it is restarted.
+	b, _ := joinGate(t, g, "bbbbbbbbbbbbbbbb")
+	b.hold(1)
+	b.must(gatewire.Message{Op: gatewire.OpLeaving, Reason: "told to stop"})
+	again := g.waits(b.name, long, false)
+	b.leave()
+	until(t, "it is away", func() bool { return g.state(b.name) == "away" })
+	g.do(control.Request{Verb: control.VerbHealth})
+	select {
+	case r := <-again:
+		t.Errorf("answered while the holder is restarted: %+v", r)
+	default:
+	}
+	b, _ = joinGate(t, g, b.name)
+	b.hold(2)
+	g.wants(again, true, "")
+}
+
 // With --or-rollback the traffic is back where it was before the answer comes.
 func TestWaitOrRollback(t *testing.T) {
 	g, a := holding(t)

@@ -131,6 +131,8 @@ func (g *Gate) judge(w *waiter, views []arbiter.View) (r *control.Reply, over bo
 		what, tail = "had the traffic and has lost it to ", g.name(holder)
 	case v.Session == 0 && (w.present || g.reasons[v.Container] != "") && v.Container != holder:
 		what = "has left before it had the traffic"
+	case v.Session == 0 && (w.present || g.reasons[v.Container] != "") && !v.Settled:
+		what = "has left before it had settled" // the first one has the traffic as it joins
 	case v.State == "holder":
 		what, over = "has the traffic but has not settled in time", late
 	default:

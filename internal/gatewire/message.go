@@ -87,7 +87,7 @@ const (
 	OpAsk      Op = "ask"      // Generation, Share, By, Operator: it is to get that share of the traffic; shares.Full commits
 	OpDone     Op = "done"     // the swap has ended, well or not; the turn with it
 	OpTook     Op = "took"     // Generation: it has taken the traffic back (Back, Serve); 0: it cannot
-	OpLeaving  Op = "leaving"  // Died: its server has ended; else it was told to stop: connections are to wait
+	OpLeaving  Op = "leaving"  // Died: its server has ended, Reason; else it was told to stop: connections are to wait
 	OpRetired  Op = "retired"  // its last server has ended, it stays
 	OpRollback Op = "rollback" // by an operator in the holder -> Container, Release: who has the traffic
 	OpSettled  Op = "settled"  // the holder: it has settled, from now on it is healthy

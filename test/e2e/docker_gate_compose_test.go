@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,13 +47,41 @@ func TestDockerGateDeploy(t *testing.T) {
 		"exits":  {"SERVER_FLAGS=-fail 7"},
 		"broken": {"SERVER_FLAGS=-answer 500", "SWAPINIT_READY_TIMEOUT=3s"},
 	})
-	deploy := func(tag string) {
+	deploy := func(tag string) string {
 		t.Helper()
-		if r := p.deploy(tag); r.Code != 0 || !strings.Contains(r.Stdout, tag+" serves") {
+		r := p.deploy(tag)
+		if r.Code != 0 || !strings.Contains(r.Stdout, tag+" serves") {
 			t.Fatalf("deploy.sh %s: %v", tag, r)
 		}
+		return r.Stdout
 	}
-	deploy("v1")
+	// bad deploys what fails, and returns what .env is then.
+	bad := func(p *gateProject, tag string, says ...string) string {
+		t.Helper()
+		r := p.deploy(tag)
+		for _, want := range says {
+			if r.Code != 1 || !strings.Contains(r.Stderr, want) {
+				t.Errorf("deploy.sh %s: %v, want status 1 and %q", tag, r, want)
+			}
+		}
+		return read(filepath.Join(p.dir, ".env"))
+	}
+
+	// The first one fails, and it is told why though it has the traffic as it joins.
+	for _, first := range []struct {
+		p   *gateProject
+		tag string
+		why string
+	}{{p.with("COMMAND=nothing"), "v1", "status 127"}, {p, "exits", "status 7"}} {
+		env := bad(first.p, first.tag, "has left before it had settled: ", first.why, first.tag+" failed, and nobody serves", "its log: docker logs ")
+		if strings.Contains(env, "TAG") {
+			t.Errorf(".env after a first deploy that failed: %q", env)
+		}
+	}
+
+	if said := deploy("v1"); strings.Contains(said, "way back") {
+		t.Errorf("the first release has a way back: %q", said)
+	}
 	gate := p.gate()
 	load := p.load("-rate", "100", "-slow", "/slow?ms=900")
 	load.atLeast(50)
@@ -62,26 +91,32 @@ func TestDockerGateDeploy(t *testing.T) {
 	load.more(50)
 	gate.awaitStates("v3:holder v2:kept")
 
-	for _, tag := range []string{"exits", "broken"} {
-		r := p.deploy(tag)
-		if r.Code != 1 || !strings.Contains(r.Stderr, tag+" failed") || !strings.Contains(r.Stderr, "its log: docker logs ") {
-			t.Errorf("deploy.sh %s: %v, want status 1 and where its log is", tag, r)
+	before := read(filepath.Join(p.dir, ".env"))
+	if env := bad(p.with("IMAGE=localhost:1/none"), "v99", "deploy: v99 was not started"); env != before {
+		t.Errorf(".env after an image that there is not: %q, want %q", env, before)
+	}
+	gate.awaitStates("v3:holder v2:kept")
+	for i, tag := range []string{"exits", "broken"} {
+		says := []string{tag + " failed, what served before serves on", "its log: docker logs "}
+		if i == 0 {
+			says = append(says, "v2 was the way back", "./deploy.sh v2")
+		}
+		if env := bad(p, tag, says...); strings.Count(env, "_TAG=v3\n") != 2 {
+			t.Errorf(".env after a release that failed: %q, want what serves in both", env)
 		}
 		gate.awaitStates("v3:holder")
 	}
+	// What compose starts now is of the release that serves.
+	p.do("up", "-d")
+	gate.awaitStates("v3:holder v3:kept")
 	// A release that is there already is deployed as any other is.
 	deploy("v3")
 	gate.awaitStates("v3:holder v3:kept")
-	deploy("v2")
+	_, back, _ := strings.Cut(deploy("v2"), "The way back, until the next deploy: docker ")
 	gate.awaitStates("v2:holder v3:kept")
 
 	// The ways back: to the other container, and at the gate.
-	holder := gate.awaitHolder("v2").Gate.Holder
-	other := "blue"
-	if p.container("blue").id == holder {
-		other = "green"
-	}
-	p.do("exec", "-T", other, "/gate/swapinit", "swap")
+	docker(t, strings.Fields(back)...)
 	gate.awaitStates("v3:holder v2:kept")
 	gate.verb("rollback")
 	gate.awaitHolder("v2")

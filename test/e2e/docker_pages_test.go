@@ -22,7 +22,7 @@ import (
 // subtest. In a section, and in what precedes the first one,
 //
 //	`NAME`:            and the fenced block after it are a file in the reader's folder
-//	```sh repo         are commands in this repository, a line each
+//	```sh repo         are commands in this repository, a line each, which a \ at its end continues
 //	```sh run          are commands in the reader's folder
 //	```sh load         is a command in another terminal, which goes on
 //	```text out        is what the command before it prints; numbers may differ
@@ -39,6 +39,7 @@ var dockerPages = map[string]int{ // and how many sections are run, 0: it is one
 	"README.md":     0,
 	"docs/start.md": 0,
 	"docs/howto.md": 7,
+	"docs/gate.md":  1,
 }
 
 func TestDockerPages(t *testing.T) {
@@ -87,6 +88,7 @@ type pageRun struct {
 	env  []string
 	port string
 	own  string // the image of one file
+	host bool   // the server has the host's port: a gate is on its network
 	out  string // of the last command
 	end  func() // ends the other terminal's command; nil without one
 
@@ -98,19 +100,28 @@ type pageRun struct {
 // pageClient stands in PATH before the docker client: what a page names has a name of this
 // run's, and the labels by which tests know what is theirs.
 const pageClient = `#!/bin/sh
+before=
 for word do
 	shift
-	case $word in
-	web | swapinit | swapinit:*) word=swapinit-test-${word%%:*}-@RUN@${word#"${word%%:*}"} ;;
+	case $before$word in
+	web | swapinit | swapinit:* | gate | gate:* | blue | green) word=swapinit-test-${word%%:*}-@RUN@${word#"${word%%:*}"} ;;
 	python:3-slim) word=@BASE@ ;;
 	esac
 	set -- "$@" "$word"
+	before=
+	if [ "$word" = --target ]; then before="a stage: "; fi
 done
 verb=$1
 shift
 case $verb in
 run | create) set -- --label swapinit.test=1 --label @LABEL@ "$@" ;;
 build) set -- --label swapinit.test=1 --label swapinit.test.kind=app "$@" ;;
+volume)
+	if [ "$1" = create ]; then
+		shift
+		set -- create --label swapinit.test=1 --label @LABEL@ "$@"
+	fi
+	;;
 esac
 exec @DOCKER@ "$verb" "$@"
 `
@@ -210,13 +221,17 @@ func newPageRun(t *testing.T) *pageRun {
 
 	r.own = "swapinit-test-swapinit-" + id
 	t.Cleanup(func() {
-		web := "swapinit-test-web-" + id
-		if t.Failed() {
-			logs, _ := exec.Command("docker", "logs", web).CombinedOutput()
-			t.Logf("logs of web:\n%s", logs)
+		remove := []string{"rm", "-f", "-v", r.own}
+		for _, name := range []string{"web", "blue", "green", "gate"} {
+			mine := "swapinit-test-" + name + "-" + id
+			remove = append(remove, mine)
+			if logs, err := exec.Command("docker", "logs", mine).CombinedOutput(); t.Failed() && err == nil {
+				t.Logf("logs of %s:\n%s", name, logs)
+			}
 		}
-		_ = exec.Command("docker", "rm", "-f", "-v", web, r.own).Run()
-		_ = exec.Command("docker", "rmi", web, r.own).Run()
+		_ = exec.Command("docker", remove...).Run()
+		_ = exec.Command("docker", "rmi", "swapinit-test-web-"+id, r.own).Run()
+		_ = exec.Command("docker", "volume", "rm", "swapinit-test-gate-"+id).Run()
 	})
 	return r
 }
@@ -237,6 +252,9 @@ func (r *pageRun) make() {
 
 // mine is a text of the page with what is this machine's.
 func (r *pageRun) mine(text string) string {
+	if r.host {
+		text = strings.ReplaceAll(text, "http.server 8080", "http.server "+r.port)
+	}
 	return strings.NewReplacer(
 		"--from=swapinit ", "--from="+r.own+" ",
 		"FROM debian:bookworm-slim\n", "FROM "+pageBase(r.t)+"\n",
@@ -256,6 +274,7 @@ func (r *pageRun) run(text string) {
 	if !strings.Contains(text, "\n```sh repo\n") {
 		r.make()
 	}
+	r.host = strings.Contains(text, "--network host")
 	for _, m := range pageBlock.FindAllStringSubmatch(text, -1) {
 		switch name, kind, use, block := m[1], m[2], m[3], m[4]; {
 		case name != "":
@@ -265,7 +284,7 @@ func (r *pageRun) run(text string) {
 			}
 			write(r.t, name, r.mine(block))
 		case kind == "sh" && (use == "run" || use == "repo"):
-			for line := range strings.Lines(block) {
+			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
 				r.line(use, strings.TrimSpace(line))
 			}
 		case kind == "sh" && use == "load":

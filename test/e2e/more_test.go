@@ -15,7 +15,7 @@ var more = os.Getenv("SWAPINIT_TEST_MORE") != ""
 // chosen are those that are run always, by the names of their subtests.
 var chosen = []string{
 	"node/Unmodified",
-	"README.md as a whole", "legacy builder",
+	"README.md as a whole", "gate.md The shortest thing that works", "legacy builder",
 	"adopted go", "adopted node-cluster", "adopted nginx", "adopted apache-event", "adopted lighttpd", "adopted haproxy", "adopted caddy",
 	"adopted gunicorn", "adopted uwsgi", "adopted puma-cluster", "adopted unicorn", "adopted php-fpm",
 	"adopted java", "adopted tomcat", "adopted redis",

@@ -70,7 +70,7 @@ var mutants = []mutant{
 	{"gate: a failed newcomer stays", "swap/restore.go", "if r.newcomer && !r.superseded {", "if false {", members},
 	{"gate: a superseded newcomer ends", "swap/joined.go", "\tr.superseded = e.superseded\n", "", members},
 	{"gate: a newcomer's own status is lost", "swap/restore.go", "\t\tm.gate.final = g.status\n", "\t\t_ = g\n", members},
-	{"gate: the holder dies in silence", "swap/finish.go", "\t\tm.emit(&Leaving{Died: !told})\n", "\t\t_ = told\n", members},
+	{"gate: the holder dies in silence", "swap/finish.go", "\t\tm.emit(&Leaving{Died: !told, Reason: why})\n", "\t\t_ = why\n", members},
 	{"gate: a retired container says nothing", "swap/finish.go", "\t} else if !left {\n\t\tm.emit(&NoServer{})\n", "\t} else if left {\n\t\tm.emit(&NoServer{})\n", members},
 	{"gate: time goes on while it is away", "swap/gate.go", "return m.gate.away && waitsForGate(g) }", "return false }", members},
 	{"gate: the rest of the time is lost", "swap/gate.go", "\t\t\tg.by = later(g.by, m.now-max(m.gate.since, g.since))\n", "", members},
