@@ -102,8 +102,13 @@ func TestSides(t *testing.T) {
 	eventually(t, "another one", func() bool { p := pids()[0]; return p != 0 && p != after[0] })
 	l.stop()
 	eventually(t, "their end", childless)
-	if len(l.sweepers.all) != 0 || len(l.clients.calls) != 0 {
-		t.Errorf("%d sweepers, %d calls are left", len(l.sweepers.all), len(l.clients.calls))
+	eventually(t, "the end of what ended them", func() bool {
+		l.sweepers.mu.Lock()
+		defer l.sweepers.mu.Unlock()
+		return len(l.sweepers.all) == 0
+	})
+	if len(l.clients.calls) != 0 {
+		t.Errorf("%d calls are left", len(l.clients.calls))
 	}
 }
 
