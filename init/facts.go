@@ -108,7 +108,7 @@ func (e *examination) readAdoption() {
 	if err == nil && failed == nil && slices.Equal(command, next) { // another command may do without
 		for _, p := range passed {
 			if p.alone && p.bound() {
-				e.Alone = append(e.Alone, doctor.Passed{Address: p.address, Why: p.why})
+				e.Alone = append(e.Alone, p.Passed)
 			}
 		}
 	}

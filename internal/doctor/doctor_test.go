@@ -64,9 +64,12 @@ func TestProblems(t *testing.T) {
 		{"tini passes it on", func(f *Facts) { wrapped(f); f.Unused = false; f.Mains[0].Args = []string{"tini", "--"} }, nil},
 
 		{"an adoption that cannot be", func(f *Facts) { f.Adopts, f.Ports = "EBUSY", []int{80} }, []string{"SWAPINIT_ADOPT: " + NoAnswer + "EBUSY; " + TakeIt}},
-		{"an address of its own", func(f *Facts) { f.Alone = []Passed{{"udp://[::]:443", "UDP is not adopted"}} }, []string{"udp://[::]:443: generation 2 has udp://[::]:443 for itself", StopsFirst}},
+		{"an address of its own", func(f *Facts) { f.Alone = []Passed{{Address: "udp://[::]:443", Why: "UDP is not adopted"}} }, []string{"udp://[::]:443: generation 2 has udp://[::]:443 for itself", StopsFirst}},
+		{"an address of its own, joined", func(f *Facts) {
+			f.Alone, f.Joined = []Passed{{Address: "tcp://0.0.0.0:80", Why: "it is no endpoint", Set: OfTheGate([]int{8080, 8443})}}, true
+		}, []string{"already in use: it is no endpoint; let the server open one of the gate's ports (8080, 8443), or name it in the gate's SWAPINIT_LISTEN"}},
 		{"an address of its own, replaced", func(f *Facts) {
-			f.Alone, f.StopFirst, f.Beside = []Passed{{"udp://[::]:443", "UDP is not adopted"}}, true, false
+			f.Alone, f.StopFirst, f.Beside = []Passed{{Address: "udp://[::]:443", Why: "UDP is not adopted"}}, true, false
 		}, nil},
 		{"ports", func(f *Facts) { f.Ports, f.Endpoints = []int{80, 443}, nil }, []string{"port 80, 443: generation 2 listens there itself", "; SWAPINIT_LISTEN=:80,:443 ("}},
 		{"ports beside endpoints", func(f *Facts) { f.Ports = []int{443} }, []string{"; add it: SWAPINIT_LISTEN=:443 ("}},

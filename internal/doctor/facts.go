@@ -72,7 +72,12 @@ type Endpoint struct {
 }
 
 // Passed is an address that a server has for itself, and why.
-type Passed struct{ Address, Why string }
+type Passed struct {
+	_ [0]func()
+
+	Address, Why string
+	Set          string // what to do, "" where only the strategy helps
+}
 
 // Stranger is an endpoint at whose address somebody listens with sockets of its own.
 type Stranger struct {

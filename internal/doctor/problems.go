@@ -15,11 +15,23 @@ const (
 	TakeIt     = "it has to take its socket from swapinit"
 	Unsteered  = "SWAPINIT_CANARY and SWAPINIT_KEEP need an endpoint that is steered, and none is: "
 	NoSwap     = "no swap begins until it is back"
+	NameIt     = "name it in SWAPINIT_LISTEN"
+	AtTheGate  = "name it in the gate's SWAPINIT_LISTEN, or SWAPINIT_ADOPT=on"
 )
 
 // BothHave is what to do about TCP ports, as in SWAPINIT_LISTEN, that a server has for itself.
 func BothHave(ports string) string {
 	return "SWAPINIT_LISTEN=" + ports + " (and SWAPINIT_ADOPT=auto, the default) lets both have it"
+}
+
+// OfTheGate is what to do in a container that has joined a gate with these TCP ports, about an
+// address that is none of its endpoints: the gate's traffic does not come there.
+func OfTheGate(ports []int) string {
+	if len(ports) == 0 {
+		return "name it in the gate's SWAPINIT_LISTEN"
+	}
+	list := Ports(ports)
+	return "let the server open one of the gate's ports (" + strings.ReplaceAll(list[1:], ",:", ", ") + "), or name it in the gate's SWAPINIT_LISTEN"
 }
 
 // Ports lists them as in SWAPINIT_LISTEN.
@@ -34,6 +46,14 @@ func Ports(ports []int) string {
 // Text is why nobody else can have the address beside generation n.
 func (p *Passed) Text(n int) string {
 	return generation(n) + " has " + p.Address + " for itself, so a successor beside it would find the address already in use: " + p.Why
+}
+
+// Do is what to do about it.
+func (p *Passed) Do() string {
+	if p.Set != "" {
+		return p.Set
+	}
+	return StopsFirst
 }
 
 // Text is where connections go.
@@ -191,7 +211,7 @@ func (f *Facts) addresses(l *problems) {
 		return
 	}
 	for k := range f.Alone {
-		l.add(f.Alone[k].Address, f.Alone[k].Text(f.Generation), StopsFirst)
+		l.add(f.Alone[k].Address, f.Alone[k].Text(f.Generation), f.Alone[k].Do())
 	}
 	if f.Beside && len(f.Ports) > 0 && f.Adopts == "" { // else that is why
 		list := Ports(f.Ports)
@@ -200,7 +220,7 @@ func (f *Facts) addresses(l *problems) {
 		case f.Blind != "":
 			set = "let it take a socket from LISTEN_FDS (fd 3) there; " + StopsFirst
 		case f.Joined:
-			set = "name it in the gate's SWAPINIT_LISTEN, or SWAPINIT_ADOPT=on"
+			set = AtTheGate
 		case len(f.Endpoints) > 0:
 			set = "add it: " + set
 		}

@@ -20,9 +20,9 @@ type Options struct {
 	Path      string // of the gate's socket, or @name
 	Container string // see Container
 	Release   string
-	Life      string          // random, another one in each process
-	Timeout   time.Duration   // to the first welcome; 0: no limit. While the gate asks to wait it stands still
-	Interrupt <-chan struct{} // ends the joining; may be nil
+	Life      string                  // random, another one in each process
+	Timeout   time.Duration           // to the first welcome; 0: no limit. While the gate asks to wait it stands still
+	Interrupt <-chan struct{}         // ends the joining; may be nil
 	Failed    func(n int, why string) // called after the nth try in a row that has failed, and before the next; may be nil
 }
 

@@ -346,6 +346,21 @@ func TestCheckJoined(t *testing.T) {
 	adopted.found("the gate at "+g.socket(), "no swap begins until it is back")
 }
 
+// The gate's endpoints are those of a member, which has no SWAPINIT_LISTEN of its own.
+func TestCheckJoinedElsewhere(t *testing.T) {
+	t.Parallel()
+	g := startGate(t)
+	c := g.first("one", nil, "-from", "none", "-ready", "none", "-bind", bindWeb, "-bind", "tcp4://127.0.0.1:9000")
+	const do = "let the server open one of the gate's ports (8080), or name it in the gate's SWAPINIT_LISTEN"
+	c.awaitErr("generation 1 has tcp://127.0.0.1:9000 for itself: it is no endpoint: " + do)
+	c.found("tcp://127.0.0.1:9000: ", "already in use: it is no endpoint; "+do)
+	r := c.Verb("swap")
+	c.wantFailed(r, "it is no endpoint; "+do)
+	if all := c.Stderr() + c.Verb("check").Stdout + r.Stderr; strings.Contains(all, "name it in SWAPINIT_LISTEN") || strings.Contains(all, "SWAPINIT_STRATEGY") {
+		t.Errorf("it advises what a member may not do: %q", all)
+	}
+}
+
 func TestCheckStopping(t *testing.T) {
 	t.Parallel()
 	c := start(t, opts{Args: []string{"sh", "-c", "trap 'echo told' TERM; echo began; while :; do sleep 0.01; done"}})
