@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -142,6 +143,7 @@ func (i *Init) open() error {
 		return err
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
+	i.clients.hint = strings.TrimPrefix(i.readyHint(), "; ")
 	if err := i.checkProbe("SWAPINIT_READY", &i.mode); err != nil {
 		return err
 	}

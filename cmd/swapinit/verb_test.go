@@ -585,6 +585,8 @@ func TestOtherVerbs(t *testing.T) {
 		switch c.Verb {
 		case "swap":
 			c.Done(&control.Reply{Error: "exited with status 3 before it was ready"})
+		case "check":
+			c.Done(&control.Reply{OK: true, Problems: &control.Problems{NotReady: "generation 1 is not ready yet (3s): last probe: no"}})
 		case "restart":
 			c.Done(&control.Reply{Error: "not ready within 1s"})
 		case "health":
@@ -611,6 +613,7 @@ func TestOtherVerbs(t *testing.T) {
 		errs    string
 	}{
 		{"health", true, 0, "healthy\n", ""},
+		{"check", true, 0, "generation 1 is not ready yet (3s): last probe: no\n", ""},
 		{"health", false, 1, "", "swapinit: health failed: generation 1 is not ready\n"},
 		{"swap", false, 1, "", "swapinit: swap failed: exited with status 3 before it was ready; what it printed is in the container's log (docker logs)\n"},
 		{"restart", false, 1, "", "swapinit: restart failed: not ready within 1s\n"},

@@ -18,6 +18,28 @@ func healthy() *Facts {
 		Tasks:  Room{Limit: 100, Used: 40, One: 10, Batch: 10}, Generations: 1, Most: 3}
 }
 
+func TestWaits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(f *Facts)
+		want string
+	}{
+		{"ready", func(*Facts) {}, ""},
+		{"not yet", func(f *Facts) { f.Ready, f.Age = false, 3*time.Second }, "generation 2 is not ready yet (3s): the server must speak"},
+		{"not yet, and why", func(f *Facts) { f.Ready, f.Age, f.Note = false, 3*time.Second, "last probe: no" }, "generation 2 is not ready yet (3s): last probe: no"},
+		{"a source that says nothing", func(f *Facts) { f.Ready, f.Age, f.Hint, f.Shown = false, 1500*time.Millisecond, "", "delay:5s" }, "generation 2 is not ready yet (2s): it waits for SWAPINIT_READY=delay:5s"},
+		{"it has asked for more time", func(f *Facts) { f.Ready, f.Patient = false, true }, "generation 2 is not ready yet (1h0m0s): the server must speak"},
+		{"never", func(f *Facts) { f.Ready = false }, ""}, // which is a problem
+		{"nobody", func(f *Facts) { f.Ready, f.Age, f.Generation = false, 1, 0 }, ""},
+	} {
+		f := healthy()
+		c.set(f)
+		if got := f.Waits(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	const term = 1 << 14
 	wrapper := Process{Pid: 7, Exe: "dash", Args: []string{"/bin/sh", "-c", "gunicorn app"}}

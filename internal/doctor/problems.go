@@ -119,6 +119,22 @@ func (f *Facts) overdue() bool {
 	return !f.Ready && !f.Patient && f.Age > most
 }
 
+// Waits is about a server that may be ready yet: what it waits for, which is no problem, "" if
+// there is nothing to say.
+func (f *Facts) Waits() string {
+	if f.Generation == 0 || f.Ready || f.overdue() {
+		return ""
+	}
+	why := f.Note
+	if why == "" {
+		why = strings.TrimPrefix(f.Hint, "; ")
+	}
+	if why == "" {
+		why = "it waits for SWAPINIT_READY=" + f.Shown
+	}
+	return generation(f.Generation) + " is not ready yet (" + span(f.Age) + "): " + why
+}
+
 // readiness is about a source that has never said anything.
 func (f *Facts) readiness(l *problems) {
 	if !f.overdue() {

@@ -65,6 +65,16 @@ func (c *container) sound() {
 	}
 }
 
+// young fails unless check says what the server waits for, and finds nothing.
+func (c *container) young(words ...string) {
+	c.t.Helper()
+	r := c.Verb("check")
+	if r.Code != 0 || r.Stderr != "" {
+		c.t.Errorf("check: %v, want status 0", r)
+	}
+	oneLine(c.t, r.Stdout, append(words, "generation 1 is not ready yet (")...)
+}
+
 // A healthy server of any kind is left alone.
 func TestCheckHealthy(t *testing.T) {
 	const other = "127.0.0.1:9000"
@@ -100,11 +110,12 @@ func TestCheckHealthy(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := start(t, opts{Env: webEnv(tc.env...), Args: tc.args})
-			if !slices.Contains(tc.args, "-extend") {
-				c.awaitHealthy()
-			} else {
+			if slices.Contains(tc.args, "-extend") {
 				c.awaitOut("extended")
+				c.young()
+				return
 			}
+			c.awaitHealthy()
 			c.sound()
 		})
 	}
@@ -113,7 +124,18 @@ func TestCheckHealthy(t *testing.T) {
 // Nobody is called never who has only begun.
 func TestCheckYoung(t *testing.T) {
 	t.Parallel()
-	start(t, opts{Env: webEnv(), Args: server(t, "-gate", "/nonexistent")}).sound()
+	start(t, opts{Env: webEnv(), Args: server(t, "-gate", "/nonexistent")}).young("the server must bind its endpoint and accept there")
+	// What is known of why is said by health, too.
+	c := start(t, opts{Env: []string{"SWAPINIT_READY=http://127.0.0.1:9000/"}, Args: []string{"sleep", "1000"}})
+	const why = "last probe: cannot connect to 127.0.0.1:9000: connection refused"
+	await(t, "its last probe", func() bool { return strings.Contains(c.Verb("check").Stdout, why) })
+	c.young(why)
+	if r := c.Verb("health"); r.Code != 1 || r.Stderr != "swapinit: health failed: generation 1 is not ready: "+why+"\n" {
+		t.Errorf("health: %v", r)
+	}
+	if r := c.Verb("check", "--json"); !strings.Contains(r.Stdout, `"problems":[],"not_ready":"generation 1 is not ready yet (`) {
+		t.Errorf("check --json: %v", r)
+	}
 }
 
 func TestCheckNeverReady(t *testing.T) {

@@ -165,7 +165,9 @@ func TestMemberSaysWhatItWaitsFor(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 	b := newGateway(t).member("b", nil)
-	await(t, "the control socket", func() bool { return b.Verb("version").Code == 0 && strings.Contains(b.Verb("status").Stderr, "waits for the gate") })
+	await(t, "the control socket", func() bool {
+		return b.Verb("version").Code == 0 && strings.Contains(b.Verb("status").Stderr, "waits for the gate")
+	})
 	b.later("stop") // which may end with its namespace
 	b.wantStatus(143)
 }
