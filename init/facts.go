@@ -36,6 +36,7 @@ func (e *examination) read() {
 	}
 	e.readAdoption()
 	e.readEndpoints(members)
+	e.readPlace()
 	e.readRoom(members, table)
 	if e.set.Drain != "off" && e.set.DrainTimeout == 0 {
 		e.endless()

@@ -61,6 +61,19 @@ func TestProblems(t *testing.T) {
 		{"not ready yet, no limit", func(f *Facts) { f.Ready, f.ReadyTimeout, f.Age = false, 0, 30*time.Second }, nil},
 		{"it has asked for more time", func(f *Facts) { f.Ready, f.Patient = false, true }, nil},
 
+		{"below a shell", func(f *Facts) {
+			f.First = &Process{Pid: 1, Exe: "dash", Args: []string{"sh", "-c", "/swapinit -- server; true"}}
+		}, []string{"PID 1: it is a shell, sh (pid 1), and swapinit is below it", "exec form"}},
+		{"below busybox", func(f *Facts) {
+			f.First = &Process{Pid: 1, Exe: "busybox", Args: []string{"/bin/busybox", "sh", "run"}}
+		}, []string{"PID 1: it is a shell, busybox (pid 1)"}},
+		{"below a shell with a handler", func(f *Facts) { f.First = &Process{Pid: 1, Args: []string{"bash", "run"}, Handled: term} }, nil},
+		{"below another supervisor", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "tini", Args: []string{"tini", "--", "sh"}} }, nil},
+		{"below systemd", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "systemd", Args: []string{"/sbin/init"}} }, nil},
+		{"below an applet of busybox", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "busybox", Args: []string{"busybox", "init"}} }, nil},
+		{"below one that cannot be read", func(f *Facts) { f.First = &Process{Pid: 1} }, nil},
+		{"loopback alone", func(f *Facts) { f.Loopback = []int{8080, 8443} }, []string{"SWAPINIT_LISTEN: its addresses are on the loopback interface of the container", "; SWAPINIT_LISTEN=:8080,:8443; "}},
+
 		{"a lost endpoint", func(f *Facts) { f.Endpoints[0].Held = false }, []string{"endpoint web (tcp://[::]:8080): no process of generation 2 holds its socket: " + Lost, "let it bind the port itself"}},
 		{"a lost endpoint, none to bind", func(f *Facts) { f.Endpoints[0].Held, f.Endpoints[0].Binds, f.Ready, f.Age = false, false, false, 1 }, []string{"endpoint web", "or by exec"}},
 		{"it may bind yet", func(f *Facts) { f.Endpoints[0].Held, f.Ready, f.Age = false, false, time.Second }, nil},

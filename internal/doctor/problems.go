@@ -87,6 +87,7 @@ func (f *Facts) Problems() []Problem {
 		l.add("the gate at "+f.GateAway, "it cannot be reached, and "+NoSwap, "start it again, with the same volume")
 	}
 	if f.Generation != 0 {
+		f.place(&l)
 		f.wrapper(&l)
 		f.endpoints(&l)
 		f.readiness(&l)
@@ -196,6 +197,19 @@ func count(n int, one, more string) string {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + more
+}
+
+// place is about where swapinit runs. A shell with a handler may well pass the signal on.
+func (f *Facts) place(l *problems) {
+	const term = 1 << (15 - 1)
+	if p := f.First; p != nil && (in(shells, p.title()) || p.title() == "busybox" && len(p.Args) > 1 && in(shells, base(p.Args[1]))) && p.Handled&term == 0 {
+		l.add("PID 1", "it is a shell, "+p.Text()+", and swapinit is below it: what docker stop sends stays at the shell, and in the end all get KILL",
+			`write ENTRYPOINT and CMD in the exec form, as in ENTRYPOINT ["/swapinit", "--"], or begin swapinit with exec`)
+	}
+	if len(f.Loopback) > 0 {
+		l.add("SWAPINIT_LISTEN", "its addresses are on the loopback interface of the container, which no published port (docker run -p) leads to", "SWAPINIT_LISTEN="+Ports(f.Loopback)+
+			"; what is published to 127.0.0.1 of the host (-p 127.0.0.1:80:80) is reached from there alone")
+	}
 }
 
 // wrapper is about a server that is a child of what was started. Workers that a server

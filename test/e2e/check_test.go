@@ -214,6 +214,31 @@ func TestCheckWrapper(t *testing.T) {
 	})
 }
 
+// A shell in front of swapinit keeps the signals that are sent to PID 1.
+func TestCheckShellAtTheTop(t *testing.T) {
+	for _, tc := range []struct {
+		name, script string
+		found        bool
+	}{
+		{"sh", `"$0" "$@"; :`, true},
+		{"sh that passes it on", `trap 'kill $!' TERM; "$0" "$@" & wait`, false},
+		{"exec", `exec "$0" "$@"`, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"-c", tc.script, binary(t, "swapinit")}, server(t)...)
+			c := start(t, opts{Early: true, Program: "/bin/sh", Env: webEnv(), Args: args})
+			await(t, "the control socket", func() bool { return c.Verb("version").Code == 0 && c.Verb("status").Code == 0 })
+			c.awaitHealthy()
+			if tc.found {
+				c.found("PID 1: it is a shell, sh (pid 1), and swapinit is below it", "docker stop", "exec form", "or begin swapinit with exec")
+			} else {
+				c.sound()
+			}
+		})
+	}
+}
+
 // What the server has for itself.
 func TestCheckAddresses(t *testing.T) {
 	t.Run("as the swap says it", func(t *testing.T) {
