@@ -61,8 +61,8 @@ type unused struct {
 
 // passed is an address that a server has for itself.
 type passed struct {
-	address, why string
-	alone        bool
+	doctor.Passed
+	alone bool
 }
 
 // passedMost bounds what is remembered of, and logged about, one generation.
@@ -265,8 +265,7 @@ func (a *adoption) alone(n int, same func(*generation) bool) error {
 	a.mu.Unlock() // what follows reads files
 	for _, h := range all {
 		if h.bound() && same(h.g) {
-			p := doctor.Passed{Address: h.address, Why: h.why}
-			return errors.New(p.Text(h.g.number) + "; " + doctor.StopsFirst)
+			return errors.New(h.Text(h.g.number) + "; " + h.Do())
 		}
 	}
 	return nil
@@ -275,7 +274,7 @@ func (a *adoption) alone(n int, same func(*generation) bool) error {
 // bound reports whether somebody has the address still. An address that cannot be told
 // counts as one.
 func (p passed) bound() bool {
-	network, rest, _ := strings.Cut(p.address, "://")
+	network, rest, _ := strings.Cut(p.Address, "://")
 	if network == "unix" { // an abstract name
 		yes := false
 		err := procnet.EachUnix(func(u *procnet.Unix) { yes = yes || string(u.Name) == rest })

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/adopt"
+	"github.com/swapinit/swapinit/internal/doctor"
 	"github.com/swapinit/swapinit/internal/file"
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/netip"
@@ -234,6 +235,17 @@ func (b *broker) open(bind adopt.Bind) (fd int, errno unix.Errno) {
 	return fd, 0
 }
 
+// lent lists the TCP ports of the gate, if one was joined.
+func (a *adoption) lent() (ports []int, joined bool) {
+	for _, e := range a.steering.list() {
+		joined = joined || e.remote != nil
+		if port := int(e.Addr.Port()); e.remote != nil && e.IsTCP() && !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports, joined
+}
+
 // mayBind reports whether the kernel would let the task bind to the port: a socket of
 // ours is not to get a server what it may not have, ip(7).
 func mayBind(pid int, port uint16) bool {
@@ -359,11 +371,19 @@ func (b *broker) Passed(address, why string, alone bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	g := b.gens[b.w.g.number]
-	if g == nil || len(g.passed) >= passedMost || slices.ContainsFunc(g.passed, func(p passed) bool { return p.address == address && p.why == why }) {
+	if g == nil || len(g.passed) >= passedMost || slices.ContainsFunc(g.passed, func(p passed) bool { return p.Address == address && p.Why == why }) {
 		return
 	}
-	g.passed = append(g.passed, passed{address, why, alone})
-	text := b.w.named() + " has " + address + " for itself: " + why
+	p, do := passed{Passed: doctor.Passed{Address: address, Why: why}, alone: alone}, ""
+	if why == adopt.NoEndpoint {
+		do, p.Set = ": "+doctor.NameIt, doctor.NameIt+"; "+doctor.StopsFirst
+		if ports, joined := b.lent(); joined {
+			p.Set = doctor.OfTheGate(ports)
+			do = ": " + p.Set
+		}
+	}
+	g.passed = append(g.passed, p)
+	text := b.w.named() + " has " + address + " for itself: " + why + do
 	if alone {
 		text += "; a successor cannot have it beside it"
 	}

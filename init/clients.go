@@ -19,6 +19,7 @@ type clients struct {
 	now       func() time.Duration  // the machine's clock
 
 	asked                bool                     // readiness matters: see unhealthy
+	hint                 string                   // what a server has to do to be ready; may be ""
 	calls                map[uint64]*control.Call // by the number under which the machine knows them
 	last                 uint64
 	followers            []follower

@@ -45,7 +45,7 @@ func (i *Init) examine(c *control.Call) {
 	e := i.examination()
 	go func() {
 		e.read()
-		r := control.Reply{OK: true, Problems: &control.Problems{}}
+		r := control.Reply{OK: true, Problems: &control.Problems{NotReady: e.Waits()}}
 		for _, p := range e.Problems() {
 			r.Problems.List = append(r.Problems.List, control.Problem{What: p.What, Why: p.Why, Set: p.Set})
 		}

@@ -36,6 +36,7 @@ func (e *examination) read() {
 	}
 	e.readAdoption()
 	e.readEndpoints(members)
+	e.readPlace()
 	e.readRoom(members, table)
 	if e.set.Drain != "off" && e.set.DrainTimeout == 0 {
 		e.endless()
@@ -108,7 +109,7 @@ func (e *examination) readAdoption() {
 	if err == nil && failed == nil && slices.Equal(command, next) { // another command may do without
 		for _, p := range passed {
 			if p.alone && p.bound() {
-				e.Alone = append(e.Alone, doctor.Passed{Address: p.address, Why: p.why})
+				e.Alone = append(e.Alone, p.Passed)
 			}
 		}
 	}

@@ -1,10 +1,7 @@
 package pid1
 
 import (
-	"encoding/binary"
 	"errors"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/swapinit/swapinit/internal/clock"
@@ -14,9 +11,7 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/member"
 	"github.com/swapinit/swapinit/internal/shares"
-	"github.com/swapinit/swapinit/signals"
 	"github.com/swapinit/swapinit/swap"
-	"golang.org/x/sys/unix"
 )
 
 // membership is what this init is at its gate, nil where it has joined none. It is the
@@ -29,60 +24,6 @@ type membership struct {
 	endpoints []gatewire.Endpoint
 	healthy   bool       // it had the traffic, and was settled
 	away      clock.Time // since when the gate cannot be reached; zero: it can
-}
-
-// errStopped: told to stop before anything was started.
-var errStopped = errors.New("told to stop before the gate was there")
-
-// exitTerm is the status of what a TERM has ended.
-const exitTerm = 128 + int(syscall.SIGTERM)
-
-// join waits for the gate and says hello. Until then no child runs, and a stop signal is
-// the end.
-func (i *Init) join() error {
-	if i.set.Gate == "" {
-		return nil
-	}
-	stop, joined := make(chan struct{}), make(chan struct{})
-	go func() {
-		policy := signals.Policy{StopSignals: i.set.StopSignals}
-		for {
-			select {
-			case <-joined:
-				return
-			case sig := <-i.opt.Signals:
-				if kind, _ := policy.Decide(sig.(syscall.Signal)); kind == signals.Stop {
-					close(stop)
-					return
-				}
-			}
-		}
-	}()
-	m, welcome, err := member.Join(member.Options{Path: i.set.Gate, Container: member.Container(), Release: i.set.Release, Life: newLife(),
-		Timeout: i.set.ReadyTimeout, Interrupt: stop})
-	close(joined)
-	select {
-	case <-stop:
-		return errStopped
-	default:
-	}
-	if err != nil {
-		return err
-	}
-	i.gate = &membership{member: m, path: i.set.Gate, role: welcome.Role, epoch: welcome.Epoch, endpoints: welcome.Endpoints, healthy: welcome.Healthy}
-	i.debug("gate.joined", "joined the gate at "+i.set.Gate+" as "+string(welcome.Role), 0, 0)
-	return nil
-}
-
-// newLife tells this run of the init from an earlier one in the same container.
-func newLife() string { return strconv.FormatUint(random(), 16) }
-
-func random() uint64 {
-	var b [8]byte
-	if _, err := unix.Getrandom(b[:], 0); err != nil {
-		return uint64(time.Now().UnixNano())
-	}
-	return binary.NativeEndian.Uint64(b[:])
 }
 
 // machine is what the machine has to know of it.

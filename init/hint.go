@@ -64,7 +64,11 @@ func (a *adoption) hint(g *generation, status int) string {
 	}
 	if ports := a.ports(before); len(ports) > 0 {
 		list := doctor.Ports(ports)
-		return "if its address was in use: " + named(before.number) + " listens on port " + list[1:] + " itself; " + doctor.BothHave(list)
+		both := doctor.BothHave(list)
+		if _, joined := a.lent(); joined {
+			both = doctor.AtTheGate
+		}
+		return "if its address was in use: " + named(before.number) + " listens on port " + list[1:] + " itself; " + both
 	}
 	return ""
 }

@@ -84,7 +84,8 @@ func testInit(t *testing.T) *Init {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Init{set: &config.Settings{MaxGenerations: 3, Workers: 1}, logger: logger{logline.New(logline.Options{Level: logline.Error})}, endpoints: endpoints}
+	i := &Init{set: &config.Settings{MaxGenerations: 3, Workers: 1}, posted: make(chan func(), 256), over: make(chan struct{}),
+		logger: logger{logline.New(logline.Options{Level: logline.Error})}, endpoints: endpoints}
 	if i.mode, err = ready.Parse("auto", config.Words); err != nil {
 		t.Fatal(err)
 	}

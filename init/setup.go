@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -52,7 +53,7 @@ func Parsers() config.Parsers {
 // is usable for logging and closing even when there is an error.
 func newInit(o Options) (*Init, error) {
 	s := o.Settings
-	i := &Init{set: s, opt: o,
+	i := &Init{set: s, opt: o, posted: make(chan func(), 256), over: make(chan struct{}),
 		logger: logger{logline.New(logline.Options{Level: logline.ParseLevel(s.Log), JSON: s.LogFormat == "json", Color: s.Color, Env: os.Getenv})}}
 	var err error
 	if i.check.mode, err = checkMode(s.CanaryCheck); err != nil {
@@ -93,7 +94,7 @@ func newInit(o Options) (*Init, error) {
 
 // assemble makes the parts of the init, each with what it needs of the others.
 func (i *Init) assemble() {
-	i.posted, i.over, i.began = make(chan func(), 256), make(chan struct{}), clock.Now()
+	i.began = clock.Now()
 	if i.gens.workers = i.set.Workers; i.gens.workers == 0 { // auto
 		i.gens.workers = cpu.Allowed()
 	}
@@ -142,6 +143,7 @@ func (i *Init) open() error {
 		return err
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
+	i.clients.hint = strings.TrimPrefix(i.readyHint(), "; ")
 	if err := i.checkProbe("SWAPINIT_READY", &i.mode); err != nil {
 		return err
 	}
@@ -151,13 +153,24 @@ func (i *Init) open() error {
 	if i.metrics, err = listen.OpenOwn(i.set.Metrics); err != nil {
 		return text.Errorf("SWAPINIT_METRICS: %w", err)
 	}
+	if i.gate == nil { // else it is open
+		err = i.openControl()
+	}
+	if i.server != nil {
+		i.launcher.procs.control = i.server.Address()
+	}
+	return err
+}
+
+// openControl opens the control socket.
+func (i *Init) openControl() error {
 	if i.set.Control == "off" {
 		return nil
 	}
 	server, err := control.Listen(i.set.Control, os.Getpid(), os.Getuid())
 	switch {
 	case err == nil:
-		i.server, i.launcher.procs.control = server, server.Address()
+		i.server = server
 	case i.set.Control == "auto":
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)
@@ -273,8 +286,8 @@ func (i *Init) afterFirstFork() {
 		if i.metrics != nil {
 			go control.ServeMetrics(i.metrics.File, handle)
 		}
-		if i.server != nil {
-			i.server.Serve(handle, func(line string) { i.warn("control", line, 0, 0) })
+		if i.server != nil && i.gate == nil { // else it is served
+			i.serve(handle)
 		}
 		signal.Notify(i.opt.Signals, signals.Late()...)
 		spareThreads()
@@ -286,6 +299,11 @@ func (i *Init) afterFirstFork() {
 			i.post(func() { i.warn("endpoint", "cannot watch over the endpoints: "+err.Error(), 0, 0) })
 		}
 	})
+}
+
+// serve lets clients of the control socket in.
+func (i *Init) serve(handle func(*control.Call)) {
+	i.server.Serve(handle, func(line string) { i.warn("control", line, 0, 0) })
 }
 
 // threads is how many threads of ours may be in the kernel at a time: waiting for

@@ -19,7 +19,13 @@ func (c *clients) unhealthy() string {
 	}
 	why := "no generation is active: its successor is still starting"
 	if gate := c.gate(); gate != nil && (!gate.healthy || c.machine.Active() == 0) {
-		return gate.unhealthy()
+		if why := gate.unhealthy(); why != "" {
+			if g := c.gens.live[c.gens.newest]; g != nil && g.readyAfter == 0 && !g.ended() {
+				why += ": " + c.unready(g, named(g.number))
+			}
+			return why
+		}
+		return ""
 	}
 	g := c.gens.live[c.machine.Active()]
 	if g == nil {
@@ -36,14 +42,29 @@ func (c *clients) unhealthy() string {
 		case !c.asked && w.running:
 			return ""
 		case g.readyAfter == 0:
-			return named(g.number) + " is not ready"
+			return c.unready(g, named(g.number))
 		case w.readyAfter == 0:
-			why = w.named() + " is not ready"
+			why = c.unready(g, w.named())
 		default:
 			return "" // one is enough to serve
 		}
 	}
 	return why
+}
+
+// unready says that g, or one of its workers, is not ready, and why, as far as that is known.
+func (c *clients) unready(g *generation, who string) string {
+	why := c.hint
+	for _, w := range g.all() {
+		if w.readyAfter == 0 && w.note != "" && !w.ended.Load() {
+			why = w.note
+			break
+		}
+	}
+	if why == "" {
+		return who + " is not ready; swapinit check tells why"
+	}
+	return who + " is not ready: " + why
 }
 
 // report answers status: the loop's part here, the rest, for which the process

@@ -114,7 +114,11 @@ func TestHealthOfWorkers(t *testing.T) {
 		}
 	}
 	i.ready(w[0])
-	expect("generation 3 is not ready")
+	expect("generation 3 is not ready; swapinit check tells why")
+	i.clients.hint = "the server must speak"
+	expect("generation 3 is not ready: the server must speak")
+	w[0].note, w[1].note = "what it said before", "last probe: no"
+	expect("generation 3 is not ready: last probe: no")
 	i.ready(w[1])
 	expect("")
 	w[0].ended.Store(true)

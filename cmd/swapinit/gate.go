@@ -100,6 +100,8 @@ func (v *verbRun) checked(a verbArgs, p *control.Problems) int {
 		return v.fail(exitFailed, "the gate sent no result")
 	case a.json:
 		v.say(0, p.JSON())
+	case p.NotReady != "":
+		v.say(0, p.NotReady)
 	case len(p.List) == 0:
 		v.say(0, "nothing to mend")
 	}

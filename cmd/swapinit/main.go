@@ -51,12 +51,12 @@ func run(args []string) int {
 		return 0
 	}
 	verb := ""
-	if len(args) > 0 {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb = mistyped(args[0], os.Getenv)
-	}
-	if verb != "" && initAnswers(os.Getenv) {
-		complain(text.Quote(args[0], 40) + " is neither a verb nor a command that can be found, did you mean " + verb + "?")
-		return exitUsage
+		if os.Getpid() != 1 && noCommand(args[0], os.Getenv) && initAnswers(os.Getenv) {
+			complain(text.Quote(args[0], 40) + " is neither a verb nor a command that can be found" + instead(args[0]))
+			return exitUsage
+		}
 	}
 	return start(args, false, verb)
 }

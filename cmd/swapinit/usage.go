@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 
 	pid1 "github.com/swapinit/swapinit/init"
@@ -69,20 +68,23 @@ func verbNames() (names []string) {
 // mistyped is the verb that word was meant to be, "" where it may be a command.
 func mistyped(word string, env func(string) string) string {
 	verb, near := text.Nearest(word, verbNames())
-	if !near || strings.Contains(word, "/") {
-		return ""
-	}
-	if _, err := spawn.LookPath(word, env("PATH"), ""); err == nil {
+	if !near || !noCommand(word, env) {
 		return ""
 	}
 	return verb
 }
 
-// initAnswers reports whether this is not the init: another one is there and talks to us.
-func initAnswers(env func(string) string) bool {
-	if os.Getpid() == 1 {
+// noCommand reports whether word is none that can be found.
+func noCommand(word string, env func(string) string) bool {
+	if word == "" || strings.Contains(word, "/") {
 		return false
 	}
+	_, err := spawn.LookPath(word, env("PATH"), "")
+	return err != nil
+}
+
+// initAnswers reports whether this is not the init: another one is there and talks to us.
+func initAnswers(env func(string) string) bool {
 	addr, err := control.Find(env("SWAPINIT_CONTROL"))
 	if err == nil {
 		_, err = control.Do(addr, control.Request{Verb: control.VerbVersion}, nil)
@@ -91,12 +93,14 @@ func initAnswers(env func(string) string) bool {
 }
 
 // noVerb is why a name is no verb.
-func noVerb(name string) string {
-	accepted := ", accepted verbs: " + strings.Join(verbNames(), ", ")
+func noVerb(name string) string { return "there is no verb " + text.Quote(name, 40) + instead(name) }
+
+// instead is what might be typed in place of what is no verb, as the end of a sentence.
+func instead(name string) string {
 	if question := meant(name, verbNames()); question != "" {
-		accepted = ", " + question
+		return ", " + question
 	}
-	return "there is no verb " + text.Quote(name, 40) + accepted
+	return ", accepted verbs: " + strings.Join(verbNames(), ", ")
 }
 
 // meant asks for the one of known that was typed wrongly, "" where none is near.

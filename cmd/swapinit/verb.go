@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -133,7 +134,7 @@ func (v *verbRun) answered(verb string, a verbArgs, reply *control.Reply, err er
 	case !reply.OK && reply.Error == "":
 		return v.fail(exitFailed, verb+" failed: the init gave no reason")
 	case !reply.OK:
-		return v.fail(exitFailed, verb+" failed: "+reply.Error)
+		return v.fail(exitFailed, verb+" failed: "+reply.Error+said(reply.Error))
 	}
 	return v.done(verb, a, reply)
 }
@@ -188,6 +189,15 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(0, verb+" begun: "+generation(r.Generation))
 	}
 	return v.say(0, verb+" asked for")
+}
+
+// said is where a server that has ended tells more than its status does, as the end of a
+// sentence. It is for people alone: status and --json have the reason without it.
+func said(reason string) string {
+	if strings.Contains(reason, "exited with status ") {
+		return "; what it printed is in the container's log (docker logs)"
+	}
+	return ""
 }
 
 func delivered(n int) string {

@@ -583,6 +583,12 @@ func TestOtherVerbs(t *testing.T) {
 	healthy := true
 	addr := initWith(t, func(c *control.Call) {
 		switch c.Verb {
+		case "swap":
+			c.Done(&control.Reply{Error: "exited with status 3 before it was ready"})
+		case "check":
+			c.Done(&control.Reply{OK: true, Problems: &control.Problems{NotReady: "generation 1 is not ready yet (3s): last probe: no"}})
+		case "restart":
+			c.Done(&control.Reply{Error: "not ready within 1s"})
 		case "health":
 			if !healthy {
 				c.Done(&control.Reply{Error: "generation 1 is not ready"})
@@ -607,7 +613,10 @@ func TestOtherVerbs(t *testing.T) {
 		errs    string
 	}{
 		{"health", true, 0, "healthy\n", ""},
+		{"check", true, 0, "generation 1 is not ready yet (3s): last probe: no\n", ""},
 		{"health", false, 1, "", "swapinit: health failed: generation 1 is not ready\n"},
+		{"swap", false, 1, "", "swapinit: swap failed: exited with status 3 before it was ready; what it printed is in the container's log (docker logs)\n"},
+		{"restart", false, 1, "", "swapinit: restart failed: not ready within 1s\n"},
 		{"stop", true, 0, "stopping\n", ""},
 		{"rollback", true, 0, "rolled back to generation 4\n", ""},
 		{"rollback", false, 1, "", "swapinit: rollback failed: there is nothing\\x1b to go back to\n"},

@@ -268,11 +268,14 @@ func (s *supervisor) bind(n *notification, t *task) (answered bool) {
 	return answered
 }
 
+// NoEndpoint is why a broker has not wanted an address.
+const NoEndpoint = "it is no endpoint"
+
 // adopt puts a socket of the broker's in the place of the server's. If it could not,
 // errno is what the bind is to return, or why says why the kernel is to decide.
 func (s *supervisor) adopt(n *notification, t *task, b Bind, socket *socket) (done bool, errno unix.Errno, why string) {
 	if !s.broker.Wants(b.At) {
-		return false, 0, "it is no endpoint: name it in SWAPINIT_LISTEN"
+		return false, 0, NoEndpoint
 	}
 	same, err := t.namespace()
 	switch {

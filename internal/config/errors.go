@@ -1,6 +1,10 @@
 package config
 
-import "github.com/swapinit/swapinit/internal/text"
+import (
+	"strings"
+
+	"github.com/swapinit/swapinit/internal/text"
+)
 
 // ExitStatus is what swapinit exits with after any error of this package.
 const ExitStatus = 125
@@ -15,13 +19,13 @@ type ValueError struct {
 	Variable string // the whole name; as given, so perhaps not printable
 	Value    string // as given, or the default
 	Problem  string // what is wrong; "" when Accepts says it all
-	Accepts  string // what would be right; "" when Problem says it all
+	Accepts  string // what would be right; "" when Problem says it all, not shown when that is a question
 }
 
 // Error is one line.
 func (e *ValueError) Error() string {
 	problem := oneLine(e.Problem)
-	if e.Accepts != "" {
+	if e.Accepts != "" && !strings.HasSuffix(problem, "?") {
 		if problem != "" {
 			problem += "; "
 		}

@@ -73,7 +73,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 		return s, nil
 	}
 	if len(s.Command) == 0 && s.TargetFile == "" {
-		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; see ` + p.help())
+		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; ENTRYPOINT in the shell form drops CMD, write it as ["` + p.Program + `", "--"]; see ` + p.help())
 	}
 	if len(l.values) == 0 && Engine(p.Program) {
 		s.plain(environ)

@@ -197,10 +197,18 @@ func TestStrategyConflicts(t *testing.T) {
 	wantError(t, err, `SWAPINIT_BATCH="1": `+overlap)
 }
 
+// A question is answered, or not, without the list of all that there is.
+func TestQuestion(t *testing.T) {
+	e := &ValueError{Variable: "SWAPINIT_READY", Value: "x", Problem: "did you mean y?", Accepts: "a, b"}
+	if got := e.Error(); got != `cannot use SWAPINIT_READY="x": did you mean y?` {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestNoCommand(t *testing.T) {
 	for _, args := range [][]string{nil, {"--"}, {"-g"}, {"-e", "1", "--"}} {
 		_, err := Load(nil, args, testParsers())
-		wantError(t, err, "no command", "SWAPINIT_TARGET_FILE", "swapinit help")
+		wantError(t, err, "no command", "SWAPINIT_TARGET_FILE", `ENTRYPOINT in the shell form drops CMD, write it as ["swapinit", "--"]`, "swapinit help")
 		var use *UsageError
 		if !errors.As(err, &use) || ExitStatus != 125 {
 			t.Errorf("%q: got %T, want a *UsageError with exit status 125", args, err)

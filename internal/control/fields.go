@@ -91,6 +91,7 @@ func (p *Problems) fields(c *wire.Codec) {
 		}
 		p.List[i].fields(c)
 	})
+	c.String("not_ready?", &p.NotReady)
 }
 
 func (p *Problem) fields(c *wire.Codec) {

@@ -62,7 +62,7 @@ func Find(setting string) (string, error) {
 	}
 	switch len(names) {
 	case 0:
-		return "", &NoInit{Reason: "no swapinit is running in this pid namespace (looked for " + autoName(inode, 1) + "; one with another address needs SWAPINIT_CONTROL)", Err: ErrNone}
+		return "", &NoInit{Reason: "no swapinit is running in this pid namespace: is this the right container? (looked for " + autoName(inode, 1) + "; one with another address needs SWAPINIT_CONTROL)", Err: ErrNone}
 	case 1:
 		return names[0], nil
 	}

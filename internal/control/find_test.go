@@ -108,7 +108,7 @@ func TestFindReal(t *testing.T) {
 	}
 	for _, setting := range []string{"", "auto"} {
 		var none *NoInit
-		if _, err := Find(setting); !errors.As(err, &none) || !strings.Contains(err.Error(), "no swapinit is running in this pid namespace") {
+		if _, err := Find(setting); !errors.As(err, &none) || !strings.Contains(err.Error(), "no swapinit is running in this pid namespace: is this the right container? (looked for @swapinit/") {
 			t.Fatalf("none: %v", err)
 		}
 		a := listenAt(t, setting)
@@ -330,7 +330,7 @@ func TestPeers(t *testing.T) {
 	}
 	for range 3 {
 		out, _ := run(65534)
-		if !strings.Contains(out, "ok=false code=refused error=uid 65534 may not control this swapinit, only uid 0 and uid 1234 err=<nil>") {
+		if !strings.Contains(out, "ok=false code=refused error=uid 65534 may not control this swapinit, only uid 0 and uid 1234: use docker exec -u 0 err=<nil>") {
 			t.Errorf("uid 65534: %s", out)
 		}
 	}

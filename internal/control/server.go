@@ -115,7 +115,7 @@ func (s *Server) accept() {
 		}
 		peer := Peer{Pid: int(cred.Pid), Uid: cred.Uid}
 		if peer.Uid != 0 && peer.Uid != s.uid {
-			turnAway(fd, CodeRefused, uid(peer.Uid)+" may not control this swapinit, only "+s.whom())
+			turnAway(fd, CodeRefused, uid(peer.Uid)+" may not control this swapinit, only "+s.whom()+": use docker exec -u 0")
 			if note, ok := refused.note(); ok {
 				s.logf("control: turned away " + uid(peer.Uid) + ", pid " + strconv.Itoa(peer.Pid) + ": only " + s.whom() + " may" + note)
 			}

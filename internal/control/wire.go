@@ -164,6 +164,9 @@ type Reply struct {
 type Problems struct {
 	V    int
 	List []Problem
+	// NotReady is what the server waits for that may be ready yet, and is no problem; "" if
+	// there is nothing to say.
+	NotReady string
 }
 
 // Problem is one that a swap would have, or a takeover.

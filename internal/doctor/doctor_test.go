@@ -18,6 +18,28 @@ func healthy() *Facts {
 		Tasks:  Room{Limit: 100, Used: 40, One: 10, Batch: 10}, Generations: 1, Most: 3}
 }
 
+func TestWaits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(f *Facts)
+		want string
+	}{
+		{"ready", func(*Facts) {}, ""},
+		{"not yet", func(f *Facts) { f.Ready, f.Age = false, 3*time.Second }, "generation 2 is not ready yet (3s): the server must speak"},
+		{"not yet, and why", func(f *Facts) { f.Ready, f.Age, f.Note = false, 3*time.Second, "last probe: no" }, "generation 2 is not ready yet (3s): last probe: no"},
+		{"a source that says nothing", func(f *Facts) { f.Ready, f.Age, f.Hint, f.Shown = false, 1500*time.Millisecond, "", "delay:5s" }, "generation 2 is not ready yet (2s): it waits for SWAPINIT_READY=delay:5s"},
+		{"it has asked for more time", func(f *Facts) { f.Ready, f.Patient = false, true }, "generation 2 is not ready yet (1h0m0s): the server must speak"},
+		{"never", func(f *Facts) { f.Ready = false }, ""}, // which is a problem
+		{"nobody", func(f *Facts) { f.Ready, f.Age, f.Generation = false, 1, 0 }, ""},
+	} {
+		f := healthy()
+		c.set(f)
+		if got := f.Waits(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	const term = 1 << 14
 	wrapper := Process{Pid: 7, Exe: "dash", Args: []string{"/bin/sh", "-c", "gunicorn app"}}
@@ -38,6 +60,19 @@ func TestProblems(t *testing.T) {
 		{"not ready yet", func(f *Facts) { f.Ready, f.Age = false, time.Second }, nil},
 		{"not ready yet, no limit", func(f *Facts) { f.Ready, f.ReadyTimeout, f.Age = false, 0, 30*time.Second }, nil},
 		{"it has asked for more time", func(f *Facts) { f.Ready, f.Patient = false, true }, nil},
+
+		{"below a shell", func(f *Facts) {
+			f.First = &Process{Pid: 1, Exe: "dash", Args: []string{"sh", "-c", "/swapinit -- server; true"}}
+		}, []string{"PID 1: it is a shell, sh (pid 1), and swapinit is below it", "exec form"}},
+		{"below busybox", func(f *Facts) {
+			f.First = &Process{Pid: 1, Exe: "busybox", Args: []string{"/bin/busybox", "sh", "run"}}
+		}, []string{"PID 1: it is a shell, busybox (pid 1)"}},
+		{"below a shell with a handler", func(f *Facts) { f.First = &Process{Pid: 1, Args: []string{"bash", "run"}, Handled: term} }, nil},
+		{"below another supervisor", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "tini", Args: []string{"tini", "--", "sh"}} }, nil},
+		{"below systemd", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "systemd", Args: []string{"/sbin/init"}} }, nil},
+		{"below an applet of busybox", func(f *Facts) { f.First = &Process{Pid: 1, Exe: "busybox", Args: []string{"busybox", "init"}} }, nil},
+		{"below one that cannot be read", func(f *Facts) { f.First = &Process{Pid: 1} }, nil},
+		{"loopback alone", func(f *Facts) { f.Loopback = []int{8080, 8443} }, []string{"SWAPINIT_LISTEN: its addresses are on the loopback interface of the container", "; SWAPINIT_LISTEN=:8080,:8443; "}},
 
 		{"a lost endpoint", func(f *Facts) { f.Endpoints[0].Held = false }, []string{"endpoint web (tcp://[::]:8080): no process of generation 2 holds its socket: " + Lost, "let it bind the port itself"}},
 		{"a lost endpoint, none to bind", func(f *Facts) { f.Endpoints[0].Held, f.Endpoints[0].Binds, f.Ready, f.Age = false, false, false, 1 }, []string{"endpoint web", "or by exec"}},
@@ -64,9 +99,12 @@ func TestProblems(t *testing.T) {
 		{"tini passes it on", func(f *Facts) { wrapped(f); f.Unused = false; f.Mains[0].Args = []string{"tini", "--"} }, nil},
 
 		{"an adoption that cannot be", func(f *Facts) { f.Adopts, f.Ports = "EBUSY", []int{80} }, []string{"SWAPINIT_ADOPT: " + NoAnswer + "EBUSY; " + TakeIt}},
-		{"an address of its own", func(f *Facts) { f.Alone = []Passed{{"udp://[::]:443", "UDP is not adopted"}} }, []string{"udp://[::]:443: generation 2 has udp://[::]:443 for itself", StopsFirst}},
+		{"an address of its own", func(f *Facts) { f.Alone = []Passed{{Address: "udp://[::]:443", Why: "UDP is not adopted"}} }, []string{"udp://[::]:443: generation 2 has udp://[::]:443 for itself", StopsFirst}},
+		{"an address of its own, joined", func(f *Facts) {
+			f.Alone, f.Joined = []Passed{{Address: "tcp://0.0.0.0:80", Why: "it is no endpoint", Set: OfTheGate([]int{8080, 8443})}}, true
+		}, []string{"already in use: it is no endpoint; let the server open one of the gate's ports (8080, 8443), or name it in the gate's SWAPINIT_LISTEN"}},
 		{"an address of its own, replaced", func(f *Facts) {
-			f.Alone, f.StopFirst, f.Beside = []Passed{{"udp://[::]:443", "UDP is not adopted"}}, true, false
+			f.Alone, f.StopFirst, f.Beside = []Passed{{Address: "udp://[::]:443", Why: "UDP is not adopted"}}, true, false
 		}, nil},
 		{"ports", func(f *Facts) { f.Ports, f.Endpoints = []int{80, 443}, nil }, []string{"port 80, 443: generation 2 listens there itself", "; SWAPINIT_LISTEN=:80,:443 ("}},
 		{"ports beside endpoints", func(f *Facts) { f.Ports = []int{443} }, []string{"; add it: SWAPINIT_LISTEN=:443 ("}},

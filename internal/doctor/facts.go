@@ -38,6 +38,9 @@ type Facts struct {
 	Unsteered string // why a canary or a keep is not possible here
 	GateAway  string // where the gate is that cannot be reached
 
+	Loopback []int    // the ports, where all endpoints are reached from inside the container only
+	First    *Process // PID 1, where swapinit is not, and was started below it
+
 	Mains     []Process // the main processes, one for each worker
 	Server    *Process  // the first of the others that has an endpoint
 	ListenPid int       // in its environment
@@ -72,7 +75,12 @@ type Endpoint struct {
 }
 
 // Passed is an address that a server has for itself, and why.
-type Passed struct{ Address, Why string }
+type Passed struct {
+	_ [0]func()
+
+	Address, Why string
+	Set          string // what to do, "" where only the strategy helps
+}
 
 // Stranger is an endpoint at whose address somebody listens with sockets of its own.
 type Stranger struct {

@@ -15,11 +15,23 @@ const (
 	TakeIt     = "it has to take its socket from swapinit"
 	Unsteered  = "SWAPINIT_CANARY and SWAPINIT_KEEP need an endpoint that is steered, and none is: "
 	NoSwap     = "no swap begins until it is back"
+	NameIt     = "name it in SWAPINIT_LISTEN"
+	AtTheGate  = "name it in the gate's SWAPINIT_LISTEN, or SWAPINIT_ADOPT=on"
 )
 
 // BothHave is what to do about TCP ports, as in SWAPINIT_LISTEN, that a server has for itself.
 func BothHave(ports string) string {
 	return "SWAPINIT_LISTEN=" + ports + " (and SWAPINIT_ADOPT=auto, the default) lets both have it"
+}
+
+// OfTheGate is what to do in a container that has joined a gate with these TCP ports, about an
+// address that is none of its endpoints: the gate's traffic does not come there.
+func OfTheGate(ports []int) string {
+	if len(ports) == 0 {
+		return "name it in the gate's SWAPINIT_LISTEN"
+	}
+	list := Ports(ports)
+	return "let the server open one of the gate's ports (" + strings.ReplaceAll(list[1:], ",:", ", ") + "), or name it in the gate's SWAPINIT_LISTEN"
 }
 
 // Ports lists them as in SWAPINIT_LISTEN.
@@ -34,6 +46,14 @@ func Ports(ports []int) string {
 // Text is why nobody else can have the address beside generation n.
 func (p *Passed) Text(n int) string {
 	return generation(n) + " has " + p.Address + " for itself, so a successor beside it would find the address already in use: " + p.Why
+}
+
+// Do is what to do about it.
+func (p *Passed) Do() string {
+	if p.Set != "" {
+		return p.Set
+	}
+	return StopsFirst
 }
 
 // Text is where connections go.
@@ -67,6 +87,7 @@ func (f *Facts) Problems() []Problem {
 		l.add("the gate at "+f.GateAway, "it cannot be reached, and "+NoSwap, "start it again, with the same volume")
 	}
 	if f.Generation != 0 {
+		f.place(&l)
 		f.wrapper(&l)
 		f.endpoints(&l)
 		f.readiness(&l)
@@ -97,6 +118,22 @@ func (f *Facts) overdue() bool {
 		most = neverTime
 	}
 	return !f.Ready && !f.Patient && f.Age > most
+}
+
+// Waits is about a server that may be ready yet: what it waits for, which is no problem, "" if
+// there is nothing to say.
+func (f *Facts) Waits() string {
+	if f.Generation == 0 || f.Ready || f.overdue() {
+		return ""
+	}
+	why := f.Note
+	if why == "" {
+		why = strings.TrimPrefix(f.Hint, "; ")
+	}
+	if why == "" {
+		why = "it waits for SWAPINIT_READY=" + f.Shown
+	}
+	return generation(f.Generation) + " is not ready yet (" + span(f.Age) + "): " + why
 }
 
 // readiness is about a source that has never said anything.
@@ -162,6 +199,19 @@ func count(n int, one, more string) string {
 	return strconv.Itoa(n) + " " + more
 }
 
+// place is about where swapinit runs. A shell with a handler may well pass the signal on.
+func (f *Facts) place(l *problems) {
+	const term = 1 << (15 - 1)
+	if p := f.First; p != nil && (in(shells, p.title()) || p.title() == "busybox" && len(p.Args) > 1 && in(shells, base(p.Args[1]))) && p.Handled&term == 0 {
+		l.add("PID 1", "it is a shell, "+p.Text()+", and swapinit is below it: what docker stop sends stays at the shell, and in the end all get KILL",
+			`write ENTRYPOINT and CMD in the exec form, as in ENTRYPOINT ["/swapinit", "--"], or begin swapinit with exec`)
+	}
+	if len(f.Loopback) > 0 {
+		l.add("SWAPINIT_LISTEN", "its addresses are on the loopback interface of the container, which no published port (docker run -p) leads to", "SWAPINIT_LISTEN="+Ports(f.Loopback)+
+			"; what is published to 127.0.0.1 of the host (-p 127.0.0.1:80:80) is reached from there alone")
+	}
+}
+
 // wrapper is about a server that is a child of what was started. Workers that a server
 // forks are its own program, and have its LISTEN_PID rightly.
 func (f *Facts) wrapper(l *problems) {
@@ -191,7 +241,7 @@ func (f *Facts) addresses(l *problems) {
 		return
 	}
 	for k := range f.Alone {
-		l.add(f.Alone[k].Address, f.Alone[k].Text(f.Generation), StopsFirst)
+		l.add(f.Alone[k].Address, f.Alone[k].Text(f.Generation), f.Alone[k].Do())
 	}
 	if f.Beside && len(f.Ports) > 0 && f.Adopts == "" { // else that is why
 		list := Ports(f.Ports)
@@ -200,7 +250,7 @@ func (f *Facts) addresses(l *problems) {
 		case f.Blind != "":
 			set = "let it take a socket from LISTEN_FDS (fd 3) there; " + StopsFirst
 		case f.Joined:
-			set = "name it in the gate's SWAPINIT_LISTEN, or SWAPINIT_ADOPT=on"
+			set = AtTheGate
 		case len(f.Endpoints) > 0:
 			set = "add it: " + set
 		}

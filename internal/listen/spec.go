@@ -40,7 +40,8 @@ type Spec struct {
 // followed by ?backlog=N (stream), fd=0, mode=0660 (unix), joined by &.
 // The host is an IP address (IPv6 in brackets), localhost, or * or nothing for
 // all addresses, which with tcp:// and udp:// means IPv6 and IPv4 on one socket. Two endpoints may
-// share neither a name nor an address. Errors are one line, and name the item and what is accepted.
+// share neither a name nor an address. Errors are one line, and name what is accepted, and the
+// item where there are several.
 func Parse(list string) ([]Spec, error) {
 	var specs []Spec
 	for _, item := range strings.FieldsFunc(list, isSeparator) {
@@ -49,7 +50,11 @@ func Parse(list string) ([]Spec, error) {
 		for i := 0; i < len(specs) && err == nil; i++ {
 			err = clash(&specs[i], &spec)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case item == list: // whoever asks names it
+			return nil, err
+		default:
 			return nil, bad("cannot use endpoint ", item, ": "+err.Error())
 		}
 		specs = append(specs, spec)

@@ -20,9 +20,10 @@ type Options struct {
 	Path      string // of the gate's socket, or @name
 	Container string // see Container
 	Release   string
-	Life      string          // random, another one in each process
-	Timeout   time.Duration   // to the first welcome; 0: no limit. While the gate asks to wait it stands still
-	Interrupt <-chan struct{} // ends the joining; may be nil
+	Life      string                  // random, another one in each process
+	Timeout   time.Duration           // to the first welcome; 0: no limit. While the gate asks to wait it stands still
+	Interrupt <-chan struct{}         // ends the joining; may be nil
+	Failed    func(n int, why string) // called after the nth try in a row that has failed, and before the next; may be nil
 }
 
 // Times of a connection.
@@ -45,7 +46,7 @@ const errSilent = text.Fault("it does not answer")
 func Join(o Options) (*Member, *gatewire.Message, error) {
 	m := newMember(o)
 	var limit <-chan struct{}
-	for rest := joinFirst; ; rest = min(2*rest, restMost) {
+	for n, rest := 1, joinFirst; ; n, rest = n+1, min(2*rest, restMost) {
 		if limit == nil && o.Timeout > 0 { // at the beginning, and after the gate has asked to wait
 			limit = clock.After(o.Timeout)
 		}
@@ -59,6 +60,9 @@ func Join(o Options) (*Member, *gatewire.Message, error) {
 		}
 		late := err == errSilent
 		if !late && err != ErrInterrupted {
+			if o.Failed != nil {
+				o.Failed(n, err.Error()+advice(err))
+			}
 			select {
 			case <-o.Interrupt:
 				err = ErrInterrupted

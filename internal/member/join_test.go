@@ -175,3 +175,20 @@ func TestJoinTurnedAway(t *testing.T) {
 		wantError(t, receive(t, done, "end").err, "it refuses: uid 5 may not join")
 	}
 }
+
+// Who waits is told of each try, and what to do.
+func TestJoinFailed(t *testing.T) {
+	watch(t)
+	stop, told := make(chan struct{}), make(chan string, 1)
+	o := Options{Path: t.TempDir() + "/none", Interrupt: stop, Failed: func(n int, why string) {
+		if n == 2 {
+			told <- why
+		}
+	}}
+	done := join(o)
+	if why := receive(t, told, "the second try"); why != "no such file or directory, is the gate running, and is the volume with its socket mounted here?" {
+		t.Errorf("%q", why)
+	}
+	close(stop)
+	wantIs(t, receive(t, done, "end").err, ErrInterrupted)
+}

@@ -140,6 +140,38 @@ func Listeners(at netip.AddrPort) (inodes []uint64, err error) {
 	return inodes, err
 }
 
+// Outside reports whether any TCP socket of our network namespace listens at an address that is
+// none of the loopback interface's. Where that cannot be seen it is true.
+func Outside() (yes bool) {
+	seen := false
+	for _, name := range [...]string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		err := eachLine(name, func(line []byte) {
+			var f [4][]byte
+			fields(line, f[:])
+			hex, _, _ := bytes.Cut(f[1], []byte{':'})
+			yes = yes || string(f[3]) == "0A" && !loopback(hex)
+		})
+		seen = seen || err == nil
+	}
+	return yes || !seen
+}
+
+// loopback reports whether an address is one, in words of eight digits each.
+func loopback(hex []byte) bool {
+	var ip []byte
+	for ; len(hex) >= 8; hex = hex[8:] {
+		word, _ := number(hex[:8], 16)
+		ip = binary.NativeEndian.AppendUint32(ip, uint32(word))
+	}
+	switch len(ip) {
+	case 4:
+		return ip[0] == 127
+	case 16:
+		return string(ip) == "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01" || string(ip[:13]) == "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x7f"
+	}
+	return false
+}
+
 // digits is n in as many hexadecimal ones.
 func digits(n uint32, count int) string {
 	b := make([]byte, count)

@@ -1,6 +1,7 @@
 package procnet
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -74,6 +75,29 @@ func TestEachLine(t *testing.T) {
 	}
 	if err := eachLine(name+".none", nil); err == nil || !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	word := func(b ...byte) string { return digits(binary.NativeEndian.Uint32(b), 8) }
+	none := word(0, 0, 0, 0)
+	for text, want := range map[string]bool{
+		word(127, 0, 0, 1): true, word(127, 0, 0, 11): true, none: false, word(10, 0, 0, 127): false, "": false, "x": false,
+		none + none + none + word(0, 0, 0, 1): true, none + none + none + none: false,
+		none + none + word(0, 0, 255, 255) + word(127, 0, 0, 2): true, none + none + word(0, 0, 255, 255) + word(10, 0, 0, 1): false,
+		word(32, 1, 13, 184) + none + none + word(0, 0, 0, 1): false,
+	} {
+		if loopback([]byte(text)) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if !Outside() {
+		t.Error("a socket for all addresses is not seen")
 	}
 }
 

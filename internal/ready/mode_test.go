@@ -67,10 +67,18 @@ func TestParseURL(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"Auto", "accepted are auto, fd, notify"},
-		{"sleep:5s", "http://host[:port]/path"},
-		{"fd:3", "accepted are"},
-		{"http:/x", "accepted are"},
+		{"Auto", "there is no such source"},
+		{"sleep:5s", "there is no such source"},
+		{"fd:3", "there is no such source"},
+		{"http:/x", "there is no such source"},
+		{"127.0.0.1:8080/healthz", "did you mean http://127.0.0.1:8080/healthz?"},
+		{"localhost:8080/", "did you mean http://localhost:8080/?"},
+		{":8080", "did you mean tcp://:8080 or http://:8080/?"},
+		{"[::1]:8080", "did you mean tcp://[::1]:8080 or http://[::1]:8080/?"},
+		{"127.0.0.1", "there is no such source"},
+		{"127.0.0.1/x", "there is no such source"},
+		{"web:8080/x", "there is no such source"},
+		{"127.0.0.1:8080/a\nb", "there is no such source"},
 		{"delay:", "delay:5s"},
 		{"delay:5", "delay:5s"},
 		{"delay:-5s", "delay:5s"},
@@ -98,7 +106,7 @@ func TestParseErrors(t *testing.T) {
 		{"https://localhost/", "does not speak TLS"},
 	} {
 		_, err := Parse(c.in, words)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "cannot use readiness ") || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "cannot use") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("Parse(%q): error %v, want one line with %q", c.in, err, c.want)
 		}
 	}

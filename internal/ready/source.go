@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"strings"
@@ -30,6 +31,7 @@ const (
 	mustSend   = "; the server must send READY=1 to NOTIFY_SOCKET"
 	orSend     = " or send READY=1 to NOTIFY_SOCKET, or set SWAPINIT_READY to "
 	mustSpeak  = mustWrite + orSend
+	orElse     = ", or set another SWAPINIT_READY"
 	mustAccept = "; the server must bind its endpoint and accept there, write a line to the fd in SWAPINIT_READY_FD" + orSend
 )
 
@@ -41,8 +43,8 @@ type parser func(m *Mode, rest string, words func(string) ([]string, error)) err
 var sources = [...]Source{
 	{name: "auto", Accepts: OnPipe | OnSocket | OnChannel, Observes: true, Hint: mustSpeak + "listen, delay:5s, exec:COMMAND or an address to probe",
 		EndpointHint: mustAccept + "delay:5s, exec:COMMAND or, for a TCP endpoint, http://host:port/path"},
-	{name: "fd", Accepts: OnPipe, Hint: mustWrite, EndpointHint: mustWrite},
-	{name: "notify", Accepts: OnSocket, Hint: mustSend, EndpointHint: mustSend},
+	{name: "fd", Accepts: OnPipe, Hint: mustWrite + orElse, EndpointHint: mustWrite + orElse},
+	{name: "notify", Accepts: OnSocket, Hint: mustSend + orElse, EndpointHint: mustSend + orElse},
 	{name: "listen", parse: parseListen, EndpointHint: "; swapinit listens on the endpoints for it, which do not count: set SWAPINIT_READY to auto or, for a TCP " +
 		"endpoint, http://host:port/path"},
 	{name: "none"},
@@ -144,8 +146,8 @@ func Forms() string {
 }
 
 // Parse reads the value of SWAPINIT_READY; an empty one is auto. words splits
-// the command of exec: into arguments. The errors are one line and say what is
-// accepted.
+// the command of exec: into arguments. The errors are one line; one that ends with a
+// question says all that is to be said, the others leave it to the caller to list Forms.
 func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
 	m := Mode{Source: &sources[0], Text: s}
 	rest, found := "", s == ""
@@ -161,12 +163,22 @@ func Parse(s string, words func(string) ([]string, error)) (Mode, error) {
 	case strings.HasPrefix(s, "https:"):
 		err = errors.New("a probe does not speak TLS, use http:// on a plain port, tcp:// or exec:")
 	case !found:
-		err = errors.New("accepted are " + Forms())
-	}
-	if err != nil {
-		err = text.Errorf("cannot use readiness %s: %w", quote(s), err)
+		err = errors.New(cmp.Or(address(s), "there is no such source"))
 	}
 	return m, err
+}
+
+// address asks whether s, which is no source, is an address to be probed, "" where it is none.
+func address(s string) string {
+	host, _, path := strings.Cut(s, "/")
+	if _, _, _, err := parseURL(s); err != nil || !strings.Contains(host, ":") {
+		return ""
+	}
+	s = text.Clip(s, 100)
+	if path {
+		return "did you mean http://" + s + "?"
+	}
+	return "did you mean tcp://" + s + " or http://" + s + "/?"
 }
 
 // On reports whether the probe would connect to a listener bound to endpoint,

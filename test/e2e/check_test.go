@@ -67,6 +67,16 @@ func (c *container) sound() {
 	}
 }
 
+// young fails unless check says what the server waits for, and finds nothing.
+func (c *container) young(words ...string) {
+	c.t.Helper()
+	r := c.Verb("check")
+	if r.Code != 0 || r.Stderr != "" {
+		c.t.Errorf("check: %v, want status 0", r)
+	}
+	oneLine(c.t, r.Stdout, append(words, "generation 1 is not ready yet (")...)
+}
+
 // A healthy server of any kind is left alone.
 func TestCheckHealthy(t *testing.T) {
 	const other = "127.0.0.1:9000"
@@ -102,11 +112,12 @@ func TestCheckHealthy(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := start(t, opts{Env: webEnv(tc.env...), Args: tc.args})
-			if !slices.Contains(tc.args, "-extend") {
-				c.awaitHealthy()
-			} else {
+			if slices.Contains(tc.args, "-extend") {
 				c.awaitOut("extended")
+				c.young()
+				return
 			}
+			c.awaitHealthy()
 			c.sound()
 		})
 	}
@@ -115,7 +126,18 @@ func TestCheckHealthy(t *testing.T) {
 // Nobody is called never who has only begun.
 func TestCheckYoung(t *testing.T) {
 	t.Parallel()
-	start(t, opts{Env: webEnv(), Args: server(t, "-gate", "/nonexistent")}).sound()
+	start(t, opts{Env: webEnv(), Args: server(t, "-gate", "/nonexistent")}).young("the server must bind its endpoint and accept there")
+	// What is known of why is said by health, too.
+	c := start(t, opts{Env: []string{"SWAPINIT_READY=http://127.0.0.1:9000/"}, Args: []string{"sleep", "1000"}})
+	const why = "last probe: cannot connect to 127.0.0.1:9000: connection refused"
+	await(t, "its last probe", func() bool { return strings.Contains(c.Verb("check").Stdout, why) })
+	c.young(why)
+	if r := c.Verb("health"); r.Code != 1 || r.Stderr != "swapinit: health failed: generation 1 is not ready: "+why+"\n" {
+		t.Errorf("health: %v", r)
+	}
+	if r := c.Verb("check", "--json"); !strings.Contains(r.Stdout, `"problems":[],"not_ready":"generation 1 is not ready yet (`) {
+		t.Errorf("check --json: %v", r)
+	}
 }
 
 func TestCheckNeverReady(t *testing.T) {
@@ -192,6 +214,31 @@ func TestCheckWrapper(t *testing.T) {
 		c.awaitHealthy()
 		c.found("sh (pid ", "it has the server, server (pid ", "ends at TERM without passing it on", "SWAPINIT_LEFTOVER_TIMEOUT=5s", "exec")
 	})
+}
+
+// A shell in front of swapinit keeps the signals that are sent to PID 1.
+func TestCheckShellAtTheTop(t *testing.T) {
+	for _, tc := range []struct {
+		name, script string
+		found        bool
+	}{
+		{"sh", `"$0" "$@"; :`, true},
+		{"sh that passes it on", `trap 'kill $!' TERM; "$0" "$@" & wait`, false},
+		{"exec", `exec "$0" "$@"`, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"-c", tc.script, binary(t, "swapinit")}, server(t)...)
+			c := start(t, opts{Early: true, Program: "/bin/sh", Env: webEnv(), Args: args})
+			await(t, "the control socket", func() bool { return c.Verb("version").Code == 0 && c.Verb("status").Code == 0 })
+			c.awaitHealthy()
+			if tc.found {
+				c.found("PID 1: it is a shell, sh (pid 1), and swapinit is below it", "docker stop", "exec form", "or begin swapinit with exec")
+			} else {
+				c.sound()
+			}
+		})
+	}
 }
 
 // What the server has for itself.
@@ -346,6 +393,21 @@ func TestCheckJoined(t *testing.T) {
 	c.sound() // without a server
 	g.stop()
 	adopted.found("the gate at "+g.socket(), "no swap begins until it is back")
+}
+
+// The gate's endpoints are those of a member, which has no SWAPINIT_LISTEN of its own.
+func TestCheckJoinedElsewhere(t *testing.T) {
+	t.Parallel()
+	g := startGate(t)
+	c := g.first("one", nil, "-from", "none", "-ready", "none", "-bind", bindWeb, "-bind", "tcp4://127.0.0.1:9000")
+	const do = "let the server open one of the gate's ports (8080), or name it in the gate's SWAPINIT_LISTEN"
+	c.awaitErr("generation 1 has tcp://127.0.0.1:9000 for itself: it is no endpoint: " + do)
+	c.found("tcp://127.0.0.1:9000: ", "already in use: it is no endpoint; "+do)
+	r := c.Verb("swap")
+	c.wantFailed(r, "it is no endpoint; "+do)
+	if all := c.Stderr() + c.Verb("check").Stdout + r.Stderr; strings.Contains(all, "name it in SWAPINIT_LISTEN") || strings.Contains(all, "SWAPINIT_STRATEGY") {
+		t.Errorf("it advises what a member may not do: %q", all)
+	}
 }
 
 func TestCheckStopping(t *testing.T) {

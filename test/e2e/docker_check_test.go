@@ -143,3 +143,26 @@ func TestDockerCheckLimits(t *testing.T) {
 		})
 	}
 }
+
+// A port that is published leads to no loopback address, but on the host's network it is right.
+func TestDockerCheckLoopback(t *testing.T) {
+	image := dockerImage(t, "scratch")
+	for _, tc := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"a bridge", nil, []string{"SWAPINIT_LISTEN: its addresses are on the loopback interface of the container"}},
+		{"no network", []string{"--network=none"}, nil},
+		{"another listener", []string{"-e", "SWAPINIT_METRICS=:9180"}, nil}, // such as a proxy beside it
+		{"a side", []string{"-e", "SWAPINIT_SIDE_TUNNEL=/fixture serve"}, nil},
+		{"all addresses", []string{"-e", "SWAPINIT_LISTEN=:8080"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := dockerRun(t, append(append([]string{"-e", "SWAPINIT_LISTEN=127.0.0.1:8080"}, tc.args...), image, "/fixture", "serve")...)
+			c.awaitReady()
+			c.checks(tc.want...)
+		})
+	}
+}

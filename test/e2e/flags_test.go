@@ -166,6 +166,13 @@ func TestMistypedVerb(t *testing.T) {
 		}
 		oneLine(t, r.Stderr, `"`+word+`"`, "did you mean "+verb+"?")
 	}
+	for _, word := range []string{"reload", "nosuchcommand"} {
+		r := c.Verb(word)
+		if r.Code != 2 || r.Stdout != "" {
+			t.Errorf("%s: %v", word, r)
+		}
+		oneLine(t, r.Stderr, `"`+word+`" is neither a verb nor a command`, "accepted verbs: swap, restart, ")
+	}
 	// A command, found or not, remains one.
 	command := write(t, c.file("stauts"), "#!/bin/sh\necho ran; exit 9\n")
 	if err := os.Chmod(command, 0o755); err != nil {

@@ -139,3 +139,35 @@ func (c *container) wantSays(n int, name string, g *gateway) {
 		}
 	}
 }
+
+// A member whose gate is not there says what it waits for, in its log and to the verbs.
+func TestMemberSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	a := g.member("a", nil)
+	why := "waits for the gate at " + g.socket() + ": no such file or directory, is the gate running, and is the volume with its socket mounted here?"
+	await(t, "the control socket", func() bool { return strings.Contains(a.Verb("status").Stderr, why) })
+	for _, verb := range []string{"status", "check", "health", "swap"} {
+		r := a.Verb(verb)
+		if r.Code != 1 || r.Stdout != "" {
+			t.Errorf("%s: %v", verb, r)
+		}
+		oneLine(t, r.Stderr, verb+" failed: no server runs yet, it "+why)
+	}
+	if r := a.Verb("version"); r.Code != 0 {
+		t.Errorf("version: %v", r)
+	}
+	a.awaitErr("waiting for the gate at " + g.socket() + ": no such file or directory, is the gate running")
+	g.begin()
+	g.awaitHolder("a")
+	a.awaitHealthy()
+	if lines := linesWith(a.Stderr(), "waiting for the gate"); len(lines) != 1 {
+		t.Errorf("%q", lines)
+	}
+	b := newGateway(t).member("b", nil)
+	await(t, "the control socket", func() bool {
+		return b.Verb("version").Code == 0 && strings.Contains(b.Verb("status").Stderr, "waits for the gate")
+	})
+	b.later("stop") // which may end with its namespace
+	b.wantStatus(143)
+}
