@@ -35,6 +35,7 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 	timer := clock.NewTimer(restLeast)
 	defer timer.Stop()
 	rested, rest := clock.Now(), restLeast
+	slept := clock.Time(0) // when we overslept last, 0: never
 	restFor := func(d time.Duration) {
 		rested, rest = clock.Now(), d
 		timer.Reset(d)
@@ -53,20 +54,20 @@ func (d Drain) Run(stop <-chan struct{}) bool {
 			restFor(restLeast)
 			continue
 		}
-		if awake.Overslept(rested, rest) {
-			// Server and clients stood still with us: that their connections were quiet
-			// meanwhile says nothing.
-			restFor(max(restLeast, d.IdleAfter))
-			continue
-		}
 		begun := clock.Now()
+		if awake.Overslept(rested, rest) {
+			slept = begun
+		}
+		// Server and clients stood still with us: that their connections were quiet
+		// meanwhile says nothing. That they are closed says as much as ever.
+		doubt := slept != 0 && clock.Since(slept) < d.IdleAfter
 		drained, open, idle, all := true, 0, 0, Busy{}
 		for _, look := range d.Looks {
 			l, err := look(d.IdleAfter)
 			open += l.Open
 			idle += l.Idle
 			all.add(&l, d.Gone)
-			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != l.Idle || d.Gone && (l.Open != 0 || l.Unseen) {
+			if err != nil || l.Half != 0 || l.Queued != 0 || l.Open != l.Idle || (d.Gone || doubt) && (l.Open != 0 || l.Unseen) {
 				drained = false
 			}
 			if err != nil && d.Error != nil && len(told) < errorsMost && !slices.Contains(told, err.Error()) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/awake"
 	"github.com/swapinit/swapinit/internal/shares"
 )
 
@@ -108,6 +109,34 @@ func TestDrainHolds(t *testing.T) {
 		if !d.Run(nil) || asked != held+1 || looking != (l.looks == 1) {
 			t.Errorf("looking %v: asked %d times, %d looks", looking, asked, l.looks)
 		}
+	}
+}
+
+// Whoever was not given a CPU for a while has overslept. Connections that were quiet
+// meanwhile may not be idle; those that are closed are, and nobody waits for more.
+func TestDrainAfterAStandstill(t *testing.T) {
+	for name, answers := range map[string][]answer{
+		"closed": {{}},
+		"quiet":  {{Look: Look{Open: 2, Idle: 2}}, {}},
+		"unseen": {{Look: Look{Unseen: true}}, {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &looker{answers: answers}
+			stood := false
+			d := Drain{Looks: looks{l.look}, IdleAfter: time.Hour, Hold: func() bool {
+				if !stood {
+					stood = true
+					<-time.After(restLeast + awake.Slack + restLeast)
+				}
+				return false
+			}}
+			stop := make(chan struct{})
+			defer time.AfterFunc(time.Minute, func() { close(stop) }).Stop()
+			if !d.Run(stop) || l.looks != len(answers) {
+				t.Errorf("%d looks, want %d", l.looks, len(answers))
+			}
+		})
 	}
 }
 
