@@ -318,6 +318,7 @@ func TestRestartSide(t *testing.T) {
 		await(t, "another child", func() bool { l := sleeping("1001"); return len(l) == 1 && l[0] != before })
 		// The same when it dies.
 		before = sleeping("1001")[0]
+		await(t, "the shell to be the last sleep", func() bool { return len(sleeping("1000")) == 1 })
 		if err := syscall.Kill(c.hostPid(sleeping("1000")[0]), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
