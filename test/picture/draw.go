@@ -52,6 +52,7 @@ func draw(lines []line) string {
 	for _, l := range lines {
 		said = append(said, prompt(l))
 	}
+	lines = wrap(lines)
 	height := top + step*(len(lines)-1) + bottom
 	var b strings.Builder
 	fmt.Fprintf(&b, head, width, height, escape(strings.Join(said, "; ")), width-1, height-1)
@@ -63,13 +64,37 @@ func draw(lines []line) string {
 		}
 		fmt.Fprintf(&b, `  <g class="line" style="animation-delay: %dms"><text class="%s" x="%d" y="%d">%s</text>`,
 			l.at.Milliseconds(), classes[l.kind], left, y, escape(prompt(l)))
-		if l.kind != typed {
+		if l.kind != typed && (i+1 == len(lines) || lines[i+1].at != l.at || !strings.HasPrefix(lines[i+1].text, more)) {
 			fmt.Fprintf(&b, `<text class="time" x="%d" y="%d">%.2f s</text>`, width-left, y, (l.at - began).Seconds())
 		}
 		b.WriteString("</g>\n")
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// columns is how many characters stand before the times; more begins the rest of a line
+// that has more of them.
+const (
+	columns = 82
+	more    = "  "
+)
+
+// wrap breaks lines that are too long between words.
+func wrap(lines []line) (all []line) {
+	for _, l := range lines {
+		for len(l.text) > columns {
+			at := strings.LastIndexByte(l.text[:columns], ' ')
+			if at <= len(more) {
+				break
+			}
+			rest := l
+			l.text, rest.text = l.text[:at], more+l.text[at+1:]
+			all, l = append(all, l), rest
+		}
+		all = append(all, l)
+	}
+	return all
 }
 
 // prompt is a line as the terminal has it.
