@@ -1,5 +1,7 @@
 package arbiter
 
+import "time"
+
 // State is what survives the gate.
 type State struct {
 	Epoch   int64
@@ -26,6 +28,6 @@ type View struct {
 	Role    Role
 	State   string // holder, rising, canary, kept, draining, retired, superseded, failed, leaving, away
 	Share   int
-	SinceMS int64 // since it has that state
+	Since   time.Duration // when it came to that state, by the arbiter's clock
 	Reason  string
 }

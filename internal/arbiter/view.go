@@ -8,7 +8,7 @@ func (a *Arbiter) Views() []View {
 	for _, m := range a.members {
 		views = append(views, View{
 			Member: m.Member, Session: m.session, Role: m.role(), State: m.shown(),
-			Share: a.share(m), SinceMS: (a.now - m.since).Milliseconds(), Reason: m.reason,
+			Share: a.share(m), Since: m.since, Reason: m.reason,
 		})
 	}
 	return views

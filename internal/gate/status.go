@@ -27,7 +27,7 @@ func (g *Gate) report(c *control.Call) {
 	gate.Members = make([]control.GateMember, len(views))
 	for i := range views { // newest first
 		v, m := &views[len(views)-1-i], &gate.Members[i]
-		*m = control.GateMember{Container: v.Container, Release: v.Release, Order: v.Order, State: v.State, SinceMS: v.SinceMS, Reason: clean(v.Reason),
+		*m = control.GateMember{Container: v.Container, Release: v.Release, Order: v.Order, State: v.State, SinceMS: (g.now() - v.Since).Milliseconds(), Reason: clean(v.Reason),
 			Connected: v.Session != 0, Settled: v.Settled}
 		for _, slot := range g.slots.of(v.Container) {
 			n, _ := g.slots.find(slot)

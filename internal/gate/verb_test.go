@@ -82,6 +82,18 @@ func TestWaitInVain(t *testing.T) {
 	g.wants(superseded, false, "release-cccccccccccccccc (cccccccccccc) was superseded by release-dddddddddddddddd (dddddddddddd)")
 }
 
+// How long a container is what it is grows while nothing happens.
+func TestStatusSince(t *testing.T) {
+	g, _ := holding(t)
+	since := func() int64 { return g.do(control.Request{Verb: control.VerbStatus}).Status.Gate.Members[0].SinceMS }
+	first, asked := since(), time.Now()
+	const pause = 300 * time.Millisecond
+	until(t, "some time to pass", func() bool { return time.Since(asked) > pause })
+	if grown := since() - first; grown < pause.Milliseconds()-1 {
+		t.Errorf("it has grown by %d ms in %v", grown, pause)
+	}
+}
+
 // The first one has the traffic as it joins, before it has a server: one that ends before
 // it has settled has failed, however often it is started again.
 func TestWaitForTheFirst(t *testing.T) {
