@@ -42,10 +42,13 @@ func (i *Init) examine(c *control.Call) {
 	if i.clients.checks = append(waiting, c); running {
 		return
 	}
-	e := i.examination()
+	e, asked := i.examination(), i.clients.asked
 	go func() {
 		e.read()
-		r := control.Reply{OK: true, Problems: &control.Problems{NotReady: e.Waits()}}
+		r := control.Reply{OK: true, Problems: &control.Problems{}}
+		if asked { // else nobody minds, see unhealthy
+			r.Problems.NotReady = e.Waits()
+		}
 		for _, p := range e.Problems() {
 			r.Problems.List = append(r.Problems.List, control.Problem{What: p.What, Why: p.Why, Set: p.Set})
 		}

@@ -106,9 +106,9 @@ func generation(n int) string { return "generation " + strconv.Itoa(n) }
 // span is a time for people: without fractions, where it is long.
 func span(d time.Duration) string {
 	if d > time.Second {
-		d = d.Round(time.Second)
+		return d.Round(time.Second).String()
 	}
-	return d.String()
+	return d.Round(time.Millisecond).String()
 }
 
 // overdue: a swap would not have waited so long for it.
