@@ -41,6 +41,7 @@ compose up -d --no-deps --force-recreate "$next" || fail "$tag was not started, 
 id=$(compose ps -a -q "$next")
 docker exec "$gate" /swapinit wait "$id" --timeout 3m --or-rollback || {
   [ $? = 1 ] || { keep "$tag"; fail "cannot tell what became of $tag: docker exec $gate /swapinit status"; }
+  docker exec "$id" /gate/swapinit check >&2 2>/dev/null || : # where it still runs, it knows why
   compose stop "$next" # else it is started again and again
   serves || fail "$tag failed, and nobody serves: connections wait for the next deploy; its log: docker logs $id"
   echo "deploy: $tag failed, what served before serves on; its log: docker logs $id" >&2
