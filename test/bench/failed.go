@@ -61,12 +61,9 @@ func (r *tally) run(ctx context.Context, b *bench, swaps int) error {
 		return err
 	}
 	defer s.close()
-	swap := s.swap
-	if !r.reports() {
-		swap = s.reload
-		if _, _, err := s.workers(); err != nil {
-			return err
-		}
+	swap, err := s.replacing(r.contender)
+	if err != nil {
+		return err
 	}
 	load, err := s.enter("load", fmt.Sprint(loadClients))
 	if err != nil {
@@ -93,6 +90,15 @@ func (r *tally) run(ctx context.Context, b *bench, swaps int) error {
 	}
 	r.add(now)
 	return nil
+}
+
+// replacing is how this contender's server is replaced.
+func (s *site) replacing(c contender) (func() error, error) {
+	if c.reports() {
+		return s.swap, nil
+	}
+	_, _, err := s.workers()
+	return s.reload, err
 }
 
 // add puts another box's count to it.

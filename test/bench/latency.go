@@ -63,12 +63,9 @@ func (t *trace) run(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer s.close()
-	swap := s.swap
-	if !t.reports() {
-		swap = s.reload
-		if _, _, err := s.workers(); err != nil {
-			return err
-		}
+	swap, err := s.replacing(t.contender)
+	if err != nil {
+		return err
 	}
 	clients, err := s.enter("trace", fmt.Sprint(tracePace))
 	if err != nil {
