@@ -84,7 +84,7 @@ func TestDockerGateSwarm(t *testing.T) {
 	}
 	docker(t, "service", "update", "-q", "-d", "--no-resolve-image", "--image", name+":bad", "web")
 	dockerEventually(t, "the engine's rollback", func() bool {
-		return docker(t, "service", "inspect", "-f", "{{.UpdateStatus.State}}", "web") == "rollback_completed"
+		return docker(t, "service", "inspect", "-f", "{{with .UpdateStatus}}{{.State}}{{end}}", "web") == "rollback_completed"
 	})
 	// The gate is a service as any other, and can be replaced.
 	docker(t, "service", "update", "-q", "--force", "gate")
