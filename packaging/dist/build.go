@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,11 +42,7 @@ func (r *release) build(a arch) (built, error) {
 // archive writes the .tar.gz: the same folders as a package, below bin/, libexec/, share/.
 func (r *release) archive(b built) error {
 	var data bytes.Buffer
-	z, err := gzip.NewWriterLevel(&data, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	t := tar.NewWriter(z)
+	t := tar.NewWriter(&data)
 	top := "swapinit-" + r.version + "/"
 	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
 		text, err := os.ReadFile(name)
@@ -59,7 +54,7 @@ func (r *release) archive(b built) error {
 		}
 	}
 	// In the order of the names, as WalkDir has them.
-	err = filepath.WalkDir(b.root+"/usr", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(b.root+"/usr", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -79,10 +74,11 @@ func (r *release) archive(b built) error {
 	if err := t.Close(); err != nil {
 		return err
 	}
-	if err := z.Close(); err != nil {
+	packed, err := pack(data.Bytes())
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(r.file(b.arch, ".tar.gz"), data.Bytes(), 0o644)
+	return os.WriteFile(r.file(b.arch, ".tar.gz"), packed, 0o644)
 }
 
 // add writes one file, of root's, with the time of the release.
@@ -182,23 +178,29 @@ func (r *release) packages(b built) error {
 // SECURITY.md has the way for reports.
 const maintainer = "The swapinit authors <swapinit@users.noreply.github.com>"
 
-// compress writes a file as gzip, without its name and time.
+// compress writes a file as gzip.
 func compress(from, to string) error {
-	in, err := os.Open(from)
+	text, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }()
+	packed, err := pack(text)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, packed, 0o644)
+}
+
+// pack compresses with gzip, without a name and a time.
+func pack(text []byte) ([]byte, error) {
 	var data bytes.Buffer
 	z, err := gzip.NewWriterLevel(&data, gzip.BestCompression)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := io.Copy(z, in); err != nil {
-		return err
+	if _, err := z.Write(text); err != nil {
+		return nil, err
 	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return os.WriteFile(to, data.Bytes(), 0o644)
+	err = z.Close() // before the bytes are taken: it writes the last of them
+	return data.Bytes(), err
 }

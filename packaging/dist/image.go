@@ -3,7 +3,6 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -143,14 +142,6 @@ func (r *release) layer(program []byte) (plain, packed []byte, err error) {
 	if err := t.Close(); err != nil {
 		return nil, nil, err
 	}
-	var z bytes.Buffer
-	w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := w.Write(p.Bytes()); err != nil {
-		return nil, nil, err
-	}
-	err = w.Close() // before the bytes are taken: it writes the last of them
-	return p.Bytes(), z.Bytes(), err
+	packed, err = pack(p.Bytes())
+	return p.Bytes(), packed, err
 }
