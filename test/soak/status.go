@@ -76,6 +76,14 @@ func (s *status) of(n int) *generation {
 	return &s.Generations[i]
 }
 
+// newest is the highest number of a generation that is there.
+func (s *status) newest() (n int) {
+	for _, g := range s.Generations {
+		n = max(n, g.Generation)
+	}
+	return n
+}
+
 // active is the number of the active generation.
 func (s *status) active() (int, error) {
 	n := 0

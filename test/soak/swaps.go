@@ -195,15 +195,16 @@ func (s *single) killSuccessor(r *rand.Rand) step {
 func (s *single) killAny(r *rand.Rand) step {
 	wait := upTo(r, 150*time.Millisecond)
 	return step{text: wait.String(), lossy: true, do: func() error {
-		before := s.active
+		t, err := s.status()
+		if err != nil {
+			return err
+		}
+		before, last := s.active, t.newest() // which was rolled back, if it is not the same
 		end := aside(func() error { _, err := s.asks("swap", swapArgs{}); return err })
 		n := 0
-		err := s.await("a successor", func(t *status) bool {
-			for _, g := range t.Generations {
-				n = max(n, g.Generation)
-			}
-			g := t.of(n)
-			return n > before && len(g.Pids) == s.workers
+		err = s.await("a successor", func(t *status) bool {
+			n = t.newest()
+			return n > last && len(t.of(n).Pids) == s.workers
 		})
 		if err != nil {
 			return err
