@@ -65,6 +65,7 @@ func (s *Set) Join(spec Spec, g Steered) Endpoint {
 		return e
 	}
 	s.listeners = append(s.listeners, &listener{Endpoint: e, fd: -1, group: g, guarded: true, apart: true})
+	_ = s.startGuard() // else it is looked at when a generation ends
 	_ = g.Watch()
 	return e
 }

@@ -149,6 +149,33 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// A Set without an endpoint watches nothing, and takes no inotify instance for that, until
+// one joins.
+func TestJoinEmpty(t *testing.T) {
+	set, err := Open(nil, nil, nil)
+	must(t, err)
+	defer set.Close()
+	before := openFDs(t)
+	lines := mustGuard(t, set)
+	if after := openFDs(t); after != before {
+		t.Errorf("%d descriptors, with a guard %d", before, after)
+	}
+	if err := set.Guard(func(string) {}); err == nil {
+		t.Error("a second guard")
+	}
+	set.Check()
+
+	specs, err := Parse("tcp4://127.0.0.1:" + port(t))
+	must(t, err)
+	fd, err := Bind(&specs[0])
+	must(t, err)
+	must(t, unix.Listen(fd, 8))
+	set.Join(specs[0], &fakeGroup{set: set, fds: []int{fd}, line: "mended"})
+	must(t, unix.Shutdown(fd, unix.SHUT_RDWR))
+	until(t, "it listens again", func() bool { return procnet.Listens(fd) })
+	until(t, "a line", func() bool { return lines.incidents() == 1 })
+}
+
 // Another is for endpoints with one socket.
 func TestAnotherDuplicate(t *testing.T) {
 	set := mustOpen(t, "tcp4://127.0.0.1:PORT")

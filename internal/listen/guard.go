@@ -48,15 +48,26 @@ type guard struct {
 //
 // report is called from that goroutine, and by Check in its caller's. It
 // must not block for long and must not call Close. Close ends the guard. An
-// error means that nothing is watched; Check still works, without lines.
+// error means that nothing is watched; Check still works.
+//
+// Without an endpoint it waits for the first Join: a user may have 128 inotify
+// instances, which all of his containers share (fs.inotify.max_user_instances).
 func (s *Set) Guard(report func(line string)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.report != nil {
+		return errors.New("already done")
+	}
+	s.report = report
+	if len(s.listeners) == 0 {
 		return nil
 	}
-	if s.guard.Load() != nil {
-		return errors.New("already done")
+	return s.startGuard()
+}
+
+func (s *Set) startGuard() error {
+	if s.closed || s.report == nil || s.guard.Load() != nil {
+		return nil
 	}
 	g, err := newGuard()
 	if err != nil {
@@ -65,7 +76,6 @@ func (s *Set) Guard(report func(line string)) error {
 	// Published before the groups are asked, so that a socket which one of them
 	// adds in this moment is either in its answer or told to Watch.
 	s.guard.Store(g)
-	s.report = report
 	var lines []string
 	for _, l := range s.listeners {
 		if l.spareErr != nil {
