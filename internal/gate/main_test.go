@@ -39,6 +39,7 @@ type testGate struct {
 	signals chan os.Signal
 	status  chan int
 	log     *lineLog
+	gate    *Gate // nil for one in a process of its own
 }
 
 // lineLog keeps the lines of a log.
@@ -86,8 +87,8 @@ func start(t *testing.T, set *config.Settings) *testGate {
 			g.log.add(in.Text())
 		}
 	}()
-	gate := newGate(Config{Settings: set, Signals: g.signals, Version: "test"}, out)
-	go func() { g.status <- gate.main() }()
+	g.gate = newGate(Config{Settings: set, Signals: g.signals, Version: "test"}, out)
+	go func() { g.status <- g.gate.main() }()
 	t.Cleanup(func() {
 		g.end()
 		if t.Failed() {
@@ -135,6 +136,19 @@ func (g *testGate) state(container string) string {
 		}
 	}
 	return "unknown"
+}
+
+// rests reports whether what status says has been done: it tells of moves when they are
+// decided on.
+func (g *testGate) rests() bool {
+	is := make(chan bool, 1)
+	g.gate.post(func() { is <- !g.gate.moving && len(g.gate.effects) == 0 })
+	select {
+	case rests := <-is:
+		return rests
+	case <-g.gate.over:
+		return false
+	}
 }
 
 // peer is a fake member: what a container that has joined does on the wire, and a server.

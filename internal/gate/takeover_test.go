@@ -120,7 +120,7 @@ func TestFallback(t *testing.T) {
 	b.hold(1)
 	a.takesBack()
 	b.leave()
-	until(t, "the kept one has it", func() bool { return g.state(a.name) == "holder" })
+	until(t, "the kept one has it", func() bool { return g.state(a.name) == "holder" && g.rests() })
 	g.asksOnly(a.name)
 	// What has died comes again, and stays without traffic.
 	b, welcome := joinGate(t, g, b.name)
@@ -147,7 +147,7 @@ func TestFailureIsFree(t *testing.T) {
 	until(t, "all of it is back", func() bool {
 		s := g.do(control.Request{Verb: control.VerbStatus}).Status
 		m := s.Gate.Members[1]
-		return m.Container == a.name && m.State == "holder" && *m.Share == shares.Full
+		return m.Container == a.name && m.State == "holder" && *m.Share == shares.Full && g.rests()
 	})
 	g.asksOnly(a.name)
 	select {
