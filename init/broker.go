@@ -274,7 +274,7 @@ func (b *adoption) join(fd int, spec listen.Spec, of *endpoint, n int) (*endpoin
 		return nil, err
 	}
 	e := &endpoint{Endpoint: set.Join(spec, tcp), joined: true, of: of, tcp: local{tcp}}
-	b.steering.steer(e, tcp, b.logger)
+	b.steering.steer(e, tcp)
 	e.obey(b.steering.probe())
 	b.steering.add(e)
 	return e, nil
@@ -287,7 +287,7 @@ func (b *adoption) joinRemote(spec listen.Spec, of *endpoint) (*endpoint, error)
 		return nil, err
 	}
 	e := &endpoint{Endpoint: b.endpoints().Join(spec, group), joined: true, of: of, tcp: group, remote: group}
-	b.steering.steer(e, group, b.logger)
+	b.steering.steer(e, group)
 	b.steering.add(e)
 	of.twin.Store(e)
 	return e, nil

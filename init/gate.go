@@ -67,7 +67,7 @@ func (i *Init) lent() error {
 			s.tcp = group
 		}
 		i.endpoints.Steer(n, group)
-		i.steering.steer(s, group, i.logger)
+		i.steering.steer(s, group)
 		i.steering.add(s)
 	}
 	return nil

@@ -101,6 +101,7 @@ func (i *Init) assemble() {
 	i.gens.canaryBy = i.set.CanaryBy
 	i.machine = swap.New(i.machineConfig(), nil)
 	i.gens.live = map[int]*generation{}
+	i.steering.unmoved = i.unmoved
 	i.sweepers = &sweepers{all: map[*sweeper]struct{}{}}
 	i.launcher = &launcher{set: i.set, ignored: i.opt.Ignored, procs: &processes{}, wake: i.sweepers.wake, newSockets: i.give,
 		sockets: func(n int) listen.Given { return i.endpoints.Generation(n) }}

@@ -22,6 +22,8 @@ type steering struct {
 	probed sync.Once
 	broken error // what the probe found; set once
 
+	unmoved func(e *endpoint, to int, err error) // a move to a generation failed and is tried again; from any goroutine
+
 	mu  sync.Mutex  // of what follows, and of the endpoints' said
 	all []*endpoint // never changed in place: see list
 
@@ -104,11 +106,18 @@ func (s *steering) remove(e *endpoint) {
 }
 
 // steer gives an endpoint to a group.
-func (s *steering) steer(e *endpoint, g steer.Group, l logger) {
+func (s *steering) steer(e *endpoint, g steer.Group) {
 	e.group = g
-	e.moves = &steer.Mover{Group: g, Failed: func(to int, err error) {
-		l.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), to)
-	}}
+	e.moves = &steer.Mover{Group: g, Failed: func(to int, err error) { s.unmoved(e, to, err) }}
+}
+
+// unmoved ends a canary whose share stays where it was: nothing would be tried on it. Other
+// moves are tried again.
+func (i *Init) unmoved(e *endpoint, to int, err error) {
+	i.fail("steer.failed", "cannot move the connections of endpoint "+e.Name+", trying again: "+err.Error(), to)
+	i.post(func() {
+		i.happened(swap.CheckFailed, to, "it cannot have its share of endpoint "+e.Name+": "+err.Error())
+	})
 }
 
 // inode is that of the socket that generation n has, 0 if it has none.
@@ -166,7 +175,7 @@ func (i *Init) openSteering() error {
 		}
 		if group != nil {
 			i.endpoints.Steer(n, group)
-			i.steering.steer(s, group, i.logger)
+			i.steering.steer(s, group)
 		}
 		i.steering.add(s)
 	}

@@ -119,6 +119,8 @@ func (a *Arbiter) happened(e Event) {
 		a.join(e)
 	case *Saved:
 		a.saved(e)
+	case *Unmoved:
+		a.unmoved(e)
 	case *Rollback:
 		a.verb(verb{id: e.ID, session: e.Session})
 	case *Promote:

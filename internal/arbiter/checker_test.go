@@ -35,7 +35,8 @@ type peer struct {
 type checker struct {
 	names   map[Session]string
 	peers   map[string]*peer
-	aim     Aim // what the kernel does
+	aim     Aim  // what the kernel does
+	refused bool // the share in it, by the event of this step
 	epoch   int64
 	turn    string
 	verbs   map[uint64]time.Duration
@@ -99,7 +100,7 @@ func (c *checker) in(r *rig, e Event) {
 		delete(c.pings, s)
 	}
 	had, hp := c.holder()
-	c.done = ""
+	c.done, c.refused = "", false
 	unsure := hp != nil && hp.told // if it does not take the traffic it never had it
 	switch e := e.(type) {
 	case *Join:
@@ -210,6 +211,8 @@ func (c *checker) in(r *rig, e Event) {
 			c.failing = false
 			c.wrote[r.disk.Holder] = true
 		}
+	case *Unmoved:
+		c.refused = e.Aim == c.aim && e.Aim.Share < shares.Full
 	case *Rollback:
 		c.verbs[e.ID] = r.now
 		c.rolls++

@@ -313,7 +313,7 @@ func (c *checker) tells(r *rig, e *Tell) error {
 		}
 		return c.written(r, n)
 	case Cut:
-		if c.rolls == 0 && r.now-p.heard < 10*time.Second {
+		if c.rolls == 0 && !c.refused && r.now-p.heard < 10*time.Second {
 			return errors.New("it was not silent")
 		}
 		if c.turn != n {

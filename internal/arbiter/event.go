@@ -101,6 +101,13 @@ type Saved struct {
 	Err    string // "" if it is on the disk
 }
 
+// Unmoved: the kernel has refused an Aim, for Reason. It is tried again; a canary that has
+// no share meanwhile has nothing to prove itself on.
+type Unmoved struct {
+	Aim    Aim
+	Reason string
+}
+
 // Rollback and Promote are an operator's. Answer: Reply.
 type Rollback struct {
 	ID      uint64
@@ -121,5 +128,6 @@ func (*Settled) event()  {}
 func (*NoServer) event() {}
 func (*Alive) event()    {}
 func (*Saved) event()    {}
+func (*Unmoved) event()  {}
 func (*Rollback) event() {}
 func (*Promote) event()  {}

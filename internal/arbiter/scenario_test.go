@@ -203,7 +203,7 @@ func (p *player) wait(until time.Duration) error {
 	}
 }
 
-var events = []Event{&Tick{}, &Join{}, &Ended{}, &Leaving{}, &Turn{}, &Ask{}, &Done{}, &Took{}, &Moved{}, &Settled{}, &NoServer{}, &Alive{}, &Saved{}, &Rollback{}, &Promote{}}
+var events = []Event{&Tick{}, &Join{}, &Ended{}, &Leaving{}, &Turn{}, &Ask{}, &Done{}, &Took{}, &Moved{}, &Settled{}, &NoServer{}, &Alive{}, &Saved{}, &Unmoved{}, &Rollback{}, &Promote{}}
 
 // parse reads an event: its name, its member's, and fields as name=value.
 func (p *player) parse(words []string) (Event, error) {
@@ -269,6 +269,9 @@ func (p *player) finish(v reflect.Value, words []string) {
 		}
 		j.Life = j.Member + strconv.Itoa(p.lives[j.Member])
 		return
+	}
+	if u, ok := v.Addr().Interface().(*Unmoved); ok {
+		u.Aim = p.rig.c.aim
 	}
 	if f := v.FieldByName("Session"); f.IsValid() && len(words) > 1 {
 		f.SetInt(int64(p.sessions[words[1]]))

@@ -190,6 +190,18 @@ func (a *Arbiter) cut(m *member, reason string, rolledBack bool) {
 	a.note(m, "its turn is over: "+reason)
 }
 
+// fail ends a canary.
+func (a *Arbiter) fail(m *member, reason string) {
+	m.Out, a.dirty = Failed, true
+	a.cut(m, reason, true)
+}
+
+func (a *Arbiter) unmoved(e *Unmoved) {
+	if m := a.turn; m != nil && m.state == canary && a.has() != nil && e.Aim == a.aimed && e.Aim.To.Member == m.Container && e.Aim.Share < shares.Full {
+		a.fail(m, "it cannot have its share: "+e.Reason)
+	}
+}
+
 // ping asks those on whom others wait whether they are there.
 func (a *Arbiter) ping() {
 	a.pings = never

@@ -51,8 +51,7 @@ func (a *Arbiter) rollback(v verb) {
 	case c == nil:
 		a.reply(v, "", "nothing to go back to: no canary runs, and no member is kept that was not told to stop (SWAPINIT_KEEP keeps one); to go back, start the older release again")
 	case c.state == canary && h != nil:
-		c.Out, a.dirty = Failed, true
-		a.cut(c, "rolled back by request", true)
+		a.fail(c, "rolled back by request")
 		a.reply(v, h.Container, "")
 	default:
 		why := rolled

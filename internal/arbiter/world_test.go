@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/swapinit/swapinit/internal/shares"
 )
 
 // pending is something that the simulated world will bring about.
@@ -85,6 +87,15 @@ func (w *world) perform(e Effect) {
 	switch e := e.(type) {
 	case *Save:
 		w.write(e.Number)
+	case *Aim:
+		if gate, aim := w.gates, *e; aim.Share < shares.Full && w.fails(10) {
+			w.plan(w.some(20*time.Millisecond), func() error {
+				if gate != w.gates {
+					return nil
+				}
+				return w.tell(&Unmoved{Aim: aim, Reason: "no memory"})
+			})
+		}
 	case *Welcome:
 		w.deliver(e.Session, e)
 	case *Answer:

@@ -7,6 +7,7 @@ import (
 	"github.com/swapinit/swapinit/internal/listen"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
+	"github.com/swapinit/swapinit/internal/text"
 )
 
 // endpoint is one of Endpoints.
@@ -69,6 +70,16 @@ func (e *Endpoints) AimOne(name string, to, rest, share int, by shares.By) (done
 		return nil, ErrNone
 	}
 	return aim([]*endpoint{one}, to, rest, share, by), nil
+}
+
+// Unmoved is why the connections of an endpoint are not where the latest Aim wants them.
+func (e *Endpoints) Unmoved() error {
+	for _, one := range e.list() {
+		if err := one.moves.Err(); err != nil {
+			return text.Errorf("endpoint %s: %w", one.name, err)
+		}
+	}
+	return nil
 }
 
 func aim(list []*endpoint, to, rest, share int, by shares.By) <-chan struct{} {

@@ -134,6 +134,7 @@ func (g *Gate) aim(e *arbiter.Aim) {
 		return
 	}
 	g.moving = true
+	var refused error
 	g.move(func() {
 		if to == 0 {
 			if err := g.endpoints.Wait(); err != nil {
@@ -146,8 +147,12 @@ func (g *Gate) aim(e *arbiter.Aim) {
 		}
 		g.aimed = e.To.Member
 		<-g.endpoints.Aim(to, rest, e.Share, e.By)
+		refused = g.endpoints.Unmoved()
 	}, func() {
 		g.moving = false
+		if refused != nil {
+			g.step(&arbiter.Unmoved{Aim: *e, Reason: refused.Error()})
+		}
 		g.perform()
 	})
 }

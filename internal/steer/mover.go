@@ -21,6 +21,7 @@ type Mover struct {
 	last  <-chan struct{} // closed when the latest job is done
 	want  *aim            // nil before the first
 	state moved
+	err   error // the latest try's
 }
 
 // aim is where new connections are to go, as with Group.Aim.
@@ -51,7 +52,7 @@ const (
 func (m *Mover) Aim(to, rest, share int, by shares.By) <-chan struct{} {
 	m.mu.Lock()
 	a := &aim{to: to, rest: rest, share: share, by: by}
-	m.want, m.state = a, moving
+	m.want, m.state, m.err = a, moving, nil
 	m.mu.Unlock()
 	return m.do(func() { m.try(a, 0) })
 }
@@ -74,7 +75,9 @@ func (m *Mover) try(a *aim, tries int) {
 	}
 	m.mu.Lock()
 	if m.want == a {
-		m.state = state
+		if m.state, m.err = state, nil; state == moving {
+			m.err = err
+		}
 	}
 	m.mu.Unlock()
 }
@@ -90,6 +93,14 @@ func (m *Mover) wanted() (*aim, moved) {
 func (m *Mover) Moving() bool {
 	_, state := m.wanted()
 	return state == moving
+}
+
+// Err is why the latest Aim has not moved connections, nil where it has, or was not tried
+// yet.
+func (m *Mover) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
 }
 
 // Add gives generation n a socket, see Group.Add, after all that was asked for

@@ -124,7 +124,13 @@ func TestMoverTriesAgain(t *testing.T) {
 	if !m.Moving() {
 		t.Error("it failed, and nothing is to be moved")
 	}
+	if m.Err() == nil {
+		t.Error("it failed, and there is no reason")
+	}
 	eventually(t, "the move", func() bool { return !m.Moving() })
+	if err := m.Err(); err != nil {
+		t.Errorf("it was moved: %v", err)
+	}
 	if got := g.said(); got != "aim 2 1 10000, aim 2 1 10000, aim 2 1 10000" || len(failures) != 2 {
 		t.Errorf("%s; %d failures", got, len(failures))
 	}

@@ -163,6 +163,48 @@ func TestCanaryByClientStages(t *testing.T) {
 	t.Logf("clients on the new side: %v", rounds)
 }
 
+// A canary whose share the kernel refuses has proved nothing, and must not get all
+// connections: net.core.optmem_max bounds programs, and that of many networks is long.
+func TestCanaryCannotBeAimed(t *testing.T) {
+	t.Parallel()
+	c := startWeb(t, steered("SWAPINIT_CANARY=10%/100ms"))
+	if r := c.Verb("swap", "--canary-by", tooManyNetworks(c)); r.Code != 1 || !strings.Contains(r.Stderr, "cannot have its share of endpoint") {
+		t.Errorf("swap: %v", r)
+	}
+	c.wantOnly(1)
+	if r := c.Verb("swap"); r.Code != 0 { // a short program
+		t.Errorf("swap: %v", r)
+	}
+}
+
+// tooManyNetworks makes programs in a network namespace that short, and names so many.
+func tooManyNetworks(c *container) string {
+	if r := c.Exec("sh", "-c", "echo 900 > /proc/sys/net/core/optmem_max"); r.Code != 0 {
+		skip(c.t, "namespaces", "net.core.optmem_max is all namespaces' (before Linux 6.8): %v", r)
+	}
+	var networks []string
+	for n := range 60 {
+		networks = append(networks, fmt.Sprintf("10.%d.0.0/16", n))
+	}
+	return strings.Join(networks, ",")
+}
+
+func TestGateCanaryCannotBeAimed(t *testing.T) {
+	t.Parallel()
+	g := startGate(t)
+	g.first("a", nil)
+	b := g.member("b", []string{"SWAPINIT_CANARY=10%/1h", "SWAPINIT_CANARY_BY=" + tooManyNetworks(g.container)})
+	b.wantStatus(1)
+	if !strings.Contains(b.Stderr(), "cannot have its share: endpoint") {
+		t.Error(b.Stderr())
+	}
+	g.awaitGate("b to be gone", func(s *gateStatus) bool { return !s.of("b").Connected && s.of("a").State == "holder" })
+	g.onlyFrom("a")
+	g.member("c", []string{"SWAPINIT_CANARY=10%/100ms"})
+	g.wait("c")
+	g.onlyFrom("c")
+}
+
 // Networks alone see the successor, whatever the share.
 func TestCanaryByNetworks(t *testing.T) {
 	t.Parallel()

@@ -119,6 +119,8 @@ var mutants = []mutant{
 	{"the salt is another one for each stage", "init/generation.go", "\t\treturn g.by\n", "\t\tif _, ok := g.by.Client(); ok {\n\t\t\treturn shares.ByClient(salt())\n\t\t}\n\t\treturn g.by\n", "./test/e2e -run CanaryByClientStages"},
 	{"gate: what is said of us is old after a swap inside", "init/init.go", "		i.claim() // who", "		// who", "./test/e2e -run ^TestGateRestartAfterSwapInside"},
 	{"the first endpoint that joins is not watched over", "internal/listen/apart.go", "	_ = s.startGuard()", "	//", "./internal/listen -run ^TestJoinEmpty"},
+	{"a share that was refused proves a canary", "init/steering.go", "		i.happened(swap.CheckFailed, to,", "		i.happened(swap.Note, to,", "./test/e2e -run ^TestCanaryCannotBeAimed"},
+	{"gate: a share that was refused proves a canary", "internal/gate/perform.go", "if refused != nil {", "if false {", "./test/e2e -run ^TestGateCanaryCannotBeAimed"},
 	{"the gate takes any by", "internal/gate/call.go", "if !shares.By(m.By).Valid() {", "if false {", "./internal/gate -run ^TestCanaryBy"},
 	{"the arbiter's share is by chance", "internal/arbiter/aim.go", ", By: m.by}", "}", "./internal/arbiter"},
 	{"harmed sockets do not listen again", "internal/steer/mend.go", "\tif err := unix.Listen(m.fd, g.options.Backlog); err != nil {\n",
