@@ -61,6 +61,7 @@ func TestCanaryBy(t *testing.T) {
 		t.Errorf("half of the clients are %v", sides)
 	}
 	b.must(gatewire.Message{Op: gatewire.OpDone})
+	until(t, "its share to be taken away", g.rests)
 	g.asksOnly(a.name)
 	if s = g.do(control.Request{Verb: control.VerbStatus}).Status; s.CanaryBy != "" || *s.Gate.Members[1].Share != shares.Full {
 		t.Errorf("%s", s.JSON())
