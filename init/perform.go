@@ -109,7 +109,7 @@ func (i *Init) perform(f swap.Effect) {
 			i.status = to
 		}
 	case *swap.Kill:
-		i.gens.with(f.Generation, func(g *generation) { i.kill(g, f.Reason) })
+		i.gens.with(f.Generation, func(g *generation) { i.kill(g, f) })
 	case *swap.Takedown:
 		i.gens.live[f.Generation].tellAll(swap.EveryWorker, channel.Message{Kind: channel.Takedown, Resource: f.Resource})
 	case *swap.Go:
@@ -148,15 +148,18 @@ func (i *Init) send(w *worker, sig syscall.Signal) {
 		}
 		return
 	}
-	signal := w.proc.Signal
-	if i.set.KillGroup && sig != syscall.SIGABRT {
-		signal = w.proc.SignalGroup
-	}
-	err := signal(sig)
+	err := i.sendTo(w.proc, sig)
 	if err == nil {
 		i.debug("signal.sent", "sent "+signals.Name(sig)+" to "+w.named(), w.g.number, w.pid())
 	}
 	i.refused(w, err)
+}
+
+func (i *Init) sendTo(p *reaper.Process, sig syscall.Signal) error {
+	if i.set.KillGroup && sig != syscall.SIGABRT {
+		return p.SignalGroup(sig)
+	}
+	return p.Signal(sig)
 }
 
 // refused logs that a signal could not be sent. A setuid program may not be ours to
@@ -185,9 +188,17 @@ func resume(p *reaper.Process) {
 // kill ends all processes of a generation: the main processes and their groups
 // at once, then the others as they are found. What escapes it by forking is met
 // by the sweep that follows the main processes' end.
-func (i *Init) kill(g *generation, reason string) {
+func (i *Init) kill(g *generation, f *swap.Kill) {
+	i.info("killed", named(g.number)+" gets KILL: "+f.Reason, g.number, g.pid())
+	if f.Main {
+		for _, w := range g.all() {
+			if w.killed.Store(true); w.proc != nil { // else forked does it
+				i.refused(w, i.sendTo(w.proc, syscall.SIGKILL))
+			}
+		}
+		return
+	}
 	g.killed.Store(true)
-	i.info("killed", named(g.number)+" gets KILL: "+reason, g.number, g.pid())
 	for _, w := range g.all() {
 		if w.proc != nil {
 			i.refused(w, w.proc.SignalGroup(syscall.SIGKILL))

@@ -170,7 +170,7 @@ func TestKillWorker(t *testing.T) {
 			t.Errorf("process %d of the other one is gone", n)
 		}
 	}
-	i.kill(g, "test")
+	i.kill(g, &swap.Kill{Reason: "test"})
 	eventually(t, "the end of all", childless)
 }
 
@@ -182,7 +182,7 @@ func TestKillBeforeTheFork(t *testing.T) {
 	}
 	i := reaping(t)
 	i.serving = true
-	for name, kill := range map[string]func(*worker){"worker": i.killWorker, "generation": func(w *worker) { i.kill(w.g, "test") }} {
+	for name, kill := range map[string]func(*worker){"worker": i.killWorker, "generation": func(w *worker) { i.kill(w.g, &swap.Kill{Reason: "test"}) }} {
 		w := start(t, i, []string{"PATH=" + os.Getenv("PATH")}, "sleep 1000")
 		p := w.proc
 		w.proc = nil

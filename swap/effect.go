@@ -41,9 +41,10 @@ type SignalWorker struct {
 	Resume             bool
 }
 
-// Kill sends KILL to every process of Generation.
+// Kill sends KILL to every process of Generation, with Main to its main processes alone.
 type Kill struct {
 	Generation int
+	Main       bool
 	Reason     string
 }
 

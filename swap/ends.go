@@ -42,10 +42,12 @@ func (m *Machine) endedWhileRising(*raised) {
 	switch {
 	case m.back():
 	case g.state == Settling && !m.rollout.dismissed:
+		m.freeAll()
 		m.cutOver()
 	default:
 		m.emit(&Aim{Generation: g.number, Share: Full})
 		m.freeAll()
+		m.proceed(nil)
 	}
 }
 

@@ -11,8 +11,9 @@ func (m *Machine) dropQueue() {
 }
 
 // finish is called when the active generation has ended for good: its status is the
-// container's. Others that were told to stop, or are now, keep their own signal and
-// their own time for that. Then everything that is left is ended.
+// container's. Others that were told to stop, or are now, keep their own signal; nobody
+// accepts connections any more, so their time is that of what is left, unless the
+// container was told to stop. Then everything that is left is ended.
 func (m *Machine) finish() {
 	if m.phase >= Finishing {
 		return
@@ -33,9 +34,15 @@ func (m *Machine) finish() {
 	}
 	m.phase, m.by = Finishing, never
 	m.dropQueue()
+	by := m.in(m.cfg.LeftoverTimeout)
+	if told {
+		by = m.after(m.cfg.RetireTimeout)
+	}
 	for _, g := range slices.Clone(m.gens) {
 		if g.state < Stopping {
-			m.tell(g, m.cfg.RetireSignal, m.after(m.cfg.RetireTimeout), "the active generation has ended")
+			m.tell(g, m.cfg.RetireSignal, by, "the active generation has ended")
+		} else if g.state == Stopping && !told {
+			g.by = min(g.by, by)
 		}
 	}
 	if told {

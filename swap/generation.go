@@ -128,7 +128,8 @@ func (m *Machine) endWatch(g *generation) {
 	}
 }
 
-// kill sends KILL to all of g.
+// kill sends KILL to all of g; where the container ends to its main processes alone, as
+// what they leave has not been told to stop yet.
 func (m *Machine) kill(g *generation, cause string) {
 	m.endWatch(g)
 	if g.living() == 0 {
@@ -138,14 +139,15 @@ func (m *Machine) kill(g *generation, cause string) {
 	m.transition(g, Killing, cause)
 	g.clear()
 	g.by = m.in(abandon)
-	m.emit(&Kill{Generation: g.number, Reason: cause})
+	g.spared = m.phase != Running
+	m.emit(&Kill{Generation: g.number, Main: g.spared, Reason: cause})
 }
 
 // end is for a generation none of whose workers lives, or will again: TERM for what
 // they have left behind, or KILL where that was its turn already.
 func (m *Machine) end(g *generation) {
 	was := g.state
-	if was == Killing {
+	if was == Killing && !g.spared {
 		m.transition(g, KilledLeftovers, g.status.String())
 		g.by = m.in(abandon)
 	} else {

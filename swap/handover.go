@@ -75,6 +75,18 @@ func (m *Machine) release(e *raised) {
 			r.by = min(r.by, a.by)
 		}
 	}
+	m.proceedHandover(nil)
+}
+
+// proceedHandover: a successor that has proved itself before it has all that it asked for
+// (a server that says that it is ready, and listens when it may) waits for that.
+func (m *Machine) proceedHandover(*raised) {
+	for _, a := range m.rollout.asks {
+		if !a.free {
+			return
+		}
+	}
+	m.proceed(nil)
 }
 
 func (m *Machine) free(a *ask) {
@@ -91,6 +103,14 @@ func (m *Machine) freeAll() {
 	m.rollout.by = never
 	for k := range m.rollout.asks {
 		m.free(&m.rollout.asks[k])
+	}
+}
+
+// survivedHandover: a predecessor that survives KILL is not waited for.
+func (m *Machine) survivedHandover(e *raised) {
+	if e.g == m.active {
+		m.freeAll()
+		m.proceed(nil)
 	}
 }
 

@@ -80,7 +80,12 @@ func (c *checker) waited(a about) bool {
 		return c.pending[a.name] && !c.stopping
 	case "going":
 		return c.alive[g] && !c.exited[g] && !c.stopping
-	case "ready", "settled", "canary", "kept", "drained", "leftovers", "gone", "sweep":
+	case "settled":
+		if c.swap.dismissed == c.active && !c.exited[c.active] {
+			return false // that one has its time
+		}
+		return c.alive[g]
+	case "ready", "canary", "kept", "drained", "leftovers", "gone", "sweep":
 		return c.alive[g] && !(c.stopping && a.what == "sweep")
 	case "passed on":
 		return c.swap.successor == g && !c.stopping
@@ -117,7 +122,7 @@ func (c *checker) quiet(m account) error {
 		living[n.generation]++
 	}
 	for a, w := range c.waits {
-		if a.what == "ready" && w.by == unlimited {
+		if (a.what == "ready" || a.what == "end" && a.name.generation == c.active) && w.by == unlimited {
 			return nil // the swap runs as long as it wants to
 		}
 	}

@@ -63,6 +63,7 @@ type generation struct {
 	joined   bool     // it speaks on its channel
 	watched  bool     // its connections are
 	drained  bool     // the container stops, and they may be cut
+	spared   bool     // only its main processes have got KILL
 	ready    bool     // all workers that were asked for have said that they are ready
 	status   Status   // of the latest that has ended
 	note     string   // the last thing known about why it is not ready

@@ -50,6 +50,7 @@ type swapWaits struct {
 	ready         time.Duration // the longest time to become ready that was asked for
 	stage         time.Duration // the longest stage of a canary
 	lent          []about       // to a successor
+	dismissed     int           // the active one, when it was told to stop for it
 	forced        int           // the step in which the active one was told to stop for it
 	told          bool          // the container was told to stop
 	stopped       bool          // and its generations
@@ -91,6 +92,15 @@ func (c *checker) risen(g int) {
 	c.done(g, "ready", "settled", "canary")
 	if c.swap.successor == g {
 		c.swap.successor = 0
+	}
+}
+
+// settles: a successor that is ready is waited for again.
+func (c *checker) settles() {
+	if g := c.swap.successor; g != 0 && c.waits[about{what: "ready", name: name{g, 0}}] == nil {
+		if _, whole := c.readyAt[g]; whole {
+			c.expect(c.cfg.Settle+10*time.Second, about{what: "settled", name: name{g, 0}})
+		}
 	}
 }
 
@@ -209,6 +219,9 @@ func (c *checker) promised(e Effect) {
 		c.done(e.Predecessor, "released")
 	case *Takedown:
 		c.expect(10*time.Second, about{"released", name{e.Generation, 0}, e.Resource})
+		if c.waits[about{what: "settled", name: name{c.swap.successor, 0}}] != nil {
+			c.settles()
+		}
 	case *Ask:
 		if e.Share == 0 {
 			c.done(0, "room")
@@ -248,6 +261,9 @@ func (c *checker) promised(e Effect) {
 			}
 			return
 		}
+		if (e.To == Leftovers.String() || e.To == KilledLeftovers.String()) && e.Generation == c.active {
+			c.settles()
+		}
 		if !mayStart(e.To) {
 			c.done(e.Generation, "kept", "released", "going")
 		}
@@ -286,6 +302,7 @@ func (c *checker) stage(e *Progress) {
 	case StageStopping:
 		if e.Other == c.active {
 			c.done(0, "room") // that one has its time, or is killed at once
+			c.swap.dismissed = e.Other
 			c.swap.forced = c.step
 		}
 	case StageFailed:

@@ -337,6 +337,23 @@ func TestNobodyLeftBehind(t *testing.T) {
 			t.Errorf("%d strays got TERM, want 2", n)
 		}
 	})
+	t.Run("of a server that is killed at STOP_TIMEOUT", func(t *testing.T) {
+		t.Parallel()
+		c := startWeb(t, opts{Env: append([]string{"SWAPINIT_STOP_TIMEOUT=200ms"}, patient...)}, "-stop", "ignore", "-strays", "2")
+		c.execStray("600ms")
+		c.Signal(syscall.SIGTERM)
+		c.wantStatus(128 + 9)
+		c.wantStrays(3)
+	})
+	t.Run("a predecessor that ignores its signal", func(t *testing.T) {
+		t.Parallel()
+		c := startWeb(t, opts{Env: []string{"SWAPINIT_LEFTOVER_TIMEOUT=1s", "SWAPINIT_RETIRE_TIMEOUT=0"}}, "-stop", "ignore", "-strays", "2")
+		c.Swap("--", binary(t, "server"))
+		c.awaitOut("gen 1: got TERM")
+		c.do("exit", "5")
+		c.wantStatus(5) // it is not waited for without end
+		c.wantStrays(2)
+	})
 	t.Run("as a subreaper", func(t *testing.T) {
 		t.Parallel()
 		c := start(t, opts{Plain: true, Env: patient, Args: server(t, "-strays", "2", "-status", "6")})
