@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -50,7 +51,15 @@ func (i *Init) answer(c *control.Call) {
 }
 
 func (i *Init) askSwap(c *control.Call) {
-	if problem := StrategyProblem(c.Swap); problem != "" {
+	effective := c.Swap
+	effective.Strategy = cmp.Or(effective.Strategy, i.set.Strategy) // the client does not know the configured one
+	problem := StrategyProblem(effective)
+	if s := strategy(effective.Strategy); problem == "" && s == swap.Handover && !c.Swap.Cancel && !c.Swap.Force {
+		if err := i.checkProbe("SWAPINIT_READY", &i.mode, s); err != nil {
+			problem = err.Error()
+		}
+	}
+	if problem != "" {
 		c.Done(&control.Reply{Code: control.CodeRequest, Error: "cannot use args of swap: " + problem})
 		return
 	}

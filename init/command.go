@@ -68,7 +68,8 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 
 // rehearse is what would keep generation n from being started, as far as can be told
 // without starting anything. Its endpoints have the numbers of those of generation like.
-func (l *launcher) rehearse(n, like int, current []string) (problems []string) {
+// after is what would go wrong when it has all the traffic.
+func (l *launcher) rehearse(n, like int, current []string) (problems, after []string) {
 	given, found := l.sockets(like), true
 	note := func(err error) {
 		if err != nil {
@@ -87,17 +88,17 @@ func (l *launcher) rehearse(n, like int, current []string) (problems []string) {
 	}
 	note(err)
 	if !found {
-		return problems // what follows would say nothing
+		return problems, nil // what follows would say nothing
 	}
 	var asks []string
 	if rest, ok := strings.CutPrefix(l.set.Ready, "exec:"); ok {
 		asks, _ = config.Words(rest) // it was parsed before
 	}
 	check := l.set.CanaryCheck
-	if len(check) == 1 && strings.Contains(check[0], "://") {
-		check = nil
+	if len(l.set.Canary) == 0 || len(check) == 1 && strings.Contains(check[0], "://") {
+		check = nil // a swap does not ask it, or it is no command
 	}
-	try := func(name string, words []string) {
+	try := func(problems *[]string, name string, words []string) {
 		if len(words) == 0 {
 			return
 		}
@@ -106,15 +107,15 @@ func (l *launcher) rehearse(n, like int, current []string) (problems []string) {
 			_, err = spawn.LookPath(words[0], lookup(env, "PATH"), dir)
 		}
 		if err != nil {
-			problems = append(problems, name+err.Error())
+			*problems = append(*problems, name+err.Error())
 		}
 	}
-	try("", command)
-	try("SWAPINIT_PRE_SWAP: ", l.set.PreSwap)
-	try("SWAPINIT_POST_SWAP: ", l.set.PostSwap)
-	try("SWAPINIT_READY: ", asks)
-	try("SWAPINIT_CANARY_CHECK: ", check)
-	return problems
+	try(&problems, "", command)
+	try(&problems, "SWAPINIT_PRE_SWAP: ", l.set.PreSwap)
+	try(&after, "", l.set.PostSwap)
+	try(&problems, "SWAPINIT_READY: ", asks)
+	try(&problems, "SWAPINIT_CANARY_CHECK: ", check)
+	return problems, after
 }
 
 // expand replaces the templates in a command.

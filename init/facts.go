@@ -23,7 +23,7 @@ const (
 
 // read looks at files and processes. Not for the loop.
 func (e *examination) read() {
-	e.Next = e.launcher.rehearse(e.next, e.Generation, e.current)
+	e.Next, e.After = e.launcher.rehearse(e.next, e.Generation, e.current)
 	if e.active == nil {
 		return
 	}

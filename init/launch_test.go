@@ -8,7 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/swapinit/swapinit/internal/config"
 	"github.com/swapinit/swapinit/internal/spawn"
 )
 
@@ -110,6 +112,22 @@ func TestExitStatus(t *testing.T) {
 	}{{missing, 127}, {plain, 126}, {errors.Join(missing), 127}, {errors.New("other"), 125}} {
 		if got := exitStatus(c.err); got != c.want {
 			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+// What does not keep a swap from succeeding is not said to.
+func TestRehearse(t *testing.T) {
+	i := testInit(t)
+	i.set.Command, i.set.PostSwap, i.set.CanaryCheck = []string{"/bin/sh"}, []string{"/no/hook"}, []string{"/no/check"}
+	for _, stages := range [][]config.Stage{nil, {{Share: 100, For: time.Second}}} {
+		i.set.Canary = stages
+		next, after := i.launcher.rehearse(2, 1, nil)
+		if len(next) != len(stages) || len(next) > 0 && !strings.Contains(next[0], "SWAPINIT_CANARY_CHECK: ") {
+			t.Errorf("%d stages: the next start: %q", len(stages), next)
+		}
+		if len(after) != 1 || !strings.Contains(after[0], "/no/hook") {
+			t.Errorf("after it: %q", after)
 		}
 	}
 }

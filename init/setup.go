@@ -145,10 +145,10 @@ func (i *Init) open() error {
 	}
 	i.clients.asked = len(i.endpoints.Endpoints()) > 0 || lookup(i.opt.Environ, "SWAPINIT_READY") != ""
 	i.clients.hint = strings.TrimPrefix(i.readyHint(), "; ")
-	if err := i.checkProbe("SWAPINIT_READY", &i.mode); err != nil {
+	if err := i.checkProbe("SWAPINIT_READY", &i.mode, strategy(i.set.Strategy)); err != nil {
 		return err
 	}
-	if err := i.checkProbe("SWAPINIT_CANARY_CHECK", &i.check.mode); err != nil {
+	if err := i.checkProbe("SWAPINIT_CANARY_CHECK", &i.check.mode, swap.Overlap); err != nil {
 		return err
 	}
 	if i.metrics, err = listen.OpenOwn(i.set.Metrics); err != nil {
@@ -183,8 +183,9 @@ func (i *Init) openControl() error {
 
 // checkProbe refuses a probe of an endpoint: swapinit itself listens there, so that a
 // connection stands before the successor even runs. An answer by HTTP is one of the
-// successor's own, where the probe can be steered to it.
-func (i *Init) checkProbe(variable string, mode *ready.Mode) error {
+// successor's own, where the probe can be steered to it: not with strategy s, if that has
+// both share a socket.
+func (i *Init) checkProbe(variable string, mode *ready.Mode, s swap.Strategy) error {
 	e := i.probed(mode)
 	if e == nil {
 		return nil
@@ -194,7 +195,10 @@ func (i *Init) checkProbe(variable string, mode *ready.Mode) error {
 		if e.tcp != nil {
 			_ = i.probeSteering()
 		}
-		if why = e.whyShared(); why == "" {
+		if why = e.whyShared(); s == swap.Handover {
+			why = "in a handover it has its predecessor's socket"
+		}
+		if why == "" {
 			return nil
 		}
 		why = "and the probe cannot be steered to the successor (" + why + ")"
@@ -234,7 +238,7 @@ func (i *Init) machineConfig() swap.Config {
 		StopSignal: swap.Signal(s.EffectiveStop()), RetireSignal: swap.Signal(s.EffectiveRetire()), AbortSignal: swap.Signal(syscall.SIGABRT),
 		StopDrain: s.StopDrain, Membership: i.gate.machine(), ReadyHint: i.readyHint()}
 	if specs, _ := i.specs(); len(specs) > 0 {
-		if i.mode.Accepts != 0 && slices.ContainsFunc(specs, func(s listen.Spec) bool { return s.IsTCP() }) {
+		if i.mode.Accepts != 0 && c.Strategy != swap.Handover && slices.ContainsFunc(specs, func(s listen.Spec) bool { return s.IsTCP() }) {
 			c.SettleHint = "; one that says that it is ready before its workers are needs SWAPINIT_READY=http://host:port/path, a probe of the endpoint"
 		}
 	}

@@ -73,6 +73,36 @@ func TestUnknownStrategyIsRefused(t *testing.T) {
 	}
 }
 
+// The strategy that counts is the configured one where none is asked for.
+func TestCanaryNeedsTheConfiguredStrategy(t *testing.T) {
+	const refused = "cannot use args of swap: a canary needs the strategy overlap"
+	for _, configured := range []string{"replace", "handover"} {
+		i := testInit(t)
+		i.set.Strategy = configured
+		for _, c := range []struct {
+			args control.SwapArgs
+			want string
+		}{
+			{control.SwapArgs{Canary: "10%/4s"}, refused},
+			{control.SwapArgs{CanaryBy: "client"}, refused},
+			{control.SwapArgs{Canary: "10%/4s", CanaryBy: "client"}, refused},
+			{control.SwapArgs{Canary: "off"}, ""},
+			{control.SwapArgs{}, ""},
+			{control.SwapArgs{Canary: "10%/4s", Strategy: "overlap"}, ""},
+		} {
+			call := control.Request{Verb: control.VerbSwap, Swap: c.args}
+			call.Swap.NoWait = true
+			_, r := request(t, call, func(c *control.Call) {
+				i.answer(c)
+				c.Done(&control.Reply{OK: true}) // the first answer counts
+			})
+			if r.Error != c.want || c.want != "" && r.Code != control.CodeRequest {
+				t.Errorf("%s, %+v: %+v, want %q", configured, c.args, r, c.want)
+			}
+		}
+	}
+}
+
 // What decides which connections a canary gets has to be known before it begins.
 func TestBadCanaryByIsRefused(t *testing.T) {
 	i := testInit(t)

@@ -309,10 +309,11 @@ func (i *Init) lookForStrangers(g *generation) {
 	}
 }
 
-// probed is the endpoint that a probe addresses, nil if its address is none.
+// probed is the endpoint that a probe addresses, nil if its address is none. All probes are
+// by TCP, whose ports are not those of UDP.
 func (i *Init) probed(mode *ready.Mode) (e *endpoint) {
 	for _, e := range i.steering.list() {
-		if e.Addr != (netip.AddrPort{}) && mode.On(e.Addr) {
+		if e.IsTCP() && mode.On(e.Addr) {
 			return e
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/swapinit/swapinit/internal/listen"
+	"github.com/swapinit/swapinit/internal/netip"
+	"github.com/swapinit/swapinit/internal/ready"
 	"github.com/swapinit/swapinit/internal/shares"
 	"github.com/swapinit/swapinit/internal/steer"
 	"github.com/swapinit/swapinit/swap"
@@ -43,6 +45,27 @@ func addGroup(i *Init, name string, waits bool) *slowGroup {
 	e := &endpoint{Endpoint: listen.Endpoint{Spec: listen.Spec{Name: name}}, group: g, moves: &steer.Mover{Group: g}}
 	i.steering.add(e)
 	return g
+}
+
+// A probe is by TCP: what listens at its address by UDP is another port.
+func TestProbedEndpoint(t *testing.T) {
+	i := testInit(t)
+	add := func(network string) *endpoint {
+		e := &endpoint{Endpoint: listen.Endpoint{Spec: listen.Spec{Network: network, Addr: netip.MustParseAddrPort("[::]:9000")}}}
+		i.steering.add(e)
+		return e
+	}
+	add("udp")
+	for _, text := range []string{"tcp://127.0.0.1:9000", "http://127.0.0.1:9000/"} {
+		mode, err := ready.Parse(text, nil)
+		if e := i.probed(&mode); err != nil || e != nil {
+			t.Errorf("%s: %+v, %v", text, e, err)
+		}
+	}
+	mode, _ := ready.Parse("tcp://127.0.0.1:9000", nil)
+	if tcp := add("tcp"); i.probed(&mode) != tcp {
+		t.Error("the TCP endpoint beside it is not found")
+	}
 }
 
 // The loop waits for no file system. Whoever asked for the swap does, a drain

@@ -230,8 +230,9 @@ func (i *Init) launchFailed(w *worker, err error, status int) {
 	if w.g.number == 1 && status == notFound && i.opt.Verb != "" && i.set.TargetFile == "" {
 		why += ", did you mean the verb " + i.opt.Verb + "?"
 	}
-	// The swap that is going on tells by itself why it failed.
-	if w.g.number == 1 || i.machine.Phase() == swap.Running && !i.machine.Swapping() {
+	// The swap that is going on tells by itself why it failed. Of all workers that cannot be
+	// started for one reason one is enough.
+	if (i.ran || w.g.end != why) && (w.g.number == 1 || i.machine.Phase() == swap.Running && !i.machine.Swapping()) {
 		i.fail("start.failed", why, w.g.number)
 	}
 	w.g.status, w.g.end = swap.Status{Code: status}, why

@@ -77,6 +77,8 @@ func (m *Machine) successorExited(g *generation, e *GenerationEvent) {
 	reason := g.describe(e)
 	switch {
 	case e.Kind == StartFailed:
+	case was == serving && m.rollout.state == inCanary:
+		reason += " in its canary"
 	case was == serving:
 		reason += " while it settled" + m.cfg.SettleHint
 	case g.note != "":

@@ -157,6 +157,7 @@ func TestProblems(t *testing.T) {
 		{"too many, in mid-swap", func(f *Facts) { f.Generations, f.Most = 3, 0 }, nil},
 
 		{"the next start", func(f *Facts) { f.Next = []string{`cannot use SWAPINIT_DIR="/x": gone`} }, []string{`the next start: cannot use SWAPINIT_DIR="/x": gone; `}},
+		{"the hook after it", func(f *Facts) { f.After = []string{`cannot find command "x"`} }, []string{`SWAPINIT_POST_SWAP: cannot find command "x"; a swap would succeed, and the hook not run`}},
 		{"the gate is away", func(f *Facts) { f.GateAway = "/gate/gate.sock" }, []string{"the gate at /gate/gate.sock: it cannot be reached, and " + NoSwap}},
 		{"retired", func(f *Facts) { *f = Facts{Joined: true} }, nil},
 	} {

@@ -58,9 +58,10 @@ type Facts struct {
 	Endless     int    // connections that a drain without a limit would wait for
 	Oldest      string // of these
 	Leaving     []Leaving
-	Generations int // that live
-	Most        int // SWAPINIT_MAX_GENERATIONS
-	Next        []string
+	Generations int      // that live
+	Most        int      // SWAPINIT_MAX_GENERATIONS
+	Next        []string // what would keep a successor from being started
+	After       []string // the same of the post-swap hook
 }
 
 // Endpoint is one of the sockets that the generation was given.

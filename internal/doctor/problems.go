@@ -98,6 +98,9 @@ func (f *Facts) Problems() []Problem {
 		f.drain(&l)
 	}
 	f.leaving(&l)
+	for _, why := range f.After {
+		l.add("SWAPINIT_POST_SWAP", why, "a swap would succeed, and the hook not run, so mend it")
+	}
 	return l
 }
 

@@ -76,6 +76,8 @@ func TestSteerProbeThatProvesNothing(t *testing.T) {
 	for _, tc := range [][]string{
 		{"SWAPINIT_READY=tcp://" + web, "SWAPINIT_STEER=off"},
 		{"SWAPINIT_READY=http://" + web + "/health", "SWAPINIT_STEER=off"},
+		{"SWAPINIT_READY=tcp://" + web, "SWAPINIT_STRATEGY=handover"},
+		{"SWAPINIT_READY=http://" + web + "/health", "SWAPINIT_STRATEGY=handover"},
 	} {
 		t.Run(strings.Join(tc, " "), func(t *testing.T) {
 			t.Parallel()
@@ -94,6 +96,20 @@ func TestSteerProbeThatProvesNothing(t *testing.T) {
 		oneLine(t, c.Stderr(), "SWAPINIT_READY", web)
 		c.wantNever("started")
 	})
+}
+
+// A swap that would share the socket is refused before anything is started, and others work.
+func TestSteerProbeInAHandover(t *testing.T) {
+	t.Parallel()
+	c := startWeb(t, steered("SWAPINIT_READY=http://"+web+"/health"), "-ready", "none")
+	await(t, "the first one's readiness", func() bool { return c.Verb("health").Code == 0 })
+	r := c.Verb("swap", "--strategy", "handover")
+	if r.Code != 1 {
+		t.Fatalf("swap: %v, want status 1", r)
+	}
+	oneLine(t, r.Stderr, "SWAPINIT_READY", web, "handover")
+	c.Swap()
+	c.awaitStates("2:active") // so the one before has started nothing
 }
 
 // tcp:// on an endpoint counts when the successor has accepted: to listen is not enough,
