@@ -75,7 +75,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if len(s.Command) == 0 && s.TargetFile == "" {
 		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; ENTRYPOINT in the shell form drops CMD, write it as ["` + p.Program + `", "--"]; see ` + p.help())
 	}
-	if len(l.values) == 0 && Engine(p.Program) {
+	if !l.any() && Engine(p.Program) {
 		s.plain(environ)
 	}
 	return s, nil
@@ -115,6 +115,16 @@ func (l *loader) collect(environ []string) error {
 		delete(l.values, "SWAPINIT_CONTROL")
 	}
 	return nil
+}
+
+// any reports whether something was set. Compose has a variable empty where ${X:-} is.
+func (l *loader) any() bool {
+	for _, value := range l.values {
+		if value != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // nearest is the known setting that name may be meant to be.
