@@ -157,6 +157,9 @@ func (l *loader) parse() error {
 	for i := range l.rows {
 		r := &l.rows[i]
 		value := l.value(r.Name)
+		if value == "off" && r.Default == "off" && r.preset == "" {
+			continue // as documented, and as if unset
+		}
 		if text := r.text(); text != nil {
 			*text = value
 		} else if value != "" {
