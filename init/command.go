@@ -52,7 +52,7 @@ func (l *launcher) defaultCommand(number int, current []string) ([]string, error
 			}
 		}
 		if !errors.Is(err, syscall.ENOENT) {
-			return nil, text.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w", name, err)
+			return nil, text.Errorf("cannot use SWAPINIT_TARGET_FILE=%q: %w; want a file with one command on one line", name, err)
 		}
 	}
 	switch {
@@ -208,7 +208,7 @@ func (l *launcher) readFile(variable, name string) ([]byte, error) {
 		data, err = file.Read(path)
 	}
 	if err != nil {
-		return nil, text.Errorf("cannot use %s=%q: %w", variable, name, err)
+		return nil, text.Errorf("cannot use %s=%q: %w; want the path of a file", variable, name, err)
 	}
 	return data, nil
 }
@@ -234,9 +234,25 @@ func (l *launcher) resolveDir() (string, error) {
 	}
 	dir, err := file.Real(l.absolute(l.set.Dir))
 	if err != nil {
-		return "", text.Errorf("cannot use SWAPINIT_DIR=%q: %w", l.set.Dir, err)
+		return "", badDir(l.set.Dir, err)
 	}
 	return dir, nil
+}
+
+func badDir(dir string, err error) error {
+	return text.Errorf("cannot use SWAPINIT_DIR=%q: %w; want the path of a directory", dir, err)
+}
+
+// blame names the setting that a start failed of.
+func (l *launcher) blame(err error) error {
+	e, ok := errors.AsType[*spawn.Error](err)
+	switch {
+	case ok && e.Stage == "chdir" && l.set.Dir != "":
+		return badDir(l.set.Dir, err)
+	case ok && e.Stage == "user" && l.set.User != "":
+		return text.Errorf("cannot use SWAPINIT_USER=%q: %w; want a user that swapinit can become, or none", l.set.User, err)
+	}
+	return err
 }
 
 // realPath is the path behind symbolic links, for people: the program is run by

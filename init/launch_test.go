@@ -131,3 +131,21 @@ func TestRehearse(t *testing.T) {
 		}
 	}
 }
+
+// A start that fails of a setting names it.
+func TestBlame(t *testing.T) {
+	l := &launcher{set: &config.Settings{Dir: "app", User: "0"}}
+	for stage, want := range map[string]string{
+		"chdir": `cannot use SWAPINIT_DIR="app": cannot change to directory "/x": operation not permitted; want the path of a directory`,
+		"user":  `cannot use SWAPINIT_USER="0": cannot become user "/x": operation not permitted; want a user that swapinit can become, or none`,
+		"exec":  `cannot execute "/x": operation not permitted`,
+	} {
+		err := &spawn.Error{Stage: stage, Path: "/x", Err: syscall.EPERM}
+		if got := l.blame(err); got.Error() != want || exitStatus(got) != err.ExitStatus() {
+			t.Errorf("%s: %v, status %d", stage, got, exitStatus(got))
+		}
+		if got := (&launcher{set: &config.Settings{}}).blame(err); got != error(err) {
+			t.Errorf("%s: blamed on a setting that is not set: %v", stage, got)
+		}
+	}
+}

@@ -208,7 +208,7 @@ func (l *launcher) spawn(spec *spawn.Spec, generation int, given listen.Given) (
 		}
 		var err error
 		if child, err = spawn.Fork(*spec); err != nil {
-			return 0, -1, err
+			return 0, -1, l.blame(err)
 		}
 		return child.Pid, child.PidFD, nil
 	})

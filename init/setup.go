@@ -139,6 +139,8 @@ func (i *Init) open() error {
 		err = i.lent()
 	} else if i.endpoints, err = listen.Open(specs, files, prepare); err == nil {
 		err = i.openSteering()
+	} else {
+		err = text.Errorf("cannot use SWAPINIT_LISTEN=%q: %w", i.set.Listen, err)
 	}
 	if err != nil {
 		return err
@@ -152,7 +154,7 @@ func (i *Init) open() error {
 		return err
 	}
 	if i.metrics, err = listen.OpenOwn(i.set.Metrics); err != nil {
-		return text.Errorf("SWAPINIT_METRICS: %w", err)
+		return text.Errorf("cannot use SWAPINIT_METRICS=%q: %w", i.set.Metrics, err)
 	}
 	if i.gate == nil { // else it is open
 		err = i.openControl()
@@ -176,7 +178,7 @@ func (i *Init) openControl() error {
 		// Nobody asked for it by name; the container is worth more than its verbs.
 		i.warn("control", err.Error(), 0, 0)
 	default:
-		return text.Errorf("SWAPINIT_CONTROL: %w", err)
+		return text.Errorf("cannot use SWAPINIT_CONTROL=%q: %w; want auto, off, an absolute path or @name", i.set.Control, err)
 	}
 	return nil
 }

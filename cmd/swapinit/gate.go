@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"strconv"
 
 	"github.com/swapinit/swapinit/internal/control"
@@ -107,7 +106,7 @@ func (v *verbRun) checked(a verbArgs, p *control.Problems) int {
 	}
 	for i := range p.List {
 		if e := &p.List[i]; !a.json {
-			io.WriteString(v.out, text.Escape(e.What+": "+e.Why+"; "+e.Set)+"\n")
+			v.put(text.Escape(e.What+": "+e.Why+"; "+e.Set) + "\n")
 		}
 	}
 	if len(p.List) > 0 {

@@ -47,8 +47,7 @@ func run(args []string) int {
 		case len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
 			return runVerb(rest[0], []string{"--help"}, os.Getenv)
 		}
-		_, _ = os.Stdout.WriteString(usage(program()))
-		return 0
+		return show(usage(program()))
 	}
 	verb := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -83,11 +82,9 @@ func start(args []string, asGate bool, verb string) int {
 	}
 	switch {
 	case settings.Help:
-		_, _ = os.Stdout.WriteString(usage(program()))
-		return 0
+		return show(usage(program()))
 	case settings.Version:
-		_, _ = os.Stdout.WriteString(versionLine(version, commit) + "\n")
-		return 0
+		return show(versionLine(version, commit) + "\n")
 	}
 	if settings.ParentDeath != 0 {
 		// The setting is the thread's: keep this one.
@@ -101,6 +98,13 @@ func start(args []string, asGate bool, verb string) int {
 		return gate.Run(gate.Config{Settings: settings, Signals: queue, Environ: os.Environ(), Version: version})
 	}
 	return pid1.Run(pid1.Options{Settings: settings, Signals: queue, Ignored: ignored, Environ: os.Environ(), Version: version, Verb: verb})
+}
+
+// show prints what was asked for.
+func show(text string) int {
+	v := verbRun{out: os.Stdout, err: os.Stderr}
+	v.put(text)
+	return v.written(exitDone)
 }
 
 // complain is for what keeps this from running at all.

@@ -27,6 +27,9 @@ import (
 //     exactly when the status is 0 or 1. status --watch prints it again and
 //     again, on a terminal each table over the one before.
 //   - stderr: one line, `swapinit: reason`, exactly when the status is not 0.
+//   - what stdout did not take, of a verb that is asked for it, is a failure. Of the others
+//     (swap, stop, health) the status is the answer: a deploy script must not take a full
+//     disk for a swap that failed.
 //   - Text from the init is escaped, as it quotes commands and servers.
 const (
 	exitDone   = 0
@@ -48,6 +51,7 @@ type verbRun struct {
 	commit   string                     // the same
 	last     string                     // the last stage of the swap that was printed, or would be
 	result   result
+	lost     error // why stdout did not take all of it
 }
 
 // runVerb runs a verb with what follows it on the command line and returns the
@@ -74,7 +78,7 @@ func runVerb(verb string, args []string, env func(string) string) int {
 // its way.
 const termGrace = time.Second
 
-func (v *verbRun) run(verb string, args []string) int {
+func (v *verbRun) run(verb string, args []string) (status int) {
 	usage, help := verbUsage(v.program, verb)
 	if usage == "" {
 		return v.fail(exitUsage, noVerb(verb))
@@ -84,8 +88,12 @@ func (v *verbRun) run(verb string, args []string) int {
 		return v.fail(exitUsage, verb+": "+err.Error()+", accepted: "+usage)
 	}
 	if a.help {
-		io.WriteString(v.out, usage+"\n"+help+"\n\n"+detailsOf(v.program, verb))
-		return exitDone
+		v.put(usage + "\n" + help + "\n\n" + detailsOf(v.program, verb))
+		return v.written(exitDone)
+	}
+	switch verb {
+	case control.VerbStatus, control.VerbMetrics, control.VerbCheck, control.VerbVersion:
+		defer func() { status = v.written(status) }()
 	}
 	if verb == control.VerbVersion {
 		v.say(0, versionLine(v.version, v.commit))
@@ -145,12 +153,12 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 	case (verb == control.VerbStatus || verb == control.VerbMetrics) && r.Status == nil:
 		return v.fail(exitFailed, "the init sent no status")
 	case verb == control.VerbMetrics:
-		io.WriteString(v.out, r.Status.Metrics())
+		v.put(r.Status.Metrics())
 		return exitDone
 	case verb == control.VerbStatus && a.json:
 		return v.say(0, r.Status.JSON())
 	case verb == control.VerbStatus:
-		io.WriteString(v.out, v.page(r.Status))
+		v.put(v.page(r.Status))
 		return exitDone
 	case verb == control.VerbCheck:
 		return v.checked(a, r.Problems)
@@ -182,7 +190,7 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 		return v.say(logline.Green, "restart done: side "+a.swap.Side+" runs")
 	case a.tells:
 		v.tell("")
-		return exitDone
+		return v.written(exitDone)
 	case !a.swap.NoWait:
 		return v.say(logline.Green, swapDone(verb, r.Generation))
 	case r.Generation > 0:
@@ -242,8 +250,28 @@ func (v *verbRun) say(paint logline.Color, line string) int {
 	if v.color && paint != 0 {
 		line = logline.Paint(paint, line)
 	}
-	io.WriteString(v.out, line+"\n")
+	v.put(line + "\n")
 	return exitDone
+}
+
+// put writes on stdout.
+func (v *verbRun) put(s string) {
+	if _, err := io.WriteString(v.out, s); err != nil {
+		v.lost = err
+	}
+}
+
+// written is the status of a verb whose output is what was asked for.
+func (v *verbRun) written(status int) int {
+	if v.lost == nil || status != exitDone {
+		return status
+	}
+	reason := v.lost.Error()
+	if errno, ok := errors.AsType[syscall.Errno](v.lost); ok {
+		reason = errno.Error()
+	}
+	io.WriteString(v.err, "swapinit: cannot write the output: "+reason+"\n")
+	return exitFailed
 }
 
 // stage prints one stage of a swap.

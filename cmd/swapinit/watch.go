@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -43,7 +42,7 @@ func (v *verbRun) watch(a verbArgs) int {
 		switch {
 		case n > 0 && ended(err):
 			if !a.json {
-				io.WriteString(v.out, "\nthe init has ended\n")
+				v.put("\nthe init has ended\n")
 			}
 			return exitDone
 		case err != nil || !reply.OK || reply.Status == nil:
@@ -51,11 +50,14 @@ func (v *verbRun) watch(a verbArgs) int {
 		case a.json:
 			v.done(control.VerbStatus, a, reply)
 		case v.redraw:
-			io.WriteString(v.out, v.frame(reply.Status))
+			v.put(v.frame(reply.Status))
 		case n > 0:
-			io.WriteString(v.out, "\n"+v.page(reply.Status))
+			v.put("\n" + v.page(reply.Status))
 		default:
-			io.WriteString(v.out, v.page(reply.Status))
+			v.put(v.page(reply.Status))
+		}
+		if v.lost != nil {
+			return exitDone // which written makes a failure
 		}
 		select {
 		case <-tick.C:
@@ -68,7 +70,7 @@ func (v *verbRun) watch(a verbArgs) int {
 // stopped leaves a terminal with the cursor at the begin of a line: a key has shown there.
 func (v *verbRun) stopped() int {
 	if v.redraw {
-		io.WriteString(v.out, "\n")
+		v.put("\n")
 	}
 	return exitDone
 }

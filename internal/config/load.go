@@ -75,7 +75,7 @@ func Load(environ, args []string, p Parsers) (*Settings, error) {
 	if len(s.Command) == 0 && s.TargetFile == "" {
 		return nil, usage(`no command: name it after swapinit, as in "` + p.Program + ` nginx", or set SWAPINIT_TARGET_FILE; ENTRYPOINT in the shell form drops CMD, write it as ["` + p.Program + `", "--"]; see ` + p.help())
 	}
-	if len(l.values) == 0 && Engine(p.Program) {
+	if !l.any() && Engine(p.Program) {
 		s.plain(environ)
 	}
 	return s, nil
@@ -117,6 +117,16 @@ func (l *loader) collect(environ []string) error {
 	return nil
 }
 
+// any reports whether something was set. Compose has a variable empty where ${X:-} is.
+func (l *loader) any() bool {
+	for _, value := range l.values {
+		if value != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // nearest is the known setting that name may be meant to be.
 func nearest(name string, known []setting) (best string, near bool) {
 	var names []string
@@ -147,6 +157,9 @@ func (l *loader) parse() error {
 	for i := range l.rows {
 		r := &l.rows[i]
 		value := l.value(r.Name)
+		if value == "off" && r.Default == "off" && r.preset == "" {
+			continue // as documented, and as if unset
+		}
 		if text := r.text(); text != nil {
 			*text = value
 		} else if value != "" {

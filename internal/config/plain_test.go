@@ -18,9 +18,10 @@ func TestPlain(t *testing.T) {
 		{"docker-init", []string{"swapinit_log=debug", "SWAPINIT=1", "SWAPINIT_LOG"}, true},
 		{"docker-init", []string{"SWAPINIT_GENERATION=1", "SWAPINIT_CONTROL=@x", "SWAPINIT_READY_FD=5"}, true}, // of a swapinit above
 		{"docker-init", []string{"SWAPINIT_LOG=info"}, false},
-		{"docker-init", []string{"SWAPINIT_LISTEN="}, false},
+		{"docker-init", []string{"SWAPINIT_LISTEN=", "SWAPINIT_CONTROL="}, true},
+		{"docker-init", []string{"SWAPINIT_SWAP_SIGNALS="}, false},
 		{"docker-init", []string{"SWAPINIT_SIDE_CRON=cron -f"}, false},
-		{"docker-init", []string{"SWAPINIT_SIDE_CRON="}, false},
+		{"docker-init", []string{"SWAPINIT_SIDE_CRON="}, true},
 		{"docker-init", []string{"SWAPINIT_CONTROL=@x"}, false},
 		{"/sbin/docker-init/swapinit", nil, false},
 		{"/sbin/xdocker-init", nil, false},

@@ -75,7 +75,7 @@ func Open(specs []listen.Spec, o Options) (*Endpoints, error) {
 		}
 	}
 	if e.set, err = listen.Open(paths, nil, nil); err != nil {
-		return nil, err
+		return nil, text.Errorf("SWAPINIT_LISTEN: %w", err)
 	}
 	for i := 0; i < len(specs) && err == nil; i++ {
 		if specs[i].IsTCP() {
@@ -136,7 +136,7 @@ func (e *Endpoints) openTCP(spec listen.Spec, of *endpoint) error {
 	}
 	tcp, err := e.group(n.name, &spec)
 	if err != nil {
-		return text.Errorf("cannot open endpoint %q: %w", spec.Text, err)
+		return text.Errorf("SWAPINIT_LISTEN: cannot open endpoint %q: %w", spec.Text, err)
 	}
 	if e.unseen != nil {
 		tcp.SetUnseen(e.unseen.Error())

@@ -77,7 +77,7 @@ func (g *Gate) openVolume() (state *saved, lost bool, err error) {
 func (g *Gate) openControl() (err error) {
 	handle := func(c *control.Call) { g.post(func() { g.verb(c) }) }
 	if g.metrics, err = listen.OpenOwn(g.set.Metrics); err != nil {
-		return text.Errorf("SWAPINIT_METRICS: %w", err)
+		return text.Errorf("cannot use SWAPINIT_METRICS=%q: %w", g.set.Metrics, err)
 	}
 	if g.metrics != nil {
 		go control.ServeMetrics(g.metrics.File, handle)
@@ -93,7 +93,7 @@ func (g *Gate) openControl() (err error) {
 	case g.set.Control == "auto":
 		g.warn("control", err.Error())
 	default:
-		return text.Errorf("SWAPINIT_CONTROL: %w", err)
+		return text.Errorf("cannot use SWAPINIT_CONTROL=%q: %w; want auto, off, an absolute path or @name", g.set.Control, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package shares
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,12 @@ func ByClient(salt uint32) By { return By(client + ":" + strconv.FormatUint(uint
 // commas or white space. An address alone is a network of its own. salt is that of client.
 // The error is one line that says what is wrong and not what is accepted.
 func ParseBy(s string, salt uint32) (By, error) {
-	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r >= '\t' && r <= '\r' })
+	var words []string
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r >= '\t' && r <= '\r' }) {
+		if len(words) > maxNetworks || !slices.Contains(words, word) { // too many anyway
+			words = append(words, word)
+		}
+	}
 	by := strings.Join(words, ",")
 	switch {
 	case by == "random":
@@ -112,7 +118,7 @@ func network(word string) (n Network) {
 	if given && err == nil {
 		bits, err = strconv.ParseUint(digits, 10, 8)
 	}
-	if err != nil || int(bits) > 8*len(b) {
+	if err != nil || int(bits) > 8*len(b) || len(digits) > 1 && digits[0] == '0' {
 		return n
 	}
 	for i, c := range b {

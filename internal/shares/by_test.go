@@ -2,17 +2,21 @@ package shares
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // What is written is accepted, or says what is wrong with it.
 func TestParseBy(t *testing.T) {
-	many := strings.Repeat("10.0.0.0/8,", maxNetworks)
+	many := ""
+	for n := range maxNetworks {
+		many += "10.0.0." + strconv.Itoa(n) + ","
+	}
 	for in, want := range map[string]string{
 		"random": "", " random ": "", "client": "client:2a", "client,": "client:2a",
 		"10.0.0.0/8": "10.0.0.0/8", "10.0.0.0/8, 2001:db8::/32\n": "10.0.0.0/8,2001:db8::/32", "192.0.2.7": "192.0.2.7", "::1": "::1", "0.0.0.0/0 ::/0": "0.0.0.0/0,::/0",
-		"::ffff:10.0.0.0/104": "::ffff:10.0.0.0/104", "10.1.2.3/32": "10.1.2.3/32", many: strings.TrimSuffix(many, ","),
+		many + many: strings.TrimSuffix(many, ","), "::ffff:10.0.0.0/104": "::ffff:10.0.0.0/104", "10.1.2.3/32": "10.1.2.3/32", many: strings.TrimSuffix(many, ","),
 	} {
 		by, err := ParseBy(in, 42)
 		if string(by) != want || err != nil {
@@ -28,7 +32,7 @@ func TestParseBy(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "no network", " , ": "no network", "Client": `"Client" is not`, "client,10.0.0.0/8": `"client" is not`, "random client": `"random" is not`, "10.0.0.0/33": "is not", "10.0.0.0/": "is not",
 		"10.0.0.1/8": `"10.0.0.1/8" is not an address and /bits with no bit set behind these`, "10.0.0.0/-1": "is not", "10.0.0.0/+8": "is not", "::/129": "is not", "::1/64": "is not", "2001:db8::/16": "is not",
-		"10.0.0.0/8/8": "is not", "fe80::1%eth0": "is not", "::ffff:10.0.0.0/95": "is not", "10.0.0": "is not", "/8": "is not", "client:2a": "is not",
+		"10.0.0.0/8/8": "is not", "10.0.0.0/08": "is not", "0.0.0.0/00": "is not", "fe80::1%eth0": "is not", "::ffff:10.0.0.0/95": "is not", "10.0.0": "is not", "/8": "is not", "client:2a": "is not",
 		many + "10.0.0.0/8": "65 networks", strings.Repeat("x", 1000): `"` + strings.Repeat("x", 64) + `"`,
 	} {
 		by, err := ParseBy(in, 42)
@@ -64,8 +68,7 @@ func FuzzNetwork(f *testing.F) {
 		want, err := netip.ParsePrefix(s)
 		got := network(s)
 		if err != nil {
-			_, digits, slash := strings.Cut(s, "/") // a number has no other form there
-			if got.Addr.IsValid() && slash && !strings.HasPrefix(digits, "0") {
+			if got.Addr.IsValid() && strings.Contains(s, "/") {
 				t.Fatalf("%q is %v, want %v", s, got, err)
 			}
 			return

@@ -51,6 +51,31 @@ func TestBadSettings(t *testing.T) {
 	}
 }
 
+// So is one that only its use shows to be bad.
+func TestUnusableSettings(t *testing.T) {
+	dir := tempDir(t)
+	empty := write(t, filepath.Join(dir, "empty"), "# a comment alone\n")
+	gone := dir + "/nonexist"
+	for _, tc := range []struct{ name, value, want string }{
+		{"DIR", "/etc/passwd", "not a directory; want the path of a directory"},
+		{"DIR", gone, "no such file or directory; want the path of a directory"},
+		{"ENV_FILE", gone, "no such file or directory; want the path of a file"},
+		{"TARGET_FILE", empty, "no command in it; want a file with one command on one line"},
+		{"CONTROL", gone + "/x", "; want auto, off, an absolute path or @name"},
+		{"METRICS", gone + "/x", "does not exist: make it in the image or mount it"},
+		{"LISTEN", "tcp4://10.9.8.7:80", "cannot assign requested address: no interface here has this address: use one"},
+		{"LISTEN", "unix:" + gone + "/y.sock", "does not exist: make it in the image or mount it"},
+	} {
+		t.Run(tc.name+"="+tc.value, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, opts{Plain: true, Env: []string{"SWAPINIT_" + tc.name + "=" + tc.value}, Args: []string{"echo", "started"}})
+			c.wantStatus(125)
+			oneLine(t, c.Stderr(), "swapinit: cannot use SWAPINIT_"+tc.name+`="`+tc.value+`": `, tc.want)
+			c.wantNever("started")
+		})
+	}
+}
+
 // Every good value is accepted, the default as well.
 func TestGoodSettings(t *testing.T) {
 	dir := tempDir(t)
