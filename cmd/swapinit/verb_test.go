@@ -472,6 +472,13 @@ func TestSteeredStatus(t *testing.T) {
 			{Generation: 2, State: "active", Pid: 17, Command: []string{"/srv", "-x"}, Share: share, Open: &twelve},
 		}
 	}
+	const unknown = `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      -      3     0     0
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -      -      12    -     -
+     /srv -x
+`
 	const plain = `GEN  STATE     PID  UPTIME  READY
 1    draining  6    0 ms    -
      /srv
@@ -519,10 +526,10 @@ ENDPOINT  ADDRESS                    STEERED
 80        tcp://[::]:80 (inherited)  no: swapinit was given it
 dns       udp://[::]:53              no
 `},
-		{control.Status{Generations: generations(nil, nil), CanaryBy: "client"}, plain + `
+		{control.Status{Generations: generations(nil, nil), CanaryBy: "client"}, unknown + `
 canary by: client
 `},
-		{control.Status{Generations: generations(nil, nil), CanaryBy: strings.Repeat("10.0.0.0/8,", 9), OneAddress: "172.17.0.1\n"}, plain + `
+		{control.Status{Generations: generations(nil, nil), CanaryBy: strings.Repeat("10.0.0.0/8,", 9), OneAddress: "172.17.0.1\n"}, unknown + `
 canary by: 10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10…
 all connections come from one address, 172.17.0.1\n (a proxy?)
 `},
