@@ -638,6 +638,20 @@ func TestOtherVerbs(t *testing.T) {
 	}
 }
 
+// Nobody is sent to the log for what is not there.
+func TestSaid(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"exited with status 3 before it was ready":                                      true,
+		"exited with status 3 before it was ready: last probe: sh exited with status 1": true,
+		"not ready within 1s: last probe: sh exited with status 1":                      false,
+		"its canary check failed: sh exited with status 3":                              false,
+	} {
+		if got := said(reason) != ""; got != want {
+			t.Errorf("%q: %v", reason, got)
+		}
+	}
+}
+
 // version is about this file first, and about the init where there is one.
 func TestVersion(t *testing.T) {
 	reply := control.Reply{}
