@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/swapinit/swapinit/internal/clock"
 	"github.com/swapinit/swapinit/internal/procnet"
 	"github.com/swapinit/swapinit/internal/steer"
 	"golang.org/x/sys/unix"
@@ -16,7 +17,8 @@ import (
 // ours, listens on, and who connects would wait for nobody. Nothing tells of a close,
 // so what waits too long in a queue is looked at; and as a busy server's queue must not
 // wake us all the time, each is waited for once and looked at heldFor later: if
-// somebody waits whose server only is slow, again after slowFor.
+// somebody waits whose server only is slow, again after slowFor. A server that opens its
+// listener anew has none for a moment: it is gone when nobody has had it for heldFor.
 type queues struct {
 	mu    sync.Mutex
 	file  *os.File // owns epoll; nil before the first queue
@@ -30,7 +32,8 @@ type queue struct {
 	e     *endpoint
 	g     *generation
 	inode uint64
-	given int // see broker
+	given int        // see broker
+	lost  clock.Time // nobody was seen to have it since
 }
 
 const slowFor = 10 * time.Second
@@ -45,6 +48,7 @@ func (a *adoption) look(e *endpoint, g *generation, inode uint64, given int) {
 	defer s.mu.Unlock()
 	for _, q := range s.all {
 		if q.inode == inode {
+			q.lost = 0
 			_ = s.arm(q, unix.EPOLL_CTL_MOD) // it may have been shut down meanwhile
 			return
 		}
@@ -115,12 +119,15 @@ func (a *adoption) waits(fd int32) {
 	if !listens { // it would be reported again and again
 		return
 	}
-	again := time.Duration(0)
+	again, nobody := time.Duration(0), false
 	switch {
 	case n == 0:
 	case a.held(q.g, q.inode, q.given):
 		again = slowFor
 	default:
+		nobody = true
+	}
+	if a.queue.lost(q, nobody) {
 		a.gone(q)
 	}
 	time.AfterFunc(again, func() {
@@ -130,6 +137,22 @@ func (a *adoption) waits(fd int32) {
 			_ = a.queue.arm(q, unix.EPOLL_CTL_MOD)
 		}
 	})
+}
+
+// lost notes whether nobody has the socket now, and reports whether that has been so for
+// heldFor.
+func (s *queues) lost(q *queue, nobody bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !nobody:
+		q.lost = 0
+	case q.lost == 0:
+		q.lost = clock.Now()
+	default:
+		return clock.Since(q.lost) >= heldFor
+	}
+	return false
 }
 
 // gone: the server has closed its listener, and nobody else has one.

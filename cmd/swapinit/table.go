@@ -21,7 +21,7 @@ func (p *page) status(s *control.Status) {
 	}
 	steered, many := false, false
 	for i := range s.Generations {
-		steered = steered || s.Generations[i].Share != nil
+		steered = steered || s.Generations[i].Share != nil || s.CanaryBy != "" && s.Generations[i].Queued != nil // nobody knows that of networks
 		many = many || len(s.Generations[i].Workers) > 1
 	}
 	head := row{cells: []string{"GEN", "STATE", "PID", "UPTIME", "READY"}}

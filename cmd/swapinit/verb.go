@@ -200,8 +200,11 @@ func (v *verbRun) done(verb string, a verbArgs, r *control.Reply) int {
 }
 
 // said is where a server that has ended tells more than its status does, as the end of a
-// sentence. It is for people alone: status and --json have the reason without it.
+// sentence. It is for people alone: status and --json have the reason without it. What a
+// probe or a canary's check prints goes nowhere.
 func said(reason string) string {
+	reason, _, _ = strings.Cut(reason, "last probe: ")
+	reason, _, _ = strings.Cut(reason, "its canary check failed: ")
 	if strings.Contains(reason, "exited with status ") {
 		return "; what it printed is in the container's log (docker logs)"
 	}

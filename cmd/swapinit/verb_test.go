@@ -472,6 +472,13 @@ func TestSteeredStatus(t *testing.T) {
 			{Generation: 2, State: "active", Pid: 17, Command: []string{"/srv", "-x"}, Share: share, Open: &twelve},
 		}
 	}
+	const unknown = `GEN  STATE     PID  UPTIME  READY  SHARE  OPEN  IDLE  QUEUED
+1    draining  6    0 ms    -      -      3     0     0
+     /srv
+     draining for 0 ms
+2    active    17   0 ms    -      -      12    -     -
+     /srv -x
+`
 	const plain = `GEN  STATE     PID  UPTIME  READY
 1    draining  6    0 ms    -
      /srv
@@ -519,10 +526,10 @@ ENDPOINT  ADDRESS                    STEERED
 80        tcp://[::]:80 (inherited)  no: swapinit was given it
 dns       udp://[::]:53              no
 `},
-		{control.Status{Generations: generations(nil, nil), CanaryBy: "client"}, plain + `
+		{control.Status{Generations: generations(nil, nil), CanaryBy: "client"}, unknown + `
 canary by: client
 `},
-		{control.Status{Generations: generations(nil, nil), CanaryBy: strings.Repeat("10.0.0.0/8,", 9), OneAddress: "172.17.0.1\n"}, plain + `
+		{control.Status{Generations: generations(nil, nil), CanaryBy: strings.Repeat("10.0.0.0/8,", 9), OneAddress: "172.17.0.1\n"}, unknown + `
 canary by: 10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10.0.0.0/8,10…
 all connections come from one address, 172.17.0.1\n (a proxy?)
 `},
@@ -627,6 +634,20 @@ func TestOtherVerbs(t *testing.T) {
 		status, out, errs := verb(addr, false, c.verb)
 		if status != c.status || out != c.out || errs != c.errs {
 			t.Errorf("%s: status %d, %q, %q", c.verb, status, out, errs)
+		}
+	}
+}
+
+// Nobody is sent to the log for what is not there.
+func TestSaid(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"exited with status 3 before it was ready":                                      true,
+		"exited with status 3 before it was ready: last probe: sh exited with status 1": true,
+		"not ready within 1s: last probe: sh exited with status 1":                      false,
+		"its canary check failed: sh exited with status 3":                              false,
+	} {
+		if got := said(reason) != ""; got != want {
+			t.Errorf("%q: %v", reason, got)
 		}
 	}
 }

@@ -215,7 +215,7 @@ func TestCanaryByNetworks(t *testing.T) {
 	if s := c.status(); s.shares() != "1:- 2:-" || s.Swap == nil || s.Swap.Stage != "canary" || s.Swap.Share != 0 {
 		t.Errorf("shares %s, which nobody can know, in swap %+v", s.shares(), s.Swap)
 	}
-	if r := c.Verb("status"); !strings.Contains(r.Stdout, "\ncanary by: "+by+"\n") {
+	if r := c.Verb("status"); !strings.Contains(r.Stdout, "\ncanary by: "+by+"\n") || !strings.Contains(r.Stdout, "  SHARE  OPEN  IDLE  QUEUED\n") {
 		t.Errorf("status: %v", r)
 	}
 	want := map[string]string{}
