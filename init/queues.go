@@ -18,7 +18,7 @@ import (
 // so what waits too long in a queue is looked at; and as a busy server's queue must not
 // wake us all the time, each is waited for once and looked at heldFor later: if
 // somebody waits whose server only is slow, again after slowFor. A server that opens its
-// listener anew has none for a moment: it is gone when nobody has had it for heldFor.
+// listener again has none for a moment: it is gone when nobody has had it for heldFor.
 type queues struct {
 	mu    sync.Mutex
 	file  *os.File // owns epoll; nil before the first queue
