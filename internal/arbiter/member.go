@@ -31,6 +31,7 @@ type member struct {
 	state    state
 	since    time.Duration
 	reason   string // why it has that state
+	failure  string // why it is Failed; "": the reason says it
 	session  Session
 	life     string
 	joins    int           // counts its lives and connections, but for one that took an older one's place

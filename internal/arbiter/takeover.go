@@ -189,7 +189,9 @@ func (a *Arbiter) apply(c *change) {
 	a.back = nil
 	if out := c.fate(); c.from != nil && c.from != m {
 		a.dirty = a.dirty || out != c.out // it has ended meanwhile
-		c.from.Out = out
+		if c.from.Out, c.from.failure = out, ""; c.why == rolled {
+			c.from.failure = c.reason
+		}
 	}
 	was := m.Out
 	if c.state == joining || c.why == restored {

@@ -192,7 +192,7 @@ func (a *Arbiter) cut(m *member, reason string, rolledBack bool) {
 
 // fail ends a canary.
 func (a *Arbiter) fail(m *member, reason string) {
-	m.Out, a.dirty = Failed, true
+	m.Out, m.failure, a.dirty = Failed, reason, true
 	a.cut(m, reason, true)
 }
 

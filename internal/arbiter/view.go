@@ -1,14 +1,22 @@
 package arbiter
 
-import "github.com/swapinit/swapinit/internal/shares"
+import (
+	"cmp"
+
+	"github.com/swapinit/swapinit/internal/shares"
+)
 
 // Views lists all members that are remembered, in the order of their numbers.
 func (a *Arbiter) Views() []View {
 	views := make([]View, 0, len(a.members))
 	for _, m := range a.members {
+		reason := m.reason
+		if m.Out == Failed { // whatever became of its connection since
+			reason = cmp.Or(m.failure, reason)
+		}
 		views = append(views, View{
 			Member: m.Member, Session: m.session, Role: m.role(), State: m.shown(),
-			Share: a.share(m), Since: m.since, Reason: m.reason,
+			Share: a.share(m), Since: m.since, Reason: reason,
 		})
 	}
 	return views

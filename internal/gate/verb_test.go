@@ -177,6 +177,13 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("rollback: %+v", r)
 	}
 	g.asksOnly(a.name)
+	// Whatever becomes of its connection, that is why it has failed.
+	b.leave()
+	until(t, "it is away", func() bool { return g.state(b.name) == "away" })
+	const why = "release-bbbbbbbbbbbbbbbb (bbbbbbbbbbbb) has failed: rolled back by request; its log: docker logs bbbbbbbbbbbb"
+	g.wants(g.waits(b.name, time.Minute, false), false, why)
+	b, _ = joinGate(t, g, b.name)
+	g.wants(g.waits(b.name, time.Minute, false), false, why)
 	if r := g.do(control.Request{Verb: control.VerbStop}); !r.OK {
 		t.Errorf("stop: %+v", r)
 	}
