@@ -85,6 +85,7 @@ func count(to **int, n int) {
 type moved struct {
 	own, before map[int]bool // slots of the member, and of its predecessor
 
+	serves               bool // it has sockets, in which connections have waited; else they wait in the gate's
 	waited, open, queued int
 	unseen               bool
 }
@@ -108,6 +109,7 @@ func (g *Gate) tookOver(e *arbiter.Takeover) {
 	m := &moved{own: map[int]bool{}, before: map[int]bool{}}
 	for n, slot := range g.slots.names() {
 		m.own[n] = slot.Member == e.Member
+		m.serves = m.serves || m.own[n]
 		m.before[n] = slot.Member == from
 	}
 	began := clock.Now()
@@ -130,6 +132,10 @@ func (g *Gate) tookOver(e *arbiter.Takeover) {
 
 func (m *moved) count(e *Endpoints) {
 	for _, one := range e.list() {
+		if !m.serves {
+			n, err := e.Queued(one.name)
+			m.waited, m.unseen = m.waited+n, m.unseen || err != nil
+		}
 		err := e.Counts(one.name, 0, func(slot int, l steer.Look) {
 			switch {
 			case m.own[slot]:

@@ -111,6 +111,10 @@ func TestQueueWaits(t *testing.T) {
 		}
 	}
 	g.asksOnly(b.name)
+	until(t, "how many they were", func() bool { return g.log.has(": 11 connections had waited") == "" })
+	if s := g.do(control.Request{Verb: control.VerbStatus}).Status; *s.Gate.LastTakeover.Waited != 11 { // and that of queued
+		t.Errorf("%s", s.JSON())
+	}
 }
 
 // The holder dies and its predecessor is kept: that one has the traffic at once.
